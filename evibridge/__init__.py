@@ -1,0 +1,1 @@
+"""evibridge: voice agents of plain Python functions, on the phone and in the browser."""
