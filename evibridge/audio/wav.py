@@ -1,0 +1,124 @@
+"""WAV files in memory: read what strangers send, write what everybody reads."""
+
+import struct
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evibridge.audio.resample import MAX_RATE_HZ, MIN_RATE_HZ
+from evibridge.errors import BadAudio
+
+_PCM, _FLOAT, _EXTENSIBLE = 0x0001, 0x0003, 0xFFFE
+_SAMPLE_BITS = {_PCM: (8, 16, 24, 32), _FLOAT: (32,)}
+
+
+@dataclass(frozen=True, slots=True)
+class Wav:
+    """Samples as they stand in a WAV file: little-endian, channels interleaved, whole frames.
+
+    Integers are signed, except that `sample_bytes` 1 is unsigned; `is_float` is 32-bit only.
+    """
+
+    rate_hz: int
+    channels: int
+    sample_bytes: int
+    data: bytes | memoryview
+    is_float: bool = False
+
+
+def parse_wav(data: bytes) -> Wav:
+    """Read a WAV file; its samples are a view of `data`, not a copy.
+
+    The lengths in a header are often wrong, since live streams are written before their length is
+    known. So the RIFF length is ignored, and a data chunk of length 0, or longer than what is
+    there, goes to the end. Half a frame at the end is dropped.
+
+    Raises:
+        BadAudio: not a WAV file, compressed, damaged before the samples, or of an unusable rate
+    """
+    if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
+        raise BadAudio("This is not a WAV file: it does not begin with RIFF and WAVE.")
+    view = memoryview(data)
+    form: Wav | None = None
+    at = 12
+    while at + 8 <= len(view):
+        name, size = struct.unpack_from("<4sI", view, at)
+        at += 8
+        if name == b"fmt ":
+            form = _parse_format(view[at : at + size])
+        elif name == b"data":
+            if form is None:
+                raise BadAudio("This WAV file has no fmt chunk before its samples.")
+            end = at + size if size else len(view)
+            frame_bytes = form.channels * form.sample_bytes
+            samples = view[at:end]
+            return replace(form, data=samples[: len(samples) // frame_bytes * frame_bytes])
+        at += size + size % 2  # chunks begin at even offsets
+    raise BadAudio("This WAV file ends before its data chunk.")
+
+
+def mono_pcm16(wav: Wav) -> bytes:
+    """The samples as int16 mono PCM at `wav.rate_hz`; channels are averaged."""
+    if wav.sample_bytes == 2 and wav.channels == 1:
+        return bytes(wav.data)
+    samples = _int16_samples(wav)
+    if wav.channels > 1:
+        samples = samples.reshape(-1, wav.channels).mean(axis=1).round().astype(np.int16)
+    return samples.tobytes()
+
+
+def wav_file(pcm16: bytes, rate_hz: int, channels: int = 1) -> bytes:
+    """A complete WAV file of int16 PCM, channels interleaved, with a 44-byte header.
+
+    Raises:
+        BadAudio: half a frame at the end
+    """
+    frame_bytes = 2 * channels
+    if len(pcm16) % frame_bytes:
+        raise BadAudio(
+            f"16-bit audio of {channels} channels needs a multiple of {frame_bytes} bytes, "
+            f"not {len(pcm16)}."
+        )
+    form = struct.pack("<HHIIHH", _PCM, channels, rate_hz, rate_hz * frame_bytes, frame_bytes, 16)
+    riff_bytes = 4 + 8 + len(form) + 8 + len(pcm16)
+    return b"".join(
+        (
+            struct.pack("<4sI4s4sI", b"RIFF", riff_bytes, b"WAVE", b"fmt ", len(form)),
+            form,
+            struct.pack("<4sI", b"data", len(pcm16)),
+            pcm16,
+        )
+    )
+
+
+def _parse_format(chunk: memoryview) -> Wav:
+    if len(chunk) < 16:
+        raise BadAudio(f"The fmt chunk of this WAV file has {len(chunk)} bytes instead of 16.")
+    tag, channels, rate_hz, bits = struct.unpack_from("<HHI6xH", chunk)
+    if tag == _EXTENSIBLE and len(chunk) >= 26:
+        (tag,) = struct.unpack_from("<H", chunk, 24)  # the sub-format's GUID begins with the tag
+    if bits not in _SAMPLE_BITS.get(tag, ()):
+        raise BadAudio(
+            f"This WAV file holds {bits}-bit samples of format {tag:#06x}: "
+            "use PCM of 8, 16, 24 or 32 bits, or 32-bit float."
+        )
+    if channels == 0:
+        raise BadAudio("This WAV file claims to have 0 channels.")
+    if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
+        raise BadAudio(
+            f"This WAV file claims a rate of {rate_hz} Hz: "
+            f"use one from {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz."
+        )
+    return Wav(rate_hz, channels, bits // 8, b"", is_float=tag == _FLOAT)
+
+
+def _int16_samples(wav: Wav) -> NDArray[np.int16]:
+    """All channels, still interleaved; of more than 16 bits the upper 16 count."""
+    if wav.is_float:
+        numbers = np.nan_to_num(np.frombuffer(wav.data, np.float32))
+        return (np.clip(numbers, -1, 32767 / 32768) * 32768).round().astype(np.int16)
+    if wav.sample_bytes == 1:
+        return (np.frombuffer(wav.data, np.uint8).astype(np.int16) - 128) << 8
+    octets = np.frombuffer(wav.data, np.uint8).reshape(-1, wav.sample_bytes)
+    return octets[:, -2:].copy().view(np.int16).reshape(-1)
