@@ -1,0 +1,100 @@
+"""What the rest of the program sees of a WebSocket."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Protocol
+
+
+class Socket(Protocol):
+    """An open WebSocket.
+
+    Every method returns at once and may be called from inside a callback; once the connection is
+    closing, all of them do nothing.
+    """
+
+    @property
+    def unsent_bytes(self) -> int:
+        """Bytes written but not yet taken by the kernel: the backlog of a slow peer.
+
+        Nothing here bounds it, because only the owner knows what it may drop.
+        """
+
+    def send_text(self, text: bytes) -> None:
+        """Send UTF-8 text as one message."""
+
+    def send_binary(self, data: bytes) -> None:
+        """Send bytes as one message."""
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Start the closing handshake; `on_close` follows within 2 s, answered or not.
+
+        Args:
+            code: 1000 to 1003, 1007 to 1014 or 3000 to 4999 (RFC 6455, 7.4)
+            reason: is cut to the 123 bytes that a close frame can carry
+        """
+
+    def abort(self) -> None:
+        """Cut the connection now; `on_close` follows with 1006."""
+
+
+class SocketListener:
+    """What a connection tells its owner.
+
+    An exception from a callback is logged and closes the connection with 1011.
+    """
+
+    def on_open(self, socket: Socket) -> None:
+        """The handshake is done; messages may be sent."""
+
+    def on_text(self, text: bytes) -> None:
+        """One whole text message; whoever parses it finds out whether it is UTF-8."""
+
+    def on_binary(self, data: bytes) -> None:
+        """One whole binary message."""
+
+    def on_close(self, code: int, reason: str) -> None:
+        """The connection is gone: told exactly once, and only after `on_open`.
+
+        Args:
+            code: from the peer's close frame, which may answer our own; 1005 if that frame has no
+                code, 1006 if no close frame came (RFC 6455, 7.1.5)
+            reason: from the same frame
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """A client's request to open a WebSocket, before it is accepted."""
+
+    path: str
+    """Path with query, as it was sent."""
+    headers: Mapping[str, str]
+    """Case-insensitive."""
+    peer: str
+    """Address of the other end of the TCP connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The HTTP answer to an upgrade request that is not accepted."""
+
+    status: int
+    """A standard status from 400 to 599."""
+    sentence: str
+
+    def __post_init__(self) -> None:
+        if HTTPStatus(self.status) < HTTPStatus.BAD_REQUEST:
+            raise ValueError(f"{self.status} refuses nothing")
+
+
+@dataclass(frozen=True, slots=True)
+class SocketRoute:
+    """A path at which WebSockets are accepted, and who decides about each."""
+
+    path: str
+    """Compared as a whole and without the query."""
+    accept: Callable[[Upgrade], SocketListener | Refusal]
+    """Asked once about each well-formed handshake; a listener that it returns is always opened."""
+    max_message_bytes: int
+    """A longer message closes the connection with 1009."""
