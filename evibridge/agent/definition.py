@@ -1,0 +1,27 @@
+"""What its author says about an agent."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from evibridge.tools_registry.registry import Tools
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agent:
+    """A voice agent: its instructions and the Python functions that it may call.
+
+    Attributes:
+        system_prompt: the model's instructions; `{{name}}` stands for a variable
+        tools: the functions offered to the model
+        variables: values for the placeholders of the prompt
+        voice_id: voice of the server's library; the server's default without it
+        script: dialogue for the embedded engine's scripted mind, a YAML file; an EVI server with a
+            language model does not need it
+    """
+
+    system_prompt: str
+    tools: Tools = field(default_factory=Tools)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    voice_id: str | None = None
+    script: Path | None = None

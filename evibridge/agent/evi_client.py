@@ -1,0 +1,161 @@
+"""The chat socket: one EVI conversation, from the client's side.
+
+Everything here is a synchronous callback. Audio of the agent goes to its own method of the owner,
+so that nothing is built or looked up for it that the audio path does not need.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+from urllib.parse import urlencode
+
+import structlog
+
+from evibridge.agent.evi_codec import decode, encode, encode_audio_input
+from evibridge.agent.evi_messages import (
+    AudioFormat,
+    AudioOutput,
+    ClientMessage,
+    Message,
+)
+from evibridge.audio.framing import Framer
+from evibridge.errors import BadMessage
+from evibridge.sockets import Socket, SocketListener, connect, origin_to_ws
+
+CHAT_PATH = "/v0/evi/chat"
+FRAME_MS = 20
+"""EVI: 20 ms chunks are recommended."""
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+"""EVI: the largest message in either direction."""
+MAX_AUDIO_BEHIND_MS = 400
+"""Caller's audio that may wait in the socket; beyond it frames are dropped until it drains."""
+MAX_UNSENT_BYTES = 256 * 1024
+"""Control messages are never dropped: a link with this much unsent is dead."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class EviServer:
+    """Where chats are opened, and with which credentials."""
+
+    origin: str
+    """`https://evi.example.com`; an origin, as in the SDK's `base_url`."""
+    api_key: str | None = None
+    config_id: str | None = None
+
+    def chat_url(self, audio: AudioFormat) -> str:
+        """URL of a new chat. The audio format is announced before the first byte of audio."""
+        query = {
+            "verbose_transcription": "true",
+            "allow_connection": "true",
+            "session_settings[audio][encoding]": audio.encoding,
+            "session_settings[audio][sample_rate]": str(audio.sample_rate),
+            "session_settings[audio][channels]": str(audio.channels),
+        }
+        if self.config_id:
+            query["config_id"] = self.config_id
+        return f"{origin_to_ws(self.origin)}{CHAT_PATH}?{urlencode(query)}"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Credentials go into a header, where no log of URLs can see them."""
+        return {"X-Hume-Api-Key": self.api_key} if self.api_key else {}
+
+
+class EviChatOwner(Protocol):
+    """Who is told what happens in a chat."""
+
+    def on_evi_message(self, message: Message) -> None:
+        """Any message but audio."""
+
+    def on_evi_audio(self, audio: AudioOutput) -> None:
+        """A chunk of the agent's voice."""
+
+    def on_evi_closed(self, code: int) -> None:
+        """The socket is gone; nothing more comes."""
+
+
+class EviChat(SocketListener):
+    """One chat, from `open` to its end.
+
+    Args:
+        owner: gets every message, in order
+        audio: format of the caller's audio, as announced
+    """
+
+    def __init__(self, owner: EviChatOwner, audio: AudioFormat) -> None:
+        self._owner = owner
+        self._audio = audio
+        self._socket: Socket | None = None
+        bytes_per_ms = audio.sample_rate * audio.channels * 2 // 1000
+        self._framer = Framer(FRAME_MS * bytes_per_ms)
+        # Four bytes of base64 for three of audio, and some JSON around each frame.
+        self._max_audio_backlog = MAX_AUDIO_BEHIND_MS * bytes_per_ms * 3 // 2
+        self.frames_dropped = 0
+
+    async def open(self, server: EviServer, *, timeout_s: float) -> None:
+        """Connect; messages can reach the owner before this returns.
+
+        Raises:
+            LinkRefused: the server answered with an HTTP status, 401 for bad credentials
+            LinkUnreachable: nobody answered in time
+            SettingsError: the key or the address cannot be sent
+        """
+        await connect(
+            server.chat_url(self._audio),
+            self,
+            headers=server.headers,
+            max_message_bytes=MAX_MESSAGE_BYTES,
+            timeout_s=timeout_s,
+        )
+
+    def send_audio(self, pcm16: bytes) -> None:
+        """Send the next piece of the caller's audio, in the announced format, of any length."""
+        socket = self._socket
+        if socket is None:
+            return
+        for frame in self._framer.push(pcm16):
+            if socket.unsent_bytes > self._max_audio_backlog:
+                self.frames_dropped += 1
+            else:
+                socket.send_text(encode_audio_input(frame))
+
+    def send(self, message: ClientMessage) -> None:
+        """Send a control message."""
+        if self._socket is None:
+            return
+        self._socket.send_text(encode(message))
+        if self._socket.unsent_bytes > MAX_UNSENT_BYTES:
+            log.warning("evi_link_stuck", unsent_bytes=self._socket.unsent_bytes)
+            self._socket.abort()
+
+    def close(self) -> None:
+        """End the chat; the owner is not told of it."""
+        socket, self._socket = self._socket, None
+        if socket is not None:
+            socket.close(1000)
+
+    def on_open(self, socket: Socket) -> None:
+        """The handshake is done."""
+        self._socket = socket
+
+    def on_text(self, text: bytes) -> None:
+        """A message of the server; one that cannot be read is passed over."""
+        if self._socket is None:
+            return
+        try:
+            message = decode(text)
+        except BadMessage as error:
+            log.warning("evi_message_unreadable", error=str(error))
+            return
+        if isinstance(message, AudioOutput):
+            self._owner.on_evi_audio(message)
+        else:
+            self._owner.on_evi_message(message)
+
+    def on_close(self, code: int, reason: str) -> None:
+        """The server or the network ended it."""
+        log.debug("evi_socket_closed", code=code, reason=reason)
+        if self._socket is not None:
+            self._socket = None
+            self._owner.on_evi_closed(code)

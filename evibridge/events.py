@@ -1,0 +1,129 @@
+"""What happens in a call, as plain values for logs, records and people who watch.
+
+Texts, numbers and tool arguments in here are personal data: they travel in named attributes only,
+never inside a log message.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class EndReason(StrEnum):
+    """Why a call ended; a normal end is one of these, not an exception."""
+
+    CALLER_HUNG_UP = "caller_hung_up"
+    AGENT_HUNG_UP = "agent_hung_up"
+    OPERATOR_HUNG_UP = "operator_hung_up"
+    INACTIVITY = "inactivity"
+    """The EVI server gave up waiting for the caller to speak."""
+    MAX_DURATION = "max_duration"
+    CALLER_LOST = "caller_lost"
+    """The caller's connection ended or fell silent without a hang-up."""
+    CALLER_STALLED = "caller_stalled"
+    """The caller's side does not take the agent's audio."""
+    EVI_UNREACHABLE = "evi_unreachable"
+    EVI_REFUSED = "evi_refused"
+    """The EVI server refused the chat: credentials, configuration or quota."""
+    EVI_LOST = "evi_lost"
+    SHUTDOWN = "shutdown"
+    FAULT = "fault"
+    """A defect of this service; its traceback is in the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatOpened:
+    """The EVI server is there and the agent's settings were sent."""
+
+    chat_id: str
+    chat_group_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallerSaid:
+    """What the server understood; an interim transcript is replaced by a later one."""
+
+    text: str
+    interim: bool
+    typed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSaid:
+    """A sentence that the agent is about to speak."""
+
+    utterance_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentHeard:
+    """What of an utterance reached the caller, told once it is over."""
+
+    utterance_id: str
+    sent_ms: int
+    heard_ms: int
+    text_heard: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentInterrupted:
+    """The agent's voice was cut off: the caller spoke, or the agent was paused."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStarted:
+    """A Python function runs for the model; `parameters` is the JSON text it was called with."""
+
+    tool_call_id: str
+    name: str
+    parameters: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFinished:
+    """How a tool call ended: `answered`, `superseded`, or the code of its failure."""
+
+    tool_call_id: str
+    name: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentPaused:
+    """The agent is silent until resumed; the caller is still transcribed."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentResumed:
+    """The agent may speak again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerReportedError:
+    """An `error` message of the EVI server."""
+
+    code: str
+    slug: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """The last event of a call."""
+
+    reason: EndReason
+
+
+CallEvent = (
+    ChatOpened
+    | CallerSaid
+    | AgentSaid
+    | AgentHeard
+    | AgentInterrupted
+    | ToolStarted
+    | ToolFinished
+    | AgentPaused
+    | AgentResumed
+    | ServerReportedError
+    | CallEnded
+)
