@@ -1,0 +1,63 @@
+"""What was said in a chat, as a mind is told of it. Pure."""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from evibridge.engine.mind import HistoryEntry
+
+MAX_CHARACTERS = 200_000
+"""Some three hours of talk; beyond it the oldest entries are forgotten."""
+
+
+@dataclass(slots=True)
+class _Line:
+    role: Literal["user", "assistant", "tool"]
+    content: str
+    segment_id: str | None = None
+
+
+class History:
+    """Lines in the order they were said; the agent's are kept sentence by sentence."""
+
+    def __init__(self) -> None:
+        self._lines: deque[_Line] = deque()
+        self._characters = 0
+
+    def add_user(self, text: str) -> None:
+        """The caller said or typed something."""
+        self._add(_Line("user", text))
+
+    def add_tool(self, content: str) -> None:
+        """A tool gave a result."""
+        self._add(_Line("tool", content))
+
+    def add_sentence(self, segment_id: str, text: str) -> None:
+        """The agent says a sentence."""
+        self._add(_Line("assistant", text, segment_id))
+
+    def keep_heard(self, heard: Mapping[str, str]) -> None:
+        """Shorten sentences, named by segment, to the words that reached the caller."""
+        for line in self._lines:
+            if line.segment_id is not None:
+                line.content = heard.get(line.segment_id, line.content)
+        self._lines = deque(line for line in self._lines if line.content or not line.segment_id)
+        self._characters = sum(len(line.content) for line in self._lines)
+
+    def entries(self) -> list[HistoryEntry]:
+        """The history for a prompt; neighbouring sentences of the agent are one entry."""
+        entries: list[HistoryEntry] = []
+        for line in self._lines:
+            if line.role == "assistant" and entries and entries[-1].role == "assistant":
+                joined = f"{entries[-1].content} {line.content}"
+                entries[-1] = HistoryEntry("assistant", joined)
+            else:
+                entries.append(HistoryEntry(line.role, line.content))
+        return entries
+
+    def _add(self, line: _Line) -> None:
+        self._lines.append(line)
+        self._characters += len(line.content)
+        while self._characters > MAX_CHARACTERS and len(self._lines) > 1:
+            self._characters -= len(self._lines.popleft().content)

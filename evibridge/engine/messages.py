@@ -1,0 +1,289 @@
+"""The EVI chat protocol on the wire: client messages to values, server messages to bytes. Pure."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+import pybase64
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+MAX_CONTROL_BYTES = 1024 * 1024
+"""Largest client message that is not audio: far above any prompt, and cheap to parse in one go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What an `error` message tells; `E` codes blame the client, `I` codes the engine.
+
+    The codes are EVI's; slugs for them are not documented (UNCONFIRMED U24).
+    """
+
+    code: str
+    slug: str
+    message: str
+
+
+NOT_JSON = Fault("E0100", "invalid_json", "A text message must be one JSON object.")
+INTERNAL_FAULT = Fault("I0100", "internal_error", "The engine failed; please connect again.")
+
+
+def malformed(sentence: str) -> Fault:
+    """The fault of a message that lacks something or has it wrong (E0101)."""
+    return Fault("E0101", "invalid_message", sentence)
+
+
+class _Message(BaseModel):
+    """Unknown members are ignored: clients of other versions send more than is read here."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class AudioSettings(_Message):
+    """Announces headerless PCM: int16 little-endian, interleaved."""
+
+    encoding: Literal["linear16"]
+    sample_rate: int
+    channels: int
+
+
+class Context(_Message):
+    """Background text for the mind; a missing type means the next answer only."""
+
+    text: str
+    type: Literal["persistent", "temporary"] = "temporary"
+
+
+class ToolSettings(_Message):
+    """A tool that the client offers; `parameters` is a JSON Schema as text."""
+
+    type: Literal["function", "builtin"]
+    name: str
+    parameters: str
+    description: str | None = None
+    fallback_content: str | None = None
+
+
+class SessionSettings(_Message):
+    """Changes the members that it contains; `model_fields_set` tells null from absent."""
+
+    audio: AudioSettings | None = None
+    system_prompt: str | None = None
+    context: Context | None = None
+    variables: dict[str, str | bool | int | float] | None = None
+    tools: list[ToolSettings] | None = None
+    custom_session_id: str | None = None
+
+
+class UserInput(_Message):
+    """Text to be handled as if the caller had said it."""
+
+    text: str
+
+
+class AssistantInput(_Message):
+    """Text to be spoken as it is."""
+
+    text: str
+
+
+class ToolResponse(_Message):
+    """The result of a tool call."""
+
+    tool_call_id: str
+    content: str
+
+
+class ToolError(_Message):
+    """A tool call failed; `content` is what the mind may tell instead of a result."""
+
+    tool_call_id: str
+    error: str
+    content: str | None = None
+
+
+class PauseAssistant(_Message):
+    """The assistant stays silent until `ResumeAssistant`."""
+
+
+class ResumeAssistant(_Message):
+    """The assistant may speak again."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioInput:
+    """The next piece of the caller's audio."""
+
+    data: bytes
+
+
+ControlMessage = (
+    SessionSettings
+    | UserInput
+    | AssistantInput
+    | ToolResponse
+    | ToolError
+    | PauseAssistant
+    | ResumeAssistant
+)
+ClientMessage = ControlMessage | AudioInput
+
+_CONTROL: dict[str, type[ControlMessage]] = {
+    "session_settings": SessionSettings,
+    "user_input": UserInput,
+    "assistant_input": AssistantInput,
+    "tool_response": ToolResponse,
+    "tool_error": ToolError,
+    "pause_assistant_message": PauseAssistant,
+    "resume_assistant_message": ResumeAssistant,
+}
+
+
+def decode(text: bytes) -> ClientMessage | Fault:
+    """Read one text frame of a client; never raises, whatever the bytes are."""
+    try:
+        body = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return NOT_JSON
+    if not isinstance(body, dict):
+        return NOT_JSON
+    kind = body.get("type")
+    if kind == "audio_input":
+        return _decode_audio(body.get("data"))
+    if not isinstance(kind, str) or (model := _CONTROL.get(kind)) is None:
+        return malformed(f"The member 'type' must be one of audio_input, {', '.join(_CONTROL)}.")
+    if len(text) > MAX_CONTROL_BYTES:
+        return malformed(f"{kind}: a message other than audio may have 1 MiB at most.")
+    return _validate(model, kind, body)
+
+
+def read_settings(members: dict[str, Any]) -> SessionSettings | Fault:
+    """Read the members of a `session_settings` that came by another way than a message."""
+    settings = _validate(SessionSettings, "session_settings", members)
+    assert isinstance(settings, SessionSettings | Fault)
+    return settings
+
+
+def _validate(
+    model: type[ControlMessage], kind: str, body: dict[str, Any]
+) -> ControlMessage | Fault:
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(step) for step in first["loc"])[:80]
+        return malformed(f"{kind}: member '{where}': {first['msg'][:120]}.")
+
+
+def _decode_audio(data: object) -> AudioInput | Fault:
+    if not isinstance(data, str):
+        return malformed("audio_input: member 'data' must be base64 text.")
+    try:
+        return AudioInput(pybase64.b64decode(data, validate=True))
+    except ValueError:
+        return malformed("audio_input: member 'data' is not valid base64.")
+
+
+ServerMessage = dict[str, Any]
+
+
+def encode(message: ServerMessage, custom_session_id: str | None) -> bytes:
+    """Turn a server message into a text frame; the client's own session id is echoed in it."""
+    if custom_session_id is not None:
+        message = {**message, "custom_session_id": custom_session_id}
+    return orjson.dumps(message)
+
+
+def chat_metadata(chat_id: str, chat_group_id: str, request_id: str) -> ServerMessage:
+    """The first message of every chat."""
+    return {
+        "type": "chat_metadata",
+        "chat_id": chat_id,
+        "chat_group_id": chat_group_id,
+        "request_id": request_id,
+    }
+
+
+def user_message(text: str, begin_ms: int, end_ms: int, *, from_text: bool) -> ServerMessage:
+    """What the caller said, final; times are positions in the audio of the chat.
+
+    Scores of expression are never invented, so `models` is empty.
+    """
+    message = {
+        "type": "user_message",
+        "message": {"role": "user", "content": text},
+        "from_text": from_text,
+        "interim": False,
+        "time": {"begin": begin_ms, "end": end_ms},
+        "models": {},
+    }
+    return message if from_text else {**message, "language": "en"}
+
+
+def user_interruption(unix_ms: int) -> ServerMessage:
+    """The caller spoke over the agent: nothing more of that turn follows.
+
+    The unit of `time` is not documented; milliseconds (UNCONFIRMED U4).
+    """
+    return {"type": "user_interruption", "time": unix_ms}
+
+
+def assistant_message(segment_id: str, text: str, *, from_text: bool) -> ServerMessage:
+    """The text of one sentence, before its audio."""
+    return {
+        "type": "assistant_message",
+        "id": segment_id,
+        "message": {"role": "assistant", "content": text},
+        "from_text": from_text,
+        "is_quick_response": False,
+        "models": {},
+    }
+
+
+def audio_output(segment_id: str, index: int, wav: bytes) -> ServerMessage:
+    """One chunk of a sentence's audio; `wav` is a complete file."""
+    return {
+        "type": "audio_output",
+        "id": segment_id,
+        "index": index,
+        "data": pybase64.b64encode_as_string(wav),
+    }
+
+
+def assistant_end() -> ServerMessage:
+    """Nothing more will be sent for this turn of the agent."""
+    return {"type": "assistant_end"}
+
+
+def tool_call(tool_call_id: str, name: str, arguments: dict[str, Any]) -> ServerMessage:
+    """Asks the client to run one of its tools."""
+    return {
+        "type": "tool_call",
+        "tool_call_id": tool_call_id,
+        "name": name,
+        "parameters": orjson.dumps(arguments).decode(),
+        "tool_type": "function",
+        "response_required": True,
+    }
+
+
+def unusable_tool_answer(tool_call_id: str, code: str, sentence: str) -> ServerMessage:
+    """Tells the client that its answer to a tool call came too late or fits no call."""
+    return {
+        "type": "tool_error",
+        "tool_call_id": tool_call_id,
+        "tool_type": "function",
+        "code": code,
+        "error": sentence,
+        "level": "warn",
+    }
+
+
+def error(fault: Fault, request_id: str) -> ServerMessage:
+    """Reports a fault to the client."""
+    return {
+        "type": "error",
+        "code": fault.code,
+        "slug": fault.slug,
+        "message": fault.message,
+        "request_id": request_id,
+    }

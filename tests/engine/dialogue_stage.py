@@ -1,0 +1,87 @@
+"""A dialogue with a clock, for tests of its rules."""
+
+from itertools import count
+from typing import Any
+
+from evibridge.engine.actions import (
+    Action,
+    Answer,
+    AnswerAfterTool,
+    Recite,
+    Start,
+    Tell,
+)
+from evibridge.engine.chat_settings import ChatSettings
+from evibridge.engine.dialogue import (
+    Dialogue,
+)
+from evibridge.engine.mind import CallTool, Prompt, ToolOffer
+
+START_S = 1_767_000_000.0
+TOOL_TIMEOUT_S = 10.0
+LOOK = CallTool("look", {"order": "1042"})
+SETTINGS = ChatSettings(tools=(ToolOffer("look", None, {}, "It cannot be found out."),))
+
+
+class Stage:
+    """A dialogue with a clock, and a record of what it told."""
+
+    def __init__(self, settings: ChatSettings = SETTINGS) -> None:
+        numbers = count(1)
+        self.dialogue = Dialogue(
+            now_s=START_S, tool_timeout_s=TOOL_TIMEOUT_S, new_id=lambda: f"{next(numbers):032x}"
+        )
+        self.dialogue.settings = settings
+        self.now_s = START_S
+        self.part = 0
+
+    def asks(self, text: str) -> list[Action]:
+        return self.note(
+            self.dialogue.caller_said(text, 100, 900, self.now_s, from_text=False),
+        )
+
+    def says(self, text: str, seconds: float = 1.0) -> list[Action]:
+        """The running part speaks a sentence."""
+        actions = self.dialogue.sentence_begins(self.part, text, self.now_s)
+        self.dialogue.chunk_ready(self.part, seconds, self.now_s)
+        return actions
+
+    def calls(self, call: CallTool = LOOK) -> str:
+        """The running part calls a tool and is finished."""
+        told = messages_in(self.dialogue.tool_called(self.part, call, self.now_s))
+        assert [message["type"] for message in told] == ["tool_call"]
+        assert self.dialogue.part_finished(self.part) == []
+        return str(told[0]["tool_call_id"])
+
+    def finishes(self) -> list[Action]:
+        return self.note(self.dialogue.part_finished(self.part))
+
+    def note(self, actions: list[Action]) -> list[Action]:
+        for action in actions:
+            if isinstance(action, Start):
+                self.part = action.part
+        return actions
+
+    def prompt(self) -> Prompt:
+        """What the mind is told when asked now."""
+        (greet,) = [action for action in self.asks("?") if isinstance(action, Start)]
+        assert isinstance(greet.work, Answer)
+        return greet.work.prompt
+
+    def assistant_words(self) -> list[str]:
+        history = self.prompt().history
+        return [entry.content for entry in history if entry.role == "assistant"]
+
+
+def messages_in(actions: list[Action]) -> list[dict[str, Any]]:
+    return [action.message for action in actions if isinstance(action, Tell)]
+
+
+def told(actions: list[Action]) -> list[str]:
+    """The types of the messages, in order."""
+    return [str(message["type"]) for message in messages_in(actions)]
+
+
+def work(actions: list[Action]) -> Recite | Answer | AnswerAfterTool:
+    (start,) = [action for action in actions if isinstance(action, Start)]
+    return start.work

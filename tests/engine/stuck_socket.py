@@ -1,0 +1,54 @@
+"""A chat on a connection whose every side the test holds."""
+
+import asyncio
+import json
+
+from evibridge.engine.chat import Chat
+from evibridge.engine.mind import Say
+from evibridge.engine.turns import TurnTaking
+from tests.engine.chat_parts import QueuedEars, RuleMind, ToneVoice
+
+
+class StuckSocket:
+    """A connection with a backlog of the test's choice."""
+
+    def __init__(self) -> None:
+        self.unsent_bytes = 0
+        self.sent: list[str] = []
+        self.error_codes: list[str] = []
+        self.closed_with: int | None = None
+        self.aborted = asyncio.Event()
+        self.has_audio = asyncio.Event()
+
+    def send_text(self, text: bytes) -> None:
+        message = json.loads(text)
+        kind = message["type"]
+        if kind == "error":
+            self.error_codes.append(message["code"])
+        self.sent.append(kind)
+        if kind == "audio_output":
+            self.has_audio.set()
+
+    def send_binary(self, data: bytes) -> None:
+        raise AssertionError(f"{len(data)} bytes: servers send text only")
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        del reason
+        self.closed_with = code
+
+    def abort(self) -> None:
+        self.aborted.set()
+
+
+def opened(socket: StuckSocket) -> Chat:
+    chat = Chat(
+        ears=QueuedEars(),
+        mind=RuleMind(lambda heard: [Say(heard)]),
+        voice=ToneVoice(),
+        turn_taking=TurnTaking(),
+        tool_timeout_s=30,
+        settings=None,
+        live=set(),
+    )
+    chat.on_open(socket)
+    return chat

@@ -1,0 +1,163 @@
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from evibridge.engine.chat_settings import AudioFormat
+from evibridge.engine.ears import Transcript
+from evibridge.engine.hearing import Hearing
+from evibridge.engine.tasks import OwnedTasks
+from evibridge.engine.turns import TurnTaking
+from evibridge.errors import BadAudio
+from tests.engine.chat_client import PATIENCE_S
+from tests.engine.chat_parts import LoudnessActivity, QueuedEars, silence, tone
+
+
+class Notes:
+    """A listener that writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.speaking = False
+        self.interruptions = 0
+        self.said: asyncio.Queue[tuple[str, int, int]] = asyncio.Queue()
+
+    def agent_is_speaking(self) -> bool:
+        return self.speaking
+
+    def caller_interrupts(self) -> None:
+        self.interruptions += 1
+        self.speaking = False
+
+    def caller_said(self, text: str, begin_ms: int, end_ms: int) -> None:
+        self.said.put_nowait((text, begin_ms, end_ms))
+
+
+class SlowEars(QueuedEars):
+    """Recognises only when the test lets it."""
+
+    def __init__(self, *texts: str) -> None:
+        super().__init__(*texts)
+        self.may_go_on = asyncio.Event()
+        self.cancelled = 0
+
+    async def transcribe(self, pcm16: bytes) -> Transcript:
+        transcript = await super().transcribe(pcm16)
+        try:
+            await self.may_go_on.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        return transcript
+
+
+@pytest.fixture(autouse=True)
+def loud_is_speech(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evibridge.engine.hearing.VoiceActivity", LoudnessActivity)
+
+
+@pytest.fixture
+async def tasks() -> AsyncIterator[OwnedTasks]:
+    faults: list[BaseException] = []
+    owned = OwnedTasks(faults.append)
+    yield owned
+    owned.stop()
+    await asyncio.wait_for(owned.ended(), PATIENCE_S)
+    assert faults == []
+
+
+def hearing(ears: QueuedEars, notes: Notes, tasks: OwnedTasks) -> Hearing:
+    heard = Hearing(ears, TurnTaking(), notes, tasks)
+    heard.announce(AudioFormat(16_000, 1))
+    return heard
+
+
+async def said(notes: Notes) -> tuple[str, int, int]:
+    return await asyncio.wait_for(notes.said.get(), PATIENCE_S)
+
+
+async def test_an_utterance_is_recognised_once_and_told_with_its_place(tasks: OwnedTasks) -> None:
+    ears, notes = QueuedEars("Hello."), Notes()
+    hears = hearing(ears, notes, tasks)
+
+    hears.take(silence(5_000) + tone(600) + silence(1_100))
+    text, begin_ms, end_ms = await said(notes)
+
+    assert text == "Hello."
+    assert 4_600 <= begin_ms <= 4_800
+    assert 5_600 <= end_ms <= 6_000
+    assert hears.position_ms == 6_700
+    assert len(ears.heard) == 1
+    assert tone(500) in ears.heard[0]
+
+
+async def test_recognition_starts_before_the_turn_is_over(tasks: OwnedTasks) -> None:
+    ears, notes = SlowEars("Hello."), Notes()
+    hears = hearing(ears, notes, tasks)
+
+    hears.take(tone(600) + silence(300))
+    await asyncio.sleep(0)
+    assert len(ears.heard) == 1
+    assert notes.said.empty()
+
+    hears.take(silence(800))
+    ears.may_go_on.set()
+    assert (await said(notes))[0] == "Hello."
+    assert len(ears.heard) == 1
+
+
+async def test_a_recognition_of_half_an_utterance_is_cancelled(tasks: OwnedTasks) -> None:
+    ears, notes = SlowEars("Hel", "Hello there."), Notes()
+    hears = hearing(ears, notes, tasks)
+
+    hears.take(tone(600) + silence(300))
+    await asyncio.sleep(0)
+    hears.take(tone(600))
+    ears.may_go_on.set()
+    hears.take(silence(1_100))
+
+    assert (await said(notes))[0] == "Hello there."
+    assert ears.cancelled == 1
+
+
+async def test_a_finished_recognition_of_half_an_utterance_is_forgotten(tasks: OwnedTasks) -> None:
+    ears, notes = QueuedEars("Hel", "Hello there."), Notes()
+    hears = hearing(ears, notes, tasks)
+
+    hears.take(tone(600) + silence(300))
+    await asyncio.wait_for(tasks.ended(), PATIENCE_S)
+    hears.take(tone(600) + silence(1_100))
+
+    assert (await said(notes))[0] == "Hello there."
+
+
+async def test_an_interruption_is_told_while_the_caller_still_speaks(tasks: OwnedTasks) -> None:
+    notes = Notes()
+    hears = hearing(QueuedEars(), notes, tasks)
+    notes.speaking = True
+
+    hears.take(silence(200) + tone(700))
+    assert notes.interruptions == 0
+    hears.take(tone(300))
+    assert notes.interruptions == 1
+
+
+async def test_a_long_utterance_is_recognised_as_far_as_its_audio_is_kept(
+    tasks: OwnedTasks,
+) -> None:
+    ears, notes = QueuedEars("So."), Notes()
+    hears = hearing(ears, notes, tasks)
+
+    for _ in range(40):
+        hears.take(tone(1_000))
+    hears.take(silence(1_100))
+
+    assert (await said(notes))[2] > 40_000
+    assert 30_000 * 32 <= len(ears.heard[0]) <= 32_000 * 32
+
+
+async def test_audio_of_an_unknown_format_is_refused(tasks: OwnedTasks) -> None:
+    hears = Hearing(QueuedEars(), TurnTaking(), Notes(), tasks)
+
+    with pytest.raises(BadAudio):
+        hears.take(tone(100))
+    assert hears.position_ms == 0

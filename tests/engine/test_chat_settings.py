@@ -1,0 +1,102 @@
+from typing import Any
+
+from evibridge.engine.chat_settings import AudioFormat, ChatSettings
+from evibridge.engine.messages import Context, Fault, SessionSettings, read_settings
+from evibridge.engine.mind import ToolOffer
+
+TOOL = {"type": "function", "name": "get_slot", "parameters": '{"type": "object"}'}
+
+
+def change(**members: Any) -> SessionSettings:
+    settings = read_settings(members)
+    assert isinstance(settings, SessionSettings)
+    return settings
+
+
+def merged(before: ChatSettings, **members: Any) -> ChatSettings:
+    settings = before.merged(change(**members))
+    assert isinstance(settings, ChatSettings)
+    return settings
+
+
+EVERYTHING = merged(
+    ChatSettings(),
+    audio={"encoding": "linear16", "sample_rate": 16000, "channels": 2},
+    system_prompt="Be brief.",
+    variables={"name": "Jo"},
+    context={"text": "Verified.", "type": "persistent"},
+    tools=[TOOL],
+    custom_session_id="call-7",
+)
+
+
+def test_settings_start_empty_and_take_what_a_message_contains() -> None:
+    assert (
+        ChatSettings(
+            audio=AudioFormat(16000, 2),
+            system_prompt="Be brief.",
+            variables={"name": "Jo"},
+            context=Context(text="Verified.", type="persistent"),
+            tools=(ToolOffer("get_slot", None, {"type": "object"}, None),),
+            custom_session_id="call-7",
+        )
+        == EVERYTHING
+    )
+
+
+def test_a_message_changes_only_the_members_that_it_contains() -> None:
+    assert merged(EVERYTHING) == EVERYTHING
+
+    after = merged(EVERYTHING, system_prompt="Sing.")
+
+    assert after.system_prompt == "Sing."
+    assert after.variables == {"name": "Jo"}
+    assert after.tools == EVERYTHING.tools
+
+
+def test_null_takes_everything_but_the_audio_format_back() -> None:
+    names = ("audio", "system_prompt", "variables", "context", "tools", "custom_session_id")
+
+    after = merged(EVERYTHING, **dict.fromkeys(names))
+
+    assert after == ChatSettings(audio=EVERYTHING.audio)
+
+
+def test_maps_and_lists_are_replaced() -> None:
+    after = merged(EVERYTHING, variables={"age": 3}, tools=[{**TOOL, "name": "other"}])
+
+    assert after.variables == {"age": "3"}
+    assert [tool.name for tool in after.tools] == ["other"]
+
+
+def test_variables_become_text() -> None:
+    after = merged(ChatSettings(), variables={"a": 30.0, "b": True, "c": 3, "d": "x"})
+
+    assert after.variables == {"a": "30.0", "b": "true", "c": "3", "d": "x"}
+
+
+def test_built_in_tools_are_not_offers_of_the_client() -> None:
+    assert merged(ChatSettings(), tools=[{**TOOL, "type": "builtin"}]).tools == ()
+
+
+def test_of_two_tools_of_one_name_the_later_counts() -> None:
+    after = merged(ChatSettings(), tools=[TOOL, {**TOOL, "description": "Later."}])
+
+    assert [tool.description for tool in after.tools] == ["Later."]
+
+
+def test_an_unreadable_schema_is_a_fault_and_changes_nothing() -> None:
+    for parameters in ("{", "7", "[]"):
+        tools = [{**TOOL, "parameters": parameters}]
+        fault = EVERYTHING.merged(change(system_prompt="Sing.", tools=tools))
+        assert isinstance(fault, Fault)
+        assert "parameters" in fault.message
+
+
+def test_offers_are_found_by_name() -> None:
+    assert EVERYTHING.offer("get_slot") == EVERYTHING.tools[0]
+    assert EVERYTHING.offer("dance") is None
+
+
+def test_a_used_context_is_taken_away() -> None:
+    assert EVERYTHING.without_context().context is None
