@@ -1,8 +1,22 @@
 """evibridge: voice agents of plain Python functions, on the phone and in the browser."""
 
+from typing import TYPE_CHECKING, Any
+
 from evibridge.agent.definition import Agent
 from evibridge.errors import ToolError
 from evibridge.tools_registry.context import ToolContext
 from evibridge.tools_registry.registry import Tools
 
-__all__ = ["Agent", "ToolContext", "ToolError", "Tools"]
+if TYPE_CHECKING:
+    from evibridge.service import create_app
+
+__all__ = ["Agent", "ToolContext", "ToolError", "Tools", "create_app"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the server only when it is asked for: an agent's file does not need it."""
+    if name == "create_app":
+        from evibridge.service import create_app
+
+        return create_app
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

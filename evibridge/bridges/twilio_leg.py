@@ -1,0 +1,208 @@
+"""One Twilio media stream: the caller's side of a call.
+
+The data path is `on_text` on the way in and `play` on the way out; both run to the end of their
+work inside the callback that brought the data.
+"""
+
+import asyncio
+from typing import Protocol
+
+import structlog
+
+from evibridge.agent.call import Call
+from evibridge.agent.evi_messages import AudioFormat
+from evibridge.audio.g711 import mulaw_to_pcm16, pcm16_to_mulaw
+from evibridge.audio.resample import Resampler
+from evibridge.audio.wav import mono_pcm16, parse_wav
+from evibridge.bridges import twilio_messages as twilio
+from evibridge.errors import BadMessage
+from evibridge.events import EndReason
+from evibridge.sockets import Socket, SocketListener
+
+RATE_HZ = 8000
+MULAW = "audio/x-mulaw"
+START_TIMEOUT_S = 5.0
+"""A socket without a valid `start` by then is closed: nothing was spent on it."""
+SILENT_STREAM_S = 10.0
+"""Twilio sends a frame every 20 ms, silence included: a stream without any is dead."""
+MAX_UNSENT_BYTES = 1024 * 1024
+"""About 90 s of audio that the network does not take: the link is dead."""
+
+log = structlog.get_logger(__name__)
+
+
+class Reception(Protocol):
+    """Who decides what becomes of a stream."""
+
+    def stream_opened(self, leg: "TwilioLeg") -> None:
+        """The socket is open and has not shown yet which call it belongs to."""
+
+    def stream_started(self, leg: "TwilioLeg", start: twilio.Start) -> Call | None:
+        """Begin the call that this stream belongs to; None refuses the stream."""
+
+    def stream_closed(self, leg: "TwilioLeg") -> None:
+        """The socket is gone."""
+
+    def call_ended(self, call_sid: str, reason: EndReason) -> None:
+        """Our side ends the call: Twilio will ask what to do next."""
+
+
+class TwilioLeg(SocketListener):
+    """A stream from its handshake to its close.
+
+    Args:
+        reception: decides about the stream's `start`
+    """
+
+    audio = AudioFormat(sample_rate=RATE_HZ)
+
+    def __init__(self, reception: Reception) -> None:
+        self._reception = reception
+        self._socket: Socket | None = None
+        self._call: Call | None = None
+        self.call_sid = ""
+        self._stream_sid = ""
+        self._timer: asyncio.TimerHandle | None = None
+        self._frames = 0
+        self._frames_at_last_look = 0
+        self._unreadable = 0
+        self._resampler = Resampler(RATE_HZ, RATE_HZ)
+        self._resampler_from_hz = RATE_HZ
+
+    @property
+    def has_started(self) -> bool:
+        """Whether the stream has shown which call it belongs to."""
+        return bool(self._stream_sid)
+
+    # From Twilio
+
+    def on_open(self, socket: Socket) -> None:
+        """The handshake was admitted; `start` has to follow."""
+        self._socket = socket
+        self._reception.stream_opened(self)
+        self._timer = asyncio.get_running_loop().call_later(START_TIMEOUT_S, self._no_start)
+
+    def on_text(self, text: bytes) -> None:
+        """Every message of Twilio, the caller's voice among them."""
+        try:
+            message = twilio.decode(text)
+        except BadMessage as error:
+            self._count_unreadable(error)
+            return
+        call = self._call
+        if isinstance(message, twilio.Media):
+            self._frames += 1
+            if call is not None:
+                call.caller_audio(mulaw_to_pcm16(message.mulaw))
+        elif isinstance(message, twilio.Start):
+            self._start(message)
+        elif call is not None:
+            self._control(call, message)
+
+    def on_close(self, code: int, reason: str) -> None:
+        """Twilio or the network ended the stream."""
+        log.debug("stream_socket_closed", code=code, reason=reason, call_id=self.call_sid)
+        self._socket = None
+        if self._timer is not None:
+            self._timer.cancel()
+        self._reception.stream_closed(self)
+        self._leave(EndReason.CALLER_LOST)
+
+    # To Twilio
+
+    def play(self, wav: bytes) -> float:
+        """Send one WAV file as mu-law at 8 kHz; returns its length in ms."""
+        if self._socket is None:
+            return 0.0
+        parsed = parse_wav(wav)
+        if parsed.rate_hz != self._resampler_from_hz:
+            self._resampler = Resampler(parsed.rate_hz, RATE_HZ)
+            self._resampler_from_hz = parsed.rate_hz
+        mulaw = pcm16_to_mulaw(self._resampler.process(mono_pcm16(parsed)))
+        self._socket.send_text(twilio.media(self._stream_sid, mulaw))
+        if self._socket.unsent_bytes > MAX_UNSENT_BYTES:
+            log.warning("caller_link_stuck", call_id=self.call_sid)
+            self._socket.abort()
+        return len(mulaw) * 1000 / RATE_HZ
+
+    def mark(self, name: str) -> None:
+        """Twilio: a mark is echoed when the audio before it was played or cleared."""
+        if self._socket is not None:
+            self._socket.send_text(twilio.mark(self._stream_sid, name))
+
+    def clear(self) -> None:
+        """Drop what is queued at Twilio; the next audio starts with a clean filter."""
+        self._resampler.reset()
+        if self._socket is not None:
+            self._socket.send_text(twilio.clear(self._stream_sid))
+
+    def hang_up(self, reason: EndReason) -> None:
+        """Close the stream; Twilio then asks `stream-ended` what to do and is told to hang up."""
+        self._reception.call_ended(self.call_sid, reason)
+        self._call = None
+        if self._socket is not None:
+            self._socket.close(1000)
+
+    def abort(self) -> None:
+        """Twilio reported that the stream has failed."""
+        if self._socket is not None:
+            self._socket.abort()
+
+    # Inside
+
+    def _start(self, start: twilio.Start) -> None:
+        if self._stream_sid:
+            log.warning("stream_started_twice", call_id=self.call_sid)
+            return
+        if start.encoding != MULAW:
+            self._refuse("the stream is not mu-law at 8 kHz")
+            return
+        self._stream_sid, self.call_sid = start.stream_sid, start.call_sid
+        self._call = self._reception.stream_started(self, start)
+        if self._call is None:
+            self._refuse("the stream's token is not valid")
+            return
+        assert self._timer is not None
+        self._timer.cancel()
+        self._look_again_later()
+
+    def _control(self, call: Call, message: twilio.Message) -> None:
+        match message:
+            case twilio.Mark(name):
+                call.playback_heard(name)
+            case twilio.Dtmf(digit):
+                call.caller_pressed(digit)
+            case twilio.Stop():
+                self._leave(EndReason.CALLER_HUNG_UP)
+            case _:
+                pass
+
+    def _leave(self, reason: EndReason) -> None:
+        call, self._call = self._call, None
+        if call is not None:
+            call.caller_left(reason)
+
+    def _no_start(self) -> None:
+        self._refuse("no start within the time allowed")
+
+    def _refuse(self, why: str) -> None:
+        log.warning("stream_refused", why=why, call_id=self.call_sid)
+        if self._socket is not None:
+            self._socket.close(1008, why)
+
+    def _look_again_later(self) -> None:
+        self._frames_at_last_look = self._frames
+        self._timer = asyncio.get_running_loop().call_later(SILENT_STREAM_S, self._look)
+
+    def _look(self) -> None:
+        if self._frames > self._frames_at_last_look:
+            self._look_again_later()
+        elif self._socket is not None:
+            log.warning("stream_fell_silent", call_id=self.call_sid)
+            self._leave(EndReason.CALLER_LOST)
+            self._socket.abort()
+
+    def _count_unreadable(self, error: BadMessage) -> None:
+        self._unreadable += 1
+        if self._unreadable == 1:  # one line per stream: a peer gone mad must not fill the log
+            log.warning("stream_message_unreadable", call_id=self.call_sid, error=str(error))

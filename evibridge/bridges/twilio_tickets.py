@@ -1,0 +1,61 @@
+"""One-use tokens that tie a media stream to the webhook that asked for it.
+
+Twilio's handshake signature has no timestamp, so a captured one stays valid for ever. The token in
+the stream's parameters is good for one stream of one call, for a minute.
+"""
+
+import hmac
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+TICKET_S = 60.0
+"""From the webhook to the stream's `start`, which takes Twilio well under a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A promise of a place for one call. Numbers are personal data."""
+
+    call_sid: str
+    token: str = field(repr=False)
+    caller: str | None = field(default=None, repr=False)
+    called: str | None = field(default=None, repr=False)
+    parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+class Tickets:
+    """Tickets that were issued and not used. Time is an argument, in seconds."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, tuple[Ticket, float]] = {}
+
+    def count(self, now_s: float) -> int:
+        """Tickets that may still be used; each is a place that is taken."""
+        self._forget_old(now_s)
+        return len(self._open)
+
+    def issue(
+        self, call_sid: str, now_s: float, *, caller: str | None = None, called: str | None = None
+    ) -> Ticket:
+        """A ticket for this call; a repeated webhook of the same call gets the same one."""
+        self._forget_old(now_s)
+        held = self._open.get(call_sid)
+        if held is not None:
+            return held[0]
+        ticket = Ticket(call_sid, secrets.token_urlsafe(24), caller, called)
+        self._open[call_sid] = (ticket, now_s + TICKET_S)
+        return ticket
+
+    def redeem(self, call_sid: str, token: str, now_s: float) -> Ticket | None:
+        """Use the ticket up; None if it was never issued, is used, has expired or differs."""
+        self._forget_old(now_s)
+        held = self._open.get(call_sid)
+        if held is None or not hmac.compare_digest(held[0].token.encode(), token.encode()):
+            return None
+        del self._open[call_sid]
+        return held[0]
+
+    def _forget_old(self, now_s: float) -> None:
+        for call_sid in [sid for sid, (_, until_s) in self._open.items() if until_s <= now_s]:
+            del self._open[call_sid]

@@ -1,0 +1,169 @@
+"""The commands: `evibridge run`, `evibridge engine`, `evibridge call`."""
+
+import asyncio
+import shutil
+import signal
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from evibridge.agent.loading import load_agent
+from evibridge.errors import EvibridgeError
+from evibridge.logs import configure_logs
+from evibridge.settings import Settings, load_settings
+
+T = TypeVar("T")
+
+app = typer.Typer(
+    name="evibridge",
+    help="Voice agents of plain Python functions, on the phone and in the browser.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Host = Annotated[str | None, typer.Option(help="Address to listen on.")]
+Port = Annotated[int | None, typer.Option(help="TCP port; 0 takes any free one.")]
+
+
+def main() -> None:
+    """Run a command; a fault of the owner is one sentence and exit code 2."""
+    try:
+        app()
+    except EvibridgeError as error:
+        print(f"evibridge: {error}", file=sys.stderr)  # noqa: T201 - a command speaks to a person
+        sys.exit(2)
+
+
+@app.command()
+def run(
+    agent: Annotated[
+        str, typer.Argument(metavar="APP", help="path/to/file.py[:name] or module:name, an Agent")
+    ],
+    host: Host = None,
+    port: Port = None,
+    evi_url: Annotated[
+        str | None, typer.Option(help="Origin of an EVI server; without it the engine is embedded.")
+    ] = None,
+) -> None:
+    """Serve an agent: phone calls in, conversations with an EVI server out."""
+    settings = load_settings(host=host, port=port, evi_url=evi_url)
+    configure_logs(settings.log_level, settings.log_format)
+    _run(_serve(agent, settings))
+
+
+@app.command()
+def engine(
+    host: Host = None,
+    port: Port = None,
+    script: Annotated[
+        Path | None, typer.Option(help="Dialogue of the scripted mind, a YAML file.")
+    ] = None,
+) -> None:
+    """Serve the EVI protocol alone, for the bridge, for Hume's SDKs and applications."""
+    settings = load_settings()
+    configure_logs(settings.log_level, settings.log_format)
+    _run(_serve_engine(host or "127.0.0.1", 8765 if port is None else port, script))
+
+
+@app.command()
+def call(
+    recordings: Annotated[
+        list[Path] | None, typer.Argument(metavar="[WAV]...", help="What the caller says.")
+    ] = None,
+    say: Annotated[
+        list[str] | None, typer.Option(help="What the caller says, as text; may be repeated.")
+    ] = None,
+    url: Annotated[str, typer.Option(help="Origin of the service.")] = "http://127.0.0.1:8080",
+    record: Annotated[
+        Path | None, typer.Option(help="WAV file for both sides: caller left, agent right.")
+    ] = None,
+) -> None:
+    """Call a running service over Twilio's own protocol; exit code 0 if the agent was heard."""
+    from evibridge.call_command import PhoneCall, make_call
+
+    settings = load_settings()
+    configure_logs("warning", settings.log_format)
+    token = settings.twilio_auth_token
+    wanted = PhoneCall(
+        url=url,
+        recordings=recordings or [],
+        texts=say or [],
+        auth_token=token.get_secret_value() if token else None,
+        record_to=record,
+    )
+    was_heard = _run(make_call(wanted, typer.echo))
+    raise typer.Exit(0 if was_heard else 1)
+
+
+async def _serve(where: str, settings: Settings) -> None:
+    from evibridge.service import start_service
+
+    stop = _stop_signal()
+    service = await start_service(load_agent(where), settings)
+    try:
+        typer.echo(_banner(where, settings, service.origin), err=True)
+        await stop.wait()
+    finally:
+        await service.close()
+
+
+async def _serve_engine(host: str, port: int, script: Path | None) -> None:
+    from evibridge.service import running_engine
+
+    stop = _stop_signal()
+    async with running_engine(script, host=host, port=port) as running:
+        typer.echo(f"The engine listens on {running.origin} (Ctrl-C stops it).", err=True)
+        await stop.wait()
+
+
+def _banner(where: str, settings: Settings, origin: str) -> str:
+    if settings.evi_url is None:
+        server = "embedded engine (EVIBRIDGE_EVI_URL is not set)"
+    else:
+        server = settings.evi_url
+    webhook = f"{settings.public_url or origin}/twilio/voice"
+    if settings.twilio_auth_token is None:
+        webhook += "  (programs of this machine only: TWILIO_AUTH_TOKEN is not set)"
+    return "\n".join(
+        (
+            f"evibridge serves {where} (Ctrl-C stops it)",
+            f"  EVI server     {server}",
+            f"  phone webhook  {webhook}",
+            f'  try it         {_own_name()} call --url {origin} --say "Where is order 1042?"',
+        )
+    )
+
+
+def _own_name() -> str:
+    """How to start this program from another terminal in the same folder."""
+    if shutil.which("evibridge"):
+        return "evibridge"
+    program = Path(sys.argv[0])
+    if program.name == "__main__.py":
+        return "python -m evibridge"
+    try:
+        return str(program.relative_to(Path.cwd()))
+    except ValueError:
+        return str(program)
+
+
+def _stop_signal() -> asyncio.Event:
+    """Set by Ctrl-C or SIGTERM, from now on."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+def _run(main: Coroutine[Any, Any, T]) -> T:
+    """Run on uvloop where it exists: the same code on half the CPU."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(main)
+    return uvloop.run(main)

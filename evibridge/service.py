@@ -1,0 +1,217 @@
+"""The composition root: builds the service out of its rooms and runs it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+from aiohttp import web
+
+from evibridge import events, sockets
+from evibridge.agent import evi_messages as evi
+from evibridge.agent.call import CallPlan
+from evibridge.agent.calls import Calls
+from evibridge.agent.definition import Agent
+from evibridge.agent.evi_client import EviServer
+from evibridge.agent.session import CallLimits
+from evibridge.bridges.twilio import TwilioBridge
+from evibridge.bridges.twilio_signature import SignatureCheck
+from evibridge.errors import EngineSetupError, SettingsError
+from evibridge.settings import Settings, load_settings
+from evibridge.tools_registry.runner import ToolRunner
+
+if TYPE_CHECKING:
+    from evibridge.engine.server import Engine
+
+MAX_BODY_BYTES = 64 * 1024
+"""Twilio's forms are below 4 kB."""
+
+MIN_INTERRUPTION_MS = 200
+"""EVI's own default of 800 ms lets the agent talk on for most of a second over a caller; this is
+long enough for a cough to be over."""
+
+log = structlog.get_logger(__name__)
+
+
+def create_app(agent: Agent, settings: Settings | None = None) -> web.Application:
+    """The whole service as an aiohttp application, to be run by or mounted in any aiohttp server.
+
+    Without an EVI server in the settings the embedded engine starts and stops with it.
+
+    Raises:
+        SettingsError: settings that contradict each other
+    """
+    app, calls, route = _build(agent, settings or load_settings())
+
+    async def end_calls(_: web.Application) -> None:
+        await calls.close()
+
+    app.on_shutdown.append(end_calls)
+    sockets.mount(app, [route])
+    return app
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A running service."""
+
+    server: sockets.Server
+    calls: Calls
+    host: str
+
+    @property
+    def origin(self) -> str:
+        """Where it listens, as seen from this machine."""
+        return f"http://{self.host}:{self.server.port}"
+
+    async def close(self) -> None:
+        """End every call, tell its carrier, and give the port back."""
+        await self.calls.close()
+        await self.server.close()
+
+
+async def start_service(agent: Agent, settings: Settings) -> Service:
+    """Serve on a port of its own: the fast way, where media sockets bypass the HTTP server.
+
+    Raises:
+        SettingsError: settings that contradict each other, or a port in use
+        EngineSetupError: the embedded engine cannot be started
+    """
+    app, calls, route = _build(agent, settings)
+    server = await sockets.serve(app, [route], host=settings.host, port=settings.port)
+    return Service(server, calls, settings.host)
+
+
+def _build(agent: Agent, settings: Settings) -> tuple[web.Application, Calls, sockets.SocketRoute]:
+    token = settings.twilio_auth_token
+    if token is not None and settings.public_url is None:
+        raise SettingsError(
+            "TWILIO_AUTH_TOKEN is set: set EVIBRIDGE_PUBLIC_URL as well, to the origin that "
+            "Twilio calls, such as https://voice.example.com; signatures cover it."
+        )
+    app = web.Application(client_max_size=MAX_BODY_BYTES)
+    calls = Calls(max_calls=settings.max_calls)
+    check = SignatureCheck(token.get_secret_value() if token else None, settings.public_url)
+    twilio = TwilioBridge(calls, check, settings.public_url)
+    twilio.add_routes(app)
+    _add_probes(app, calls)
+
+    async def run_calls(_: web.Application) -> AsyncIterator[None]:
+        async with _evi_origin(agent, settings) as origin:
+            runner = ToolRunner(agent.tools, default_timeout_s=settings.tool_seconds)
+            calls.open(_plan(agent, settings, origin, runner))
+            yield
+            await runner.close()
+
+    app.cleanup_ctx.append(run_calls)
+    return app, calls, twilio.media_route
+
+
+@asynccontextmanager
+async def _evi_origin(agent: Agent, settings: Settings) -> AsyncIterator[str]:
+    """The EVI server of the settings, or the embedded engine on a free loopback port."""
+    if settings.evi_url is not None:
+        yield settings.evi_url
+        return
+    async with running_engine(agent.script, host="127.0.0.1", port=0) as engine:
+        log.info("embedded_engine_started", origin=engine.origin)
+        yield engine.origin
+
+
+def _plan(agent: Agent, settings: Settings, evi_origin: str, runner: ToolRunner) -> CallPlan:
+    key = settings.hume_api_key
+    server = EviServer(evi_origin, key.get_secret_value() if key else None, settings.hume_config_id)
+    return CallPlan(
+        server=server,
+        settings=_session_settings(agent),
+        tools=runner,
+        limits=CallLimits(call_s=settings.max_call_seconds),
+        publish=_log_event,
+    )
+
+
+def _session_settings(agent: Agent) -> evi.SessionSettings:
+    """What the EVI server is told at the start of every chat."""
+    offers = tuple(
+        evi.ToolOffer(
+            name=tool.name,
+            parameters=json.dumps(tool.parameters),
+            description=tool.description,
+            fallback_content=tool.fallback,
+        )
+        for tool in agent.tools.definitions()
+    )
+    return evi.SessionSettings(
+        system_prompt=agent.system_prompt,
+        variables=dict(agent.variables) or None,
+        tools=offers or None,
+        voice_id=agent.voice_id,
+    )
+
+
+def _add_probes(app: web.Application, calls: Calls) -> None:
+    async def healthz(_: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def readyz(_: web.Request) -> web.Response:
+        ready = calls.is_open
+        return web.json_response({"ready": ready}, status=200 if ready else 503)
+
+    app.router.add_get("/healthz", healthz)
+    app.router.add_get("/readyz", readyz)
+
+
+_LOGGED_AS: Mapping[type, str] = {
+    events.AgentSaid: "agent_said",
+    events.AgentInterrupted: "agent_interrupted",
+    events.ToolStarted: "tool_started",
+    events.ToolFinished: "tool_finished",
+    events.ServerReportedError: "evi_reported_error",
+}
+
+
+def _log_event(call_id: str, event: events.CallEvent) -> None:
+    """The conversation, line by line."""
+    if isinstance(event, events.CallerSaid):
+        if not event.interim:
+            log.info("caller_said", text=event.text, call_id=call_id)
+    elif name := _LOGGED_AS.get(type(event)):
+        attributes = {field: getattr(event, field) for field in event.__dataclass_fields__}
+        log.info(name, **attributes, call_id=call_id)
+
+
+# The engine
+
+
+@asynccontextmanager
+async def running_engine(script: Path | None, *, host: str, port: int) -> AsyncIterator["Engine"]:
+    """The EVI-compatible engine, served while the context is open; loading takes some seconds.
+
+    Raises:
+        EngineSetupError: its packages are not installed, or its script has a fault
+        SettingsError: the port is in use
+    """
+    try:
+        from evibridge.engine.ears import WhisperEars
+        from evibridge.engine.script import ScriptedMind
+        from evibridge.engine.server import EngineParts, start_engine
+        from evibridge.engine.turns import TurnTaking
+        from evibridge.engine.voice import HibariVoice
+    except ImportError as error:
+        raise EngineSetupError(
+            f"The embedded engine needs a package that is not installed ({error.name}): install "
+            "evibridge[engine], or set EVIBRIDGE_EVI_URL to an EVI server."
+        ) from error
+    async with AsyncExitStack() as stack:
+        mind = ScriptedMind.load(script)
+        ears = stack.enter_context(closing(await asyncio.to_thread(WhisperEars.load)))
+        voice = stack.enter_context(closing(await asyncio.to_thread(HibariVoice.load)))
+        turn_taking = TurnTaking(min_interruption_ms=MIN_INTERRUPTION_MS)
+        parts = EngineParts(ears=ears, mind=mind, voice=voice, turn_taking=turn_taking)
+        engine = await start_engine(parts, host=host, port=port)
+        stack.push_async_callback(engine.close)
+        yield engine

@@ -1,0 +1,82 @@
+"""All settings of the service, read from the environment and from `.env`.
+
+Only `service.py` and `cli.py` read them; everything else is handed plain values.
+"""
+
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from evibridge.errors import SettingsError
+
+
+class Settings(BaseSettings):
+    """Settings of `evibridge run`; each is `EVIBRIDGE_<NAME>` unless it belongs to a vendor."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="EVIBRIDGE_", env_file=".env", extra="ignore", populate_by_name=True
+    )
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    """TCP port; 0 takes any free one."""
+    public_url: str | None = None
+    """Origin under which carriers reach the service, `https://voice.example.com`."""
+    evi_url: str | None = None
+    """Origin of the EVI server; without it the embedded engine is started."""
+    max_calls: Annotated[int, Field(ge=1)] = 100
+    """Calls at a time; the next caller hears the busy tone."""
+    max_call_seconds: Annotated[float, Field(gt=0)] = 1800.0
+    """Longest call; EVI itself ends a chat after 30 minutes."""
+    tool_seconds: Annotated[float, Field(gt=0)] = 8.0
+    """Deadline of a tool that sets none of its own."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["console", "json"] = "console"
+
+    hume_api_key: Annotated[SecretStr | None, Field(validation_alias="HUME_API_KEY")] = None
+    hume_config_id: Annotated[str | None, Field(validation_alias="HUME_CONFIG_ID")] = None
+    twilio_auth_token: Annotated[SecretStr | None, Field(validation_alias="TWILIO_AUTH_TOKEN")] = (
+        None
+    )
+
+    @field_validator("public_url", "evi_url")
+    @classmethod
+    def _is_origin(cls, value: str | None) -> str | None:
+        """An origin is scheme, host and port only; a trailing slash is forgiven."""
+        if not value:
+            return None
+        parts = urlsplit(value.rstrip("/"))
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must be an origin such as https://voice.example.com")
+        if parts.path or parts.query or parts.fragment or parts.username:
+            raise ValueError("must be an origin only: no path, query or user name")
+        return value.rstrip("/")
+
+    @field_validator("hume_api_key", "twilio_auth_token", mode="before")
+    @classmethod
+    def _blank_is_unset(cls, value: object) -> object:
+        """`KEY=` in a `.env` file means that there is no key."""
+        return None if isinstance(value, str) and not value.strip() else value
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the settings; options of the command line win over the environment.
+
+    Raises:
+        SettingsError: one line per wrong setting, each naming the variable to change
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise SettingsError("\n".join(_sentence(fault) for fault in error.errors())) from None
+
+
+def _sentence(fault: object) -> str:
+    assert isinstance(fault, dict)
+    name = str(fault["loc"][0])
+    variable = name if name.isupper() else f"EVIBRIDGE_{name.upper()}"
+    return f"{variable}: {str(fault['msg']).removeprefix('Value error, ')}."

@@ -1,0 +1,72 @@
+from pathlib import Path
+
+import pytest
+
+from evibridge.errors import SettingsError
+from evibridge.settings import Settings, load_settings
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("TWILIO_AUTH_TOKEN", "HUME_API_KEY", "EVIBRIDGE_EVI_URL", "EVIBRIDGE_PORT"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_everything_has_a_default_for_a_first_try() -> None:
+    settings = load_settings()
+
+    assert (settings.host, settings.port, settings.evi_url) == ("127.0.0.1", 8080, None)
+    assert settings.twilio_auth_token is None
+
+
+def test_settings_come_from_the_environment_and_from_a_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("EVIBRIDGE_PORT=9001\nHUME_API_KEY=from-file\n")
+    monkeypatch.setenv("EVIBRIDGE_EVI_URL", "http://127.0.0.1:8765/")
+
+    settings = load_settings()
+
+    assert (settings.port, settings.evi_url) == (9001, "http://127.0.0.1:8765")
+    assert settings.hume_api_key is not None
+    assert settings.hume_api_key.get_secret_value() == "from-file"
+
+
+def test_options_of_the_command_line_win(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVIBRIDGE_PORT", "9001")
+
+    assert load_settings(port=9002, host=None).port == 9002
+
+
+def test_a_blank_secret_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN", " ")
+
+    assert load_settings().twilio_auth_token is None
+
+
+def test_secrets_do_not_show() -> None:
+    settings = Settings(twilio_auth_token="hush")  # type: ignore[arg-type]
+
+    assert "hush" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("EVIBRIDGE_PORT", "eighty", "EVIBRIDGE_PORT: Input should be a valid integer"),
+        ("EVIBRIDGE_PORT", "70000", "EVIBRIDGE_PORT: Input should be less than"),
+        ("EVIBRIDGE_MAX_CALLS", "0", "EVIBRIDGE_MAX_CALLS"),
+        ("EVIBRIDGE_LOG_FORMAT", "xml", "EVIBRIDGE_LOG_FORMAT"),
+        ("EVIBRIDGE_EVI_URL", "127.0.0.1:8765", "EVIBRIDGE_EVI_URL: must be an origin"),
+        ("EVIBRIDGE_PUBLIC_URL", "https://a.example/b", "EVIBRIDGE_PUBLIC_URL: must be an origin"),
+        ("EVIBRIDGE_PUBLIC_URL", "https://u:p@a.example", "no path, query or user name"),
+    ],
+)
+def test_a_wrong_setting_names_the_variable(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, sentence: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(SettingsError, match=sentence):
+        load_settings()
