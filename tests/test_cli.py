@@ -123,17 +123,6 @@ async def test_the_service_ends_when_it_is_told_to() -> None:
         assert await service.stop() == 0
 
 
-async def test_the_engine_serves_alone_and_the_bridge_uses_it() -> None:
-    async with (
-        running("engine", "--port", "0", announced_by="The engine listens") as engine,
-        run_service("--evi-url", engine.origin) as service,
-    ):
-        code, out, _ = await finish(await start("call", "--url", service.origin))
-
-    assert code == 0
-    assert "agent" in out
-
-
 async def test_help_names_every_command() -> None:
     code, out, _ = await finish(await start("--help"))
 

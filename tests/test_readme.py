@@ -1,0 +1,123 @@
+"""What the README says is true: its commands run, and no setting is missing from it."""
+
+import asyncio
+import os
+import re
+import shlex
+import signal
+import socket
+from asyncio.subprocess import PIPE, STDOUT, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from evibridge.settings import Settings
+from tests.processes import QUIET, ROOT
+
+README = (ROOT / "README.md").read_text()
+COMMANDS = [
+    line
+    for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    for line in block.splitlines()
+]
+PATIENCE_S = 60.0
+
+
+@asynccontextmanager
+async def started(command: str, until: str, **variables: str) -> AsyncIterator[None]:
+    """A command of the README that serves, for as long as the context is open."""
+    process = await asyncio.create_subprocess_exec(
+        *shlex.split(command),
+        cwd=ROOT,
+        env={**os.environ, **QUIET, **variables},
+        stdout=PIPE,
+        stderr=STDOUT,
+        start_new_session=True,
+    )
+    reading = asyncio.create_task(_wait_for(process, until))
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            rest = await reading
+        yield
+        os.killpg(process.pid, signal.SIGINT)
+        async with asyncio.timeout(PATIENCE_S):
+            await rest
+            await process.wait()
+    finally:
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+
+
+async def _wait_for(process: Process, until: str) -> "asyncio.Task[bytes]":
+    assert process.stdout is not None
+    seen = ""
+    async for line in process.stdout:
+        seen += line.decode()
+        if until in seen:
+            return asyncio.create_task(process.stdout.read())
+    raise AssertionError(f"the command ended before it served:\n{seen}")
+
+
+async def finished(command: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        *shlex.split(command), cwd=ROOT, env={**os.environ, **QUIET}, stdout=PIPE, stderr=STDOUT
+    )
+    async with asyncio.timeout(PATIENCE_S):
+        out, _ = await process.communicate()
+    assert process.returncode == 0, out.decode()
+    return out.decode()
+
+
+def free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+def test_these_are_the_commands_that_are_tried_here() -> None:
+    assert COMMANDS == [
+        "make run",
+        '.venv/bin/evibridge call --say "Where is order 1042?"',
+        ".venv/bin/evibridge run examples/bookshop.py --port 8081",
+        ".venv/bin/evibridge engine --port 8765",
+        ".venv/bin/evibridge run examples/bookshop.py --evi-url http://127.0.0.1:8765",
+        "make bench",
+    ]
+
+
+async def test_a_newcomer_talks_to_the_agent_after_two_commands() -> None:
+    port = free_port()
+    async with started(COMMANDS[0], until="phone webhook", EVIBRIDGE_PORT=port):
+        said = await finished(f"{COMMANDS[1]} --url http://127.0.0.1:{port}")
+
+    assert "caller  Where is order 1042?" in said
+    assert "Friday" in said
+
+
+async def test_the_engine_serves_alone_and_a_bridge_uses_it() -> None:
+    engine_port, port = free_port(), free_port()
+    engine = COMMANDS[3].replace("8765", engine_port)
+    bridge = COMMANDS[4].replace("8765", engine_port)
+    async with (
+        started(engine, until="The engine listens"),
+        started(bridge, until="phone webhook", EVIBRIDGE_PORT=port),
+    ):
+        said = await finished(f".venv/bin/evibridge call --url http://127.0.0.1:{port}")
+
+    assert "agent" in said
+
+
+async def test_another_port_can_be_given() -> None:
+    port = free_port()
+    async with started(COMMANDS[2].replace("8081", port), until=f"127.0.0.1:{port}"):
+        pass
+
+
+async def test_the_benchmarks_are_started_by_make() -> None:
+    assert "-m benchmarks" in await finished(f"{COMMANDS[5]} --dry-run")
+
+
+def test_every_setting_is_in_the_readme() -> None:
+    for name, field in Settings.model_fields.items():
+        variable = field.validation_alias or f"EVIBRIDGE_{name.upper()}"
+        assert f"`{variable}`" in README
