@@ -11,6 +11,7 @@ from evibridge.errors import SettingsError
 from evibridge.service import start_service
 from tests.bridges.conftest import AGENT, Scene, settings
 from tests.parties import PATIENCE_S, TinyEvi, TinyTwilio
+from tests.reference import twilio_transcript
 
 SILENCE = b"\xff" * 160
 
@@ -41,6 +42,25 @@ class TestAConversation:
 
         heard = base64.b64decode((await chat.expect("audio_input"))["data"])
         assert heard == (-32124).to_bytes(2, "little", signed=True) * 160
+
+    async def test_a_recorded_stream_is_played_through(self, scene: Scene) -> None:
+        twilio = scene.carrier()
+        twilio.call_sid = "CA5f1c2d3e4b5a69788796a5b4c3d2e1f0"
+        token = await twilio.ring()
+        await twilio.connect()
+        for line in twilio_transcript():
+            if line["dir"] == "from_twilio" and line["msg"]["event"] != "connected":
+                message = json.dumps(line["msg"]).replace("k3y-9f2c7a51", token)
+                await twilio.socket.send_str(message)
+            if line["msg"]["event"] == "start":
+                chat = await scene.evi.next_chat()
+                await chat.open()
+                await chat.expect("session_settings")
+
+        async with asyncio.timeout(PATIENCE_S):
+            assert await chat.closed_with == 1000
+        frames = [chat.received.get_nowait() for _ in range(chat.received.qsize())]
+        assert [frame["type"] for frame in frames] == ["audio_input"] * 232
 
     @pytest.mark.parametrize("sizes", [[1600], [40] * 40, [7, 333, 1260]])
     async def test_frames_of_any_length_arrive_as_20_ms(
