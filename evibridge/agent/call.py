@@ -18,7 +18,7 @@ from evibridge.agent import actions as act
 from evibridge.agent import evi_messages as evi
 from evibridge.agent.evi_client import EviChat, EviServer
 from evibridge.agent.session import CallLimits, CallSession
-from evibridge.errors import BadAudio, LinkError, LinkUnreachable, SettingsError
+from evibridge.errors import BadAudio, LinkError, LinkRefused, LinkUnreachable, SettingsError
 from evibridge.events import CallEvent, EndReason
 from evibridge.tools_registry.context import ToolContext
 from evibridge.tools_registry.runner import ToolResult, ToolRunner
@@ -260,7 +260,7 @@ class Call:
         try:
             await self._chat.open(self._plan.server, timeout_s=timeout_s)
         except (LinkError, SettingsError) as error:
-            log.warning("evi_unavailable", call_id=self.facts.call_id, error=str(error))
+            log.warning("evi_unavailable", call_id=self.facts.call_id, error=_with_advice(error))
             unreachable = isinstance(error, LinkUnreachable)
             reason = EndReason.EVI_UNREACHABLE if unreachable else EndReason.EVI_REFUSED
             self._perform(self._session.evi_unavailable(reason))
@@ -316,3 +316,8 @@ class Call:
             tool_calls=self._counts["ToolStarted"],
             server_errors=self._counts["ServerReportedError"],
         )
+
+
+def _with_advice(error: LinkError | SettingsError) -> str:
+    refused = isinstance(error, LinkRefused) and error.status in (401, 403)
+    return f"{error} Check HUME_API_KEY." if refused else str(error)
