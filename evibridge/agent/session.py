@@ -42,7 +42,7 @@ MAX_STALE_UTTERANCES = 1024
 class CallLimits:
     """How long a call waits for what may never come."""
 
-    chat_ready_s: float = 10.0
+    chat_ready_s: float = 6.0
     """From the caller's arrival to the EVI server's `chat_metadata`."""
     call_s: float = 1800.0
 
