@@ -16,7 +16,12 @@ def configure_logs(level: str, style: Literal["console", "json"]) -> None:
     renderer: structlog.types.Processor = (
         structlog.processors.JSONRenderer()
         if style == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=22)
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            pad_event_to=22,
+            # The other formatters print local variables: secrets and personal data among them.
+            exception_formatter=structlog.dev.plain_traceback,
+        )
     )
     stamp = "iso" if style == "json" else "%H:%M:%S"
     shared: list[structlog.types.Processor] = [
@@ -24,10 +29,10 @@ def configure_logs(level: str, style: Literal["console", "json"]) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt=stamp, utc=style == "json"),
     ]
+    if style == "json":
+        shared.append(structlog.processors.format_exc_info)
     structlog.configure(
-        processors=[*shared, structlog.processors.format_exc_info, renderer]
-        if style == "json"
-        else [*shared, renderer],
+        processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(_number(level)),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
