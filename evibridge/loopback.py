@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-FORWARDING_HEADERS = ("Forwarded", "X-Forwarded-For", "X-Real-IP")
-"""Set by proxies and tunnels: such a request only looks local."""
+FORWARDING_HEADERS = ("forwarded", "via", "x-real-ip", "x-forwarded-", "cf-")
+"""Beginnings of headers that proxies and tunnels set: such a request only looks local. A proxy that
+sets none of them cannot be told from a local program."""
 
 
 def is_loopback(host: str) -> bool:
@@ -24,7 +25,7 @@ def is_local_request(headers: Mapping[str, str], peer: str) -> bool:
     The `Host` header has to be a loopback name too: a web page that resolves its own name to
     127.0.0.1 would pass otherwise. A browser names the page in `Origin`.
     """
-    if any(name in headers for name in FORWARDING_HEADERS):
+    if any(name.lower().startswith(FORWARDING_HEADERS) for name in headers):
         return False
     if "Origin" in headers and not is_loopback(_host_of(headers["Origin"])):
         return False

@@ -36,8 +36,10 @@ def test_a_program_or_a_page_of_this_machine_is_local(headers: dict[str, str]) -
         {"Host": "localhost:8080", "Origin": "https://evil.example"},
         {"Host": "localhost:8080", "Origin": "null"},
         {"Host": "localhost:8080", "X-Forwarded-For": "203.0.113.9"},
+        {"Host": "localhost:8080", "X-Forwarded-Proto": "https"},
+        {"Host": "localhost:8080", "Via": "1.1 proxy"},
     ],
-    ids=["no host", "a rebound name", "no address", "a web page", "a file", "a tunnel"],
+    ids=["no host", "rebound name", "no address", "web page", "file", "tunnel", "TLS proxy", "via"],
 )
 def test_anybody_else_is_not(headers: dict[str, str]) -> None:
     assert not is_local_request(headers, "127.0.0.1")
