@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from evibridge.errors import SettingsError
+from evibridge.loopback import is_loopback
 
 
 class Settings(BaseSettings):
@@ -48,12 +49,21 @@ class Settings(BaseSettings):
         """An origin is scheme, host and port only; a trailing slash is forgiven."""
         if not value:
             return None
-        parts = urlsplit(value.rstrip("/"))
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or " " in value:
             raise ValueError("must be an origin such as https://voice.example.com")
-        if parts.path or parts.query or parts.fragment or parts.username:
+        if parts.path.strip("/") or "?" in value or "#" in value or parts.username is not None:
             raise ValueError("must be an origin only: no path, query or user name")
+        _ = parts.port  # raises for a port that is none
         return value.rstrip("/")
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_secure(cls, value: str | None) -> str | None:
+        """Twilio opens media streams over TLS only; a local phone needs none."""
+        if value and value.startswith("http:") and not is_loopback(urlsplit(value).hostname or ""):
+            raise ValueError("must begin with https://, because Twilio takes wss:// streams only")
+        return value
 
     @field_validator("hume_api_key", "twilio_auth_token", mode="before")
     @classmethod

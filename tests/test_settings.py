@@ -61,6 +61,10 @@ def test_secrets_do_not_show() -> None:
         ("EVIBRIDGE_EVI_URL", "127.0.0.1:8765", "EVIBRIDGE_EVI_URL: must be an origin"),
         ("EVIBRIDGE_PUBLIC_URL", "https://a.example/b", "EVIBRIDGE_PUBLIC_URL: must be an origin"),
         ("EVIBRIDGE_PUBLIC_URL", "https://u:p@a.example", "no path, query or user name"),
+        ("EVIBRIDGE_PUBLIC_URL", "https://a.example?", "no path, query or user name"),
+        ("EVIBRIDGE_PUBLIC_URL", "http://a.example", "must begin with https://"),
+        ("EVIBRIDGE_EVI_URL", "http://127.0.0.1:99999", "EVIBRIDGE_EVI_URL: Port out of range"),
+        ("EVIBRIDGE_EVI_URL", "http://ex ample", "EVIBRIDGE_EVI_URL: must be an origin"),
     ],
 )
 def test_a_wrong_setting_names_the_variable(
