@@ -18,7 +18,7 @@ from evibridge.agent import actions as act
 from evibridge.agent import evi_messages as evi
 from evibridge.agent.evi_client import EviChat, EviServer
 from evibridge.agent.session import CallLimits, CallSession
-from evibridge.errors import BadAudio, LinkError, LinkRefused, LinkUnreachable, SettingsError
+from evibridge.errors import BadAudio, LinkError, LinkRefused, SettingsError
 from evibridge.events import CallEvent, EndReason
 from evibridge.tools_registry.context import ToolContext
 from evibridge.tools_registry.runner import ToolResult, ToolRunner
@@ -61,9 +61,9 @@ class CallerFacts:
     """What is known of a call before it starts. Numbers are personal data."""
 
     call_id: str
-    caller: str | None = None
-    called: str | None = None
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    caller: str | None = field(default=None, repr=False)
+    called: str | None = field(default=None, repr=False)
+    parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,7 @@ class Call:
         self._chat_is_ready = False
         self._early: deque[bytes] = deque()
         self._early_bytes = 0
+        self._early_frames_dropped = 0
         self._max_early_bytes = EARLY_AUDIO_MS * audio.sample_rate * audio.channels * 2 // 1000
         self._chat_id = ""
         self._digits: deque[str] = deque(maxlen=MAX_DIGITS)
@@ -214,13 +215,14 @@ class Call:
         if isinstance(message, evi.SessionSettings) and not self._chat_is_ready:
             self._chat_is_ready = True
             for pcm16 in self._early:
-                self._chat.send_audio(pcm16)
+                self._chat.send_kept_audio(pcm16)
             self._early.clear()
 
     def _publish(self, event: CallEvent) -> None:
         if isinstance(event, events.ChatOpened):
             self._chat_id = event.chat_id
-        self._counts[type(event).__name__] += 1
+        if not (isinstance(event, events.CallerSaid) and event.interim):
+            self._counts[type(event).__name__] += 1
         self._plan.publish(self.facts.call_id, event)
 
     def _hang_up(self, reason: EndReason) -> None:
@@ -236,6 +238,7 @@ class Call:
         self._early_bytes += len(pcm16)
         while self._early_bytes > self._max_early_bytes:
             self._early_bytes -= len(self._early.popleft())
+            self._early_frames_dropped += 1
 
     # Time
 
@@ -261,8 +264,7 @@ class Call:
             await self._chat.open(self._plan.server, timeout_s=timeout_s)
         except (LinkError, SettingsError) as error:
             log.warning("evi_unavailable", call_id=self.facts.call_id, error=_with_advice(error))
-            unreachable = isinstance(error, LinkUnreachable)
-            reason = EndReason.EVI_UNREACHABLE if unreachable else EndReason.EVI_REFUSED
+            reason = EndReason.EVI_UNREACHABLE if error.retryable else EndReason.EVI_REFUSED
             self._perform(self._session.evi_unavailable(reason))
 
     def _start_tool(self, call: evi.ToolCall) -> None:
@@ -304,6 +306,7 @@ class Call:
         )
 
     def _log_end(self, reason: EndReason) -> None:
+        dropped = self._early_frames_dropped + (self._chat.frames_dropped if self._chat else 0)
         log.info(
             "call_ended",
             call_id=self.facts.call_id,
@@ -315,6 +318,7 @@ class Call:
             interruptions=self._counts["AgentInterrupted"],
             tool_calls=self._counts["ToolStarted"],
             server_errors=self._counts["ServerReportedError"],
+            caller_frames_dropped=dropped,
         )
 
 

@@ -27,7 +27,8 @@ FRAME_MS = 20
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """EVI: the largest message in either direction."""
 MAX_AUDIO_BEHIND_MS = 400
-"""Caller's audio that may wait in the socket; beyond it frames are dropped until it drains."""
+"""Caller's audio that may wait behind a full kernel buffer. What the kernel has cannot be taken
+back, so that the newest frames are dropped until the backlog drains."""
 MAX_UNSENT_BYTES = 256 * 1024
 """Control messages are never dropped: a link with this much unsent is dead."""
 
@@ -119,6 +120,12 @@ class EviChat(SocketListener):
                 self.frames_dropped += 1
             else:
                 socket.send_text(encode_audio_input(frame))
+
+    def send_kept_audio(self, pcm16: bytes) -> None:
+        """Send audio that was kept while the chat was opened; the backlog it makes is borne."""
+        if self._socket is not None:
+            for frame in self._framer.push(pcm16):
+                self._socket.send_text(encode_audio_input(frame))
 
     def send(self, message: ClientMessage) -> None:
         """Send a control message."""

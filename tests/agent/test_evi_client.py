@@ -82,6 +82,13 @@ def test_audio_that_the_server_does_not_take_is_dropped_and_counted(
     assert chat.frames_dropped == 200 - len(socket.sent)
 
 
+def test_audio_from_before_the_chat_is_sent_whole(chat: EviChat, socket: SlowSocket) -> None:
+    chat.send_kept_audio(FRAME * 100)
+
+    assert len(socket.sent) == 100
+    assert chat.frames_dropped == 0
+
+
 def test_audio_flows_again_once_the_server_has_caught_up(chat: EviChat, socket: SlowSocket) -> None:
     for _ in range(200):
         chat.send_audio(FRAME)
