@@ -89,7 +89,7 @@ class CallSession:
         self._held = False
         self._tools: dict[str, _OpenTool] = {}
         self._seen_tools: set[str] = set()
-        self._fatal_error: str | None = None
+        self._last_error: str | None = None
         self._leaving_for = EndReason.AGENT_HUNG_UP
 
     # Questions of the audio path
@@ -105,9 +105,13 @@ class CallSession:
         Chunks of an interrupted turn can still be on the wire: they are refused, and so is
         audio that no `assistant_message` has announced since the interruption.
         """
-        if self._phase is not _Phase.TALKING or self._held or utterance_id in self._stale:
+        if self._phase is not _Phase.TALKING or self._is_silenced or utterance_id in self._stale:
             return False
         return utterance_id in self._live or not self._ignoring_audio
+
+    @property
+    def _is_silenced(self) -> bool:
+        return self._paused or self._held
 
     @property
     def next_wake_s(self) -> float | None:
@@ -154,13 +158,15 @@ class CallSession:
         """The chat's socket is gone; what was sent of the agent's voice is still heard out."""
         if self._phase in (_Phase.LEAVING, _Phase.ENDED):
             return []
-        self._leaving_for = _reason_of_close(code, self._fatal_error)
-        if self._playout.unplayed_ms(now_s) <= 0:
+        opened = self._phase is _Phase.TALKING
+        self._leaving_for = _reason_of_close(code, self._last_error, opened=opened)
+        if self._playout.all_heard:
             return self._end(self._leaving_for)
         self._phase = _Phase.LEAVING
         self._playout.end_turn()
-        self._deadlines = {_Deadline.LAST_WORDS: self._playout.due_s + LAST_WORDS_GRACE_S}
-        return self._mark_now()
+        due_s = max(self._playout.due_s, now_s)
+        self._deadlines = {_Deadline.LAST_WORDS: due_s + LAST_WORDS_GRACE_S}
+        return [*self._cancel_tools(), *self._mark_now()]
 
     def evi_unavailable(self, reason: EndReason) -> list[Action]:
         """The chat could not be opened."""
@@ -251,6 +257,7 @@ class CallSession:
         ]
 
     def _caller_said(self, said: evi.UserMessage, now_s: float) -> list[Action]:
+        self._last_error = None
         actions: list[Action] = []
         # EVI interrupts only while it generates. When it is done and the phone still plays, a new
         # user message is the only sign of a barge-in.
@@ -263,8 +270,12 @@ class CallSession:
         return actions
 
     def _agent_said(self, said: evi.AssistantMessage) -> list[Action]:
+        self._last_error = None
         self._answer_complete = False
         if said.id in self._stale:
+            return []
+        if self._is_silenced:  # it was on its way already, and must not be heard from its middle
+            self._stale[said.id or ""] = None
             return []
         self._ignoring_audio = False
         utterance_id = said.id or ""
@@ -306,8 +317,7 @@ class CallSession:
         return actions
 
     def _server_failed(self, error: evi.ChatError) -> list[Action]:
-        if error.code in _FATAL_ERRORS:
-            self._fatal_error = error.code
+        self._last_error = error.code
         return [Publish(events.ServerReportedError(error.code, error.slug, error.message))]
 
     def _silence_agent(self, now_s: float) -> list[Action]:
@@ -348,9 +358,13 @@ class CallSession:
             return []
         self._phase = _Phase.ENDED
         self._deadlines.clear()
+        return [*self._cancel_tools(), HangUp(reason), Publish(events.CallEnded(reason))]
+
+    def _cancel_tools(self) -> list[Action]:
+        """Nobody is there any more to take the answers."""
         cancelled: list[Action] = [CancelTool(tool_call_id) for tool_call_id in self._tools]
         self._tools.clear()
-        return [*cancelled, HangUp(reason), Publish(events.CallEnded(reason))]
+        return cancelled
 
 
 def text_heard(text: str, fate: Heard) -> str:
@@ -361,21 +375,22 @@ def text_heard(text: str, fate: Heard) -> str:
     return " ".join(words[: int(len(words) * fate.heard_ms / fate.sent_ms)])
 
 
-_FATAL_ERRORS: Mapping[str, EndReason] = {
-    "E0300": EndReason.EVI_REFUSED,  # out of credits
+_MEANING_OF_ERRORS: Mapping[str, EndReason] = {
     "E0714": EndReason.INACTIVITY,
     "E0715": EndReason.MAX_DURATION,
-    "I0100": EndReason.EVI_LOST,
-    "I0116": EndReason.EVI_LOST,  # audio cannot be transcribed
-    "I0118": EndReason.EVI_LOST,
 }
-"""Errors after which the server closes with 1000 (evi.md: `error` first, then the close)."""
 
 
-def _reason_of_close(code: int, fatal_error: str | None) -> EndReason:
-    """A normal close means what the last fatal error said, or that the agent hung up."""
-    if fatal_error is not None:
-        return _FATAL_ERRORS[fatal_error]
-    if code == 1000:
-        return EndReason.AGENT_HUNG_UP
-    return EndReason.EVI_REFUSED if code == 1008 else EndReason.EVI_LOST
+def _reason_of_close(code: int, last_error: str | None, *, opened: bool) -> EndReason:
+    """What a close means: EVI sends the `error` first, then closes with 1000.
+
+    The first letter of an error tells whose fault it is: `E` the client's, `I` the server's. An
+    error that the conversation has outlived says nothing about its end.
+    """
+    if last_error is not None and last_error in _MEANING_OF_ERRORS:
+        return _MEANING_OF_ERRORS[last_error]
+    if last_error is not None and last_error.startswith("I"):
+        return EndReason.EVI_LOST
+    if code == 1008 or (code == 1000 and (last_error is not None or not opened)):
+        return EndReason.EVI_REFUSED
+    return EndReason.AGENT_HUNG_UP if code == 1000 else EndReason.EVI_LOST

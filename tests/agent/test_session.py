@@ -404,7 +404,18 @@ class TestOperators:
         session.command(act.Command.RELEASE, 3.0)
 
         assert while_held == (False, False)
-        assert (session.hears_caller, session.accepts("b")) == (True, True)
+        assert (session.hears_caller, session.accepts("b")) == (True, False)
+        session.evi_said(sentence("c"), 4.0)
+        assert session.accepts("c")
+
+    def test_a_sentence_that_was_on_its_way_when_paused_is_not_heard(self) -> None:
+        session = talking_session()
+        session.command(act.Command.PAUSE, 1.0)
+
+        assert session.evi_said(sentence("late"), 1.1) == []
+        assert not session.accepts("late")
+        session.command(act.Command.RESUME, 2.0)
+        assert not session.accepts("late")
 
     def test_an_operator_can_hang_up_at_any_time(self) -> None:
         for session in (new_session(), talking_session()):
@@ -429,6 +440,32 @@ class TestLeaving:
 
         actions = session.playback_heard("0:900", 1.9)
         assert ends(actions) == [EndReason.AGENT_HUNG_UP]
+
+    def test_what_the_clock_takes_for_played_is_still_waited_for(self) -> None:
+        session = talking_session()
+        speak(session, "bye", 900, 1.0)
+
+        assert ends(session.evi_closed(1000, 60.0)) == []
+        wake_s = session.next_wake_s
+        assert wake_s == 60.0 + LAST_WORDS_GRACE_S
+
+    def test_an_error_that_the_conversation_has_outlived_means_nothing(self) -> None:
+        session = talking_session()
+        session.evi_said(evi.ChatError("I0100", "", ""), 1.0)
+        session.evi_said(said(), 2.0)
+
+        assert ends(session.evi_closed(1000, 3.0)) == [EndReason.AGENT_HUNG_UP]
+
+    def test_a_close_before_the_chat_was_open_is_a_refusal(self) -> None:
+        assert ends(new_session().evi_closed(1000, 1.0)) == [EndReason.EVI_REFUSED]
+
+    def test_tools_are_cancelled_when_nobody_takes_their_answers(self) -> None:
+        session = talking_session()
+        speak(session, "bye", 900, 1.0)
+        session.evi_said(tool_call(), 1.0)
+
+        assert act.CancelTool("call_1") in session.evi_closed(1000, 1.1)
+        assert session.tool_finished("call_1", evi.ToolResponse("call_1", "late")) == []
 
     def test_an_unmarked_tail_gets_a_mark_when_the_server_has_closed(self) -> None:
         session = talking_session()
@@ -460,7 +497,8 @@ class TestLeaving:
             (1000, "E0714", EndReason.INACTIVITY),
             (1000, "E0715", EndReason.MAX_DURATION),
             (1000, "I0116", EndReason.EVI_LOST),
-            (1000, "E0101", EndReason.AGENT_HUNG_UP),
+            (1000, "E0709", EndReason.EVI_REFUSED),
+            (1000, "I0999", EndReason.EVI_LOST),
             (1008, None, EndReason.EVI_REFUSED),
             (1008, "E0300", EndReason.EVI_REFUSED),
             (1006, None, EndReason.EVI_LOST),
