@@ -45,13 +45,13 @@ def create_app(agent: Agent, settings: Settings | None = None) -> web.Applicatio
     Raises:
         SettingsError: settings that contradict each other
     """
-    app, calls, route = _build(agent, settings or load_settings())
+    app, calls, twilio = _build(agent, settings or load_settings())
 
     async def end_calls(_: web.Application) -> None:
         await calls.close()
 
     app.on_shutdown.append(end_calls)
-    sockets.mount(app, [route])
+    sockets.mount(app, [twilio.media_route])
     return app
 
 
@@ -61,6 +61,7 @@ class Service:
 
     server: sockets.Server
     calls: Calls
+    twilio: TwilioBridge
     host: str
 
     @property
@@ -69,8 +70,9 @@ class Service:
         return f"http://{self.host}:{self.server.port}"
 
     async def close(self) -> None:
-        """End every call, tell its carrier, and give the port back."""
+        """End every call, tell its carrier what comes next, and give the port back."""
         await self.calls.close()
+        await self.twilio.all_told()
         await self.server.close()
 
 
@@ -81,12 +83,13 @@ async def start_service(agent: Agent, settings: Settings) -> Service:
         SettingsError: settings that contradict each other, or a port in use
         EngineSetupError: the embedded engine cannot be started
     """
-    app, calls, route = _build(agent, settings)
-    server = await sockets.serve(app, [route], host=settings.host, port=settings.port)
-    return Service(server, calls, settings.host)
+    app, calls, twilio = _build(agent, settings)
+    routes = [twilio.media_route]
+    server = await sockets.serve(app, routes, host=settings.host, port=settings.port)
+    return Service(server, calls, twilio, settings.host)
 
 
-def _build(agent: Agent, settings: Settings) -> tuple[web.Application, Calls, sockets.SocketRoute]:
+def _build(agent: Agent, settings: Settings) -> tuple[web.Application, Calls, TwilioBridge]:
     token = settings.twilio_auth_token
     if token is not None and settings.public_url is None:
         raise SettingsError(
@@ -108,7 +111,7 @@ def _build(agent: Agent, settings: Settings) -> tuple[web.Application, Calls, so
             await runner.close()
 
     app.cleanup_ctx.append(run_calls)
-    return app, calls, twilio.media_route
+    return app, calls, twilio
 
 
 @asynccontextmanager
@@ -167,6 +170,7 @@ def _add_probes(app: web.Application, calls: Calls) -> None:
 
 _LOGGED_AS: Mapping[type, str] = {
     events.AgentSaid: "agent_said",
+    events.AgentHeard: "agent_cut_short",
     events.AgentInterrupted: "agent_interrupted",
     events.ToolStarted: "tool_started",
     events.ToolFinished: "tool_finished",
@@ -179,6 +183,8 @@ def _log_event(call_id: str, event: events.CallEvent) -> None:
     if isinstance(event, events.CallerSaid):
         if not event.interim:
             log.info("caller_said", text=event.text, call_id=call_id)
+    elif isinstance(event, events.AgentHeard) and event.heard_ms == event.sent_ms:
+        pass  # only what was cut short is news
     elif name := _LOGGED_AS.get(type(event)):
         attributes = {field: getattr(event, field) for field in event.__dataclass_fields__}
         log.info(name, **attributes, call_id=call_id)

@@ -61,7 +61,7 @@ class TwilioLeg(SocketListener):
         self._socket: Socket | None = None
         self._call: Call | None = None
         self.call_sid = ""
-        self._stream_sid = ""
+        self.stream_sid = ""
         self._timer: asyncio.TimerHandle | None = None
         self._frames = 0
         self._frames_at_last_look = 0
@@ -72,7 +72,7 @@ class TwilioLeg(SocketListener):
     @property
     def has_started(self) -> bool:
         """Whether the stream has shown which call it belongs to."""
-        return bool(self._stream_sid)
+        return bool(self.stream_sid)
 
     # From Twilio
 
@@ -119,22 +119,23 @@ class TwilioLeg(SocketListener):
             self._resampler = Resampler(parsed.rate_hz, RATE_HZ)
             self._resampler_from_hz = parsed.rate_hz
         mulaw = pcm16_to_mulaw(self._resampler.process(mono_pcm16(parsed)))
-        self._socket.send_text(twilio.media(self._stream_sid, mulaw))
+        self._socket.send_text(twilio.media(self.stream_sid, mulaw))
         if self._socket.unsent_bytes > MAX_UNSENT_BYTES:
             log.warning("caller_link_stuck", call_id=self.call_sid)
             self._socket.abort()
+            self._leave(EndReason.CALLER_STALLED)
         return len(mulaw) * 1000 / RATE_HZ
 
     def mark(self, name: str) -> None:
         """Twilio: a mark is echoed when the audio before it was played or cleared."""
         if self._socket is not None:
-            self._socket.send_text(twilio.mark(self._stream_sid, name))
+            self._socket.send_text(twilio.mark(self.stream_sid, name))
 
     def clear(self) -> None:
         """Drop what is queued at Twilio; the next audio starts with a clean filter."""
         self._resampler.reset()
         if self._socket is not None:
-            self._socket.send_text(twilio.clear(self._stream_sid))
+            self._socket.send_text(twilio.clear(self.stream_sid))
 
     def hang_up(self, reason: EndReason) -> None:
         """Close the stream; Twilio then asks `stream-ended` what to do and is told to hang up."""
@@ -151,13 +152,13 @@ class TwilioLeg(SocketListener):
     # Inside
 
     def _start(self, start: twilio.Start) -> None:
-        if self._stream_sid:
+        if self.stream_sid:
             log.warning("stream_started_twice", call_id=self.call_sid)
             return
         if start.encoding != MULAW:
             self._refuse("the stream is not mu-law at 8 kHz")
             return
-        self._stream_sid, self.call_sid = start.stream_sid, start.call_sid
+        self.stream_sid, self.call_sid = start.stream_sid, start.call_sid
         self._call = self._reception.stream_started(self, start)
         if self._call is None:
             self._refuse("the stream's token is not valid")

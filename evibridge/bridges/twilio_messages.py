@@ -25,7 +25,6 @@ class Start:
 
     stream_sid: str
     call_sid: str
-    account_sid: str
     encoding: str
     parameters: Mapping[str, str] = field(default_factory=dict)
 
@@ -112,7 +111,6 @@ def _read_start(raw: dict[str, Any]) -> Message:
     return Start(
         stream_sid=_text(body.get("streamSid") or raw["streamSid"]),
         call_sid=_text(body["callSid"]),
-        account_sid=_text(body.get("accountSid") or ""),
         encoding=_text((body.get("mediaFormat") or {}).get("encoding") or "audio/x-mulaw"),
         parameters={str(name): str(value) for name, value in parameters.items()},
     )

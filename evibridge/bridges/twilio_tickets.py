@@ -6,7 +6,6 @@ the stream's parameters is good for one stream of one call, for a minute.
 
 import hmac
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 TICKET_S = 60.0
@@ -21,7 +20,6 @@ class Ticket:
     token: str = field(repr=False)
     caller: str | None = field(default=None, repr=False)
     called: str | None = field(default=None, repr=False)
-    parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class Tickets:
@@ -34,6 +32,15 @@ class Tickets:
         """Tickets that may still be used; each is a place that is taken."""
         self._forget_old(now_s)
         return len(self._open)
+
+    def holds(self, call_sid: str, now_s: float) -> bool:
+        """Whether this call has a ticket that may still be used."""
+        self._forget_old(now_s)
+        return call_sid in self._open
+
+    def drop(self, call_sid: str) -> None:
+        """The call is over before its stream began."""
+        self._open.pop(call_sid, None)
 
     def issue(
         self, call_sid: str, now_s: float, *, caller: str | None = None, called: str | None = None

@@ -6,6 +6,7 @@ import aiohttp
 import pytest
 from twilio.request_validator import RequestValidator
 
+from evibridge.bridges import twilio as twilio_bridge
 from evibridge.bridges.twiml import APOLOGY
 from evibridge.errors import SettingsError
 from evibridge.service import start_service
@@ -56,11 +57,11 @@ class TestAConversation:
                 chat = await scene.evi.next_chat()
                 await chat.open()
                 await chat.expect("session_settings")
+            elif line["msg"]["event"] == "media" and line["dir"] == "from_twilio":
+                await chat.expect("audio_input")
 
         async with asyncio.timeout(PATIENCE_S):
             assert await chat.closed_with == 1000
-        frames = [chat.received.get_nowait() for _ in range(chat.received.qsize())]
-        assert [frame["type"] for frame in frames] == ["audio_input"] * 232
 
     @pytest.mark.parametrize("sizes", [[1600], [40] * 40, [7, 333, 1260]])
     async def test_frames_of_any_length_arrive_as_20_ms(
@@ -191,10 +192,23 @@ class TestTheEnd:
     async def test_a_stream_error_ends_the_call(self, scene: Scene) -> None:
         twilio, chat = await scene.talk()
 
-        await twilio.post("/twilio/stream-status", StreamEvent="stream-error", StreamError="31924")
+        await twilio.post(
+            "/twilio/stream-status",
+            StreamEvent="stream-error",
+            StreamSid=twilio.stream_sid,
+            StreamError="31924",
+        )
 
         async with asyncio.timeout(PATIENCE_S):
             assert await chat.closed_with == 1000
+
+    async def test_a_late_error_of_an_older_stream_harms_nothing(self, scene: Scene) -> None:
+        twilio, chat = await scene.talk()
+
+        await twilio.post("/twilio/stream-status", StreamEvent="stream-error", StreamSid="MZ0")
+        await twilio.speak(SILENCE)
+
+        await chat.expect("audio_input")
 
     async def test_the_agents_last_words_are_heard_before_the_hang_up(self, scene: Scene) -> None:
         twilio, chat = await scene.talk()
@@ -231,7 +245,10 @@ class TestTheEnd:
         assert APOLOGY in document
 
     async def test_a_stream_that_broke_gets_one_more_try(self, scene: Scene) -> None:
-        twilio = scene.carrier()
+        twilio, chat = await scene.talk()
+        await twilio.close()
+        async with asyncio.timeout(PATIENCE_S):
+            await chat.closed_with
 
         _, second = await twilio.post("/twilio/stream-ended?attempt=1")
         _, third = await twilio.post("/twilio/stream-ended?attempt=2")
@@ -240,12 +257,32 @@ class TestTheEnd:
         assert "attempt=2" in second
         assert APOLOGY in third
 
+    async def test_a_call_that_is_over_gets_no_other_stream(self, scene: Scene) -> None:
+        twilio = scene.carrier()
+
+        _, document = await twilio.post("/twilio/stream-ended?attempt=1", CallStatus="completed")
+
+        assert "<Stream" not in document
+
+    async def test_a_service_that_closes_still_tells_twilio_what_comes_next(
+        self, scene: Scene
+    ) -> None:
+        twilio, _ = await scene.talk()
+        closing = asyncio.create_task(scene.service.close())
+        assert await twilio.closed() == 1000
+
+        _, document = await twilio.post("/twilio/stream-ended?attempt=1")
+
+        assert APOLOGY in document
+        await closing
+
     async def test_closing_the_service_ends_its_calls(self, scene: Scene) -> None:
         twilio, chat = await scene.talk()
 
         closing = asyncio.create_task(scene.service.close())
 
         assert await twilio.closed() == 1000
+        await twilio.post("/twilio/stream-ended?attempt=1")
         await closing
         async with asyncio.timeout(PATIENCE_S):
             assert await chat.closed_with == 1000
@@ -269,6 +306,79 @@ class TestAdmission:
             await chat.closed_with
 
         await scene.carrier().ring()
+
+    async def test_a_retried_webhook_is_not_kept_out_by_its_own_ticket(self, scene: Scene) -> None:
+        await scene.talk()
+        twilio = scene.carrier()
+
+        assert await twilio.ring() == await twilio.ring()
+
+    async def test_a_broken_stream_gets_no_place_beyond_the_limit(self, scene: Scene) -> None:
+        await scene.talk()
+        await scene.carrier().ring()
+
+        _, document = await scene.carrier().post("/twilio/stream-ended?attempt=1")
+
+        assert APOLOGY in document
+
+    async def test_a_caller_who_gave_up_leaves_his_place(self, scene: Scene) -> None:
+        await scene.talk()
+        impatient = scene.carrier()
+        await impatient.ring()
+
+        await impatient.post("/twilio/call-status", CallStatus="completed")
+
+        await scene.carrier().ring()
+
+    @pytest.mark.parametrize("number", ["anonymous", "Restricted", ""])
+    async def test_a_withheld_number_is_none(self, scene: Scene, number: str) -> None:
+        twilio = scene.carrier()
+        status, document = await twilio.post("/twilio/voice", From=number)
+        assert status == 200
+        await twilio.connect()
+        await twilio.start(document.split('value="')[1].split('"')[0])
+        chat = await scene.evi.next_chat()
+        await chat.open()
+        await chat.call_tool("call_1", "order_status", '{"order_id": "7"}')
+
+        assert "of None" in (await chat.expect("tool_response"))["content"]
+
+    @pytest.mark.parametrize(
+        ("body", "content_type", "status"),
+        [
+            (b"CallSid=CA1", "text/plain", 415),
+            (b"--x\r\n", "multipart/form-data; boundary=x", 415),
+            (b"CallSid=CA1", "application/x-www-form-urlencoded; charset=klingon", 400),
+            (b"CallSid=\xff\xfe", "application/x-www-form-urlencoded", 400),
+            (b"x=" + b"y" * 70_000, "application/x-www-form-urlencoded", 413),
+        ],
+    )
+    async def test_a_body_that_is_no_form_is_refused(
+        self, scene: Scene, body: bytes, content_type: str, status: int
+    ) -> None:
+        url = f"{scene.service.origin}/twilio/voice"
+        headers = {"Content-Type": content_type}
+
+        async with scene.http.post(url, data=body, headers=headers) as answer:
+            assert answer.status == status
+
+    async def test_a_body_that_never_comes_is_not_waited_for(
+        self, scene: Scene, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(twilio_bridge, "BODY_TIMEOUT_S", 0.05)
+        host, _, port = scene.service.origin.removeprefix("http://").partition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(
+            b"POST /twilio/voice HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n"
+            b"Content-Type: application/x-www-form-urlencoded\r\n\r\nCall"
+        )
+
+        async with asyncio.timeout(PATIENCE_S):
+            head = await reader.readline()
+
+        assert b"408" in head
+        writer.close()
+        await writer.wait_closed()
 
     async def test_a_webhook_without_a_call_is_refused(self, scene: Scene) -> None:
         status, body = await scene.carrier().post("/twilio/voice", CallSid="")
@@ -308,7 +418,8 @@ class TestAdmission:
     async def test_streams_beyond_the_tickets_are_refused_before_they_open(
         self, scene: Scene
     ) -> None:
-        await scene.carrier().connect()
+        for _ in range(twilio_bridge.SPARE_HANDSHAKES):
+            await scene.carrier().connect()
 
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             await scene.carrier().connect()

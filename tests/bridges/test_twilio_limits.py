@@ -143,3 +143,4 @@ class TestOperators:
         call.command(Command.HANG_UP)
 
         assert await twilio.closed() == 1000
+        await twilio.post("/twilio/stream-ended?attempt=1")

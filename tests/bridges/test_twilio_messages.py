@@ -27,7 +27,6 @@ def test_a_whole_call_is_read() -> None:
     assert messages[1] == twilio.Start(
         stream_sid=STREAM,
         call_sid="CA5f1c2d3e4b5a69788796a5b4c3d2e1f0",
-        account_sid="AC0123456789abcdef0123456789abcdef",
         encoding="audio/x-mulaw",
         parameters={"token": "k3y-9f2c7a51", "tenant": "acme", "attempt": "1"},
     )
@@ -73,7 +72,7 @@ def test_an_unknown_event_is_ignored() -> None:
 def test_a_start_without_parameters_or_format_is_read() -> None:
     message = read({"event": "start", "streamSid": "MZ1", "start": {"callSid": "CA1"}})
 
-    assert message == twilio.Start("MZ1", "CA1", "", "audio/x-mulaw", {})
+    assert message == twilio.Start("MZ1", "CA1", "audio/x-mulaw", {})
 
 
 @pytest.mark.parametrize(
