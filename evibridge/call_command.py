@@ -57,8 +57,8 @@ async def make_call(call: PhoneCall, show: Callable[[str], None]) -> bool:
     Raises:
         EvibridgeError: the service cannot be reached, or a file cannot be read or written
     """
-    if call.record_to is not None and not call.record_to.parent.is_dir():
-        raise SettingsError(f"{call.record_to.parent} is no folder: choose another --record file.")
+    if call.record_to is not None:
+        _check_writable(call.record_to)
     speeches = [_from_wav(path) for path in call.recordings]
     if call.texts:
         voice = await asyncio.to_thread(_load_voice)
@@ -79,6 +79,14 @@ async def make_call(call: PhoneCall, show: Callable[[str], None]) -> bool:
             ears.close()
     _show_end(report, call.record_to, show)
     return report.agent_was_heard
+
+
+def _check_writable(path: Path) -> None:
+    """Find out before the call whether its recording can be kept."""
+    try:
+        path.open("ab").close()
+    except OSError as error:
+        raise SettingsError(f"--record {path} cannot be written: {error.strerror}.") from error
 
 
 def _show_end(report: CallReport, record_to: Path | None, show: Callable[[str], None]) -> None:

@@ -125,7 +125,8 @@ def _banner(where: str, settings: Settings, origin: str) -> str:
         server = "embedded engine (EVIBRIDGE_EVI_URL is not set)"
     else:
         server = settings.evi_url
-    webhook = f"{settings.public_url or origin}/twilio/voice"
+    called = settings.public_url or origin
+    webhook = f"{called}/twilio/voice"
     if settings.twilio_auth_token is None:
         webhook += "  (programs of this machine only: TWILIO_AUTH_TOKEN is not set)"
     return "\n".join(
@@ -133,7 +134,7 @@ def _banner(where: str, settings: Settings, origin: str) -> str:
             f"evibridge serves {where} (Ctrl-C stops it)",
             f"  EVI server     {server}",
             f"  phone webhook  {webhook}",
-            f'  try it         {_own_name()} call --url {origin} --say "Where is order 1042?"',
+            f'  try it         {_own_name()} call --url {called} --say "Where is order 1042?"',
         )
     )
 
