@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 APP    ?= examples/bookshop.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lock clean
+.PHONY: help run test check bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
@@ -21,6 +21,9 @@ check: $(VENV)/.installed ## style, types and import contracts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+
+bench: $(VENV)/.installed $(VENV)/.speaker ## measure calls per core, added latency and response time
+	@$(BIN)/python -m benchmarks
 
 lock: $(VENV)/.installed ## pin every dependency again, with hashes
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
