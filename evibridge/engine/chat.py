@@ -152,13 +152,18 @@ class Chat(SocketListener):
     # What the client says
 
     def _receive(self, text: bytes) -> None:
-        message = messages.decode(text)
-        dialogue = self.dialogue
-        match message:
+        match messages.decode(text):
             case messages.AudioInput(data):
                 self._hear(data)
-            case Fault():
-                self._refuse(message)
+            case Fault() as fault:
+                self._refuse(fault)
+            case message:
+                self._identical_faults = 0
+                self._obey(message)
+
+    def _obey(self, message: messages.ControlMessage) -> None:
+        dialogue = self.dialogue
+        match message:
             case SessionSettings():
                 self._change_settings(message)
                 self.perform(dialogue.client_ready())

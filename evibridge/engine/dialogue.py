@@ -37,6 +37,8 @@ from evibridge.engine.playback import Playback
 GREETING_WAIT_S = 0.5
 """The greeting waits for the first message of the client, which most often holds the variables
 that the greeting names; a silent client is greeted after this time (UNCONFIRMED U9)."""
+INTERRUPTED_FAREWELL_S = 5.0
+"""A sound over the farewell may be the beginning of words: they are given this time to come."""
 HANG_UP_GRACE_S = 0.5
 """Between the estimated end of the last words and the close: what networks and players add."""
 MAX_TOOL_CALLS = 8
@@ -104,6 +106,7 @@ class Dialogue:
         self._paused = False
         self._unanswered = False
         self._hanging_up = False
+        self._hang_up_not_before_s = 0.0
         self._parts = 0
         self._part: _Part | None = None
         self._waiting: deque[Recite | _ToolOutcomeKnown | _Unanswered] = deque()
@@ -126,7 +129,7 @@ class Dialogue:
         """When `woke` is due, whatever else happens."""
         times = [self._greet_at_s, self._call.deadline_s if self._call else None]
         if self._hanging_up and self._part is None:
-            times.append(self._playback.end_s + HANG_UP_GRACE_S)
+            times.append(self._farewell_over_s)
         return min((at_s for at_s in times if at_s is not None), default=None)
 
     # Facts about the client and its caller
@@ -163,7 +166,14 @@ class Dialogue:
         No `assistant_end` follows (UNCONFIRMED U11): the interruption is the end of the turn, and
         a tool call of the turn ends with it.
         """
-        return self._silence(now_s, interrupted=True) if self.speaking(now_s) else []
+        if not self.speaking(now_s):
+            return []
+        saying_goodbye = self._hanging_up or (self._part is not None and self._part.hangs_up)
+        actions = self._silence(now_s, interrupted=True)
+        if saying_goodbye:
+            self._hanging_up = True
+            self._hang_up_not_before_s = now_s + INTERRUPTED_FAREWELL_S
+        return actions
 
     def text_to_speak(self, text: str) -> list[Action]:
         """The client wants the agent to say something, after what it is saying now.
@@ -285,11 +295,14 @@ class Dialogue:
             message = messages.unusable_tool_answer(self._call.id, "timeout", sentence)
             fallback = self._call.fallback
             actions += [Tell(message), *self._go_on_after_tool(ToolOutcome(fallback, failed=True))]
-        farewell_over_s = self._playback.end_s + HANG_UP_GRACE_S
-        if self._hanging_up and self._part is None and now_s >= farewell_over_s:
+        if self._hanging_up and self._part is None and now_s >= self._farewell_over_s:
             self._hanging_up = False
             actions.append(EndChat())
         return actions
+
+    @property
+    def _farewell_over_s(self) -> float:
+        return max(self._playback.end_s + HANG_UP_GRACE_S, self._hang_up_not_before_s)
 
     def _running(self, number: int) -> _Part | None:
         part = self._part

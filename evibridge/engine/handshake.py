@@ -36,11 +36,11 @@ class Handshake:
 def read_handshake(upgrade: Upgrade) -> Handshake:
     """Read credentials and initial settings; unknown parameters are ignored."""
     query = upgrade.path.partition("?")[2]
+    header = upgrade.headers.get("X-Hume-Api-Key")
     try:
         parameters = parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
     except ValueError:
-        return Handshake(None, malformed("The query has too many parameters."))
-    header = upgrade.headers.get("X-Hume-Api-Key")
+        return Handshake(header, malformed("The query has too many parameters."))
     in_query = next((value for name, value in parameters if name == "api_key"), None)
     return Handshake(header or in_query, _settings(parameters))
 
@@ -49,7 +49,9 @@ def is_authorised(upgrade: Upgrade, api_key: str | None, api_keys: frozenset[str
     """Tell whether a client may open a chat: by key, or by being local where there are no keys."""
     if not api_keys:
         return is_local_request(upgrade.headers, upgrade.peer)
-    offered = (api_key or "").encode()
+    if not api_key:
+        return False
+    offered = api_key.encode(errors="backslashreplace")  # a header may hold bytes that are no text
     return any(hmac.compare_digest(offered, key.encode()) for key in api_keys)
 
 

@@ -3,6 +3,8 @@
 import asyncio
 from typing import Protocol
 
+import structlog
+
 from evibridge.engine.audio_in import CallerAudio, RecentAudio
 from evibridge.engine.chat_settings import AudioFormat
 from evibridge.engine.ears import Ears, VoiceActivity
@@ -14,6 +16,9 @@ RECOGNITION_TIMEOUT_S = 30.0
 """The ears of all chats share their workers: with longer queues the conversation is lost."""
 KEPT_IN_SILENCE_MS = 2_000
 """Audio kept while nobody speaks: an utterance reaches back by its padding, 1 s at most."""
+
+
+log = structlog.get_logger()
 
 
 class Listener(Protocol):
@@ -91,7 +96,11 @@ class Hearing:
                     self._listener.caller_said(text, begin_ms, end_ms)
 
     async def _recognise(self, number: int, pcm16: bytes) -> None:
-        async with asyncio.timeout(RECOGNITION_TIMEOUT_S):
-            transcript = await self._ears.transcribe(pcm16)
+        text = ""
+        try:
+            async with asyncio.timeout(RECOGNITION_TIMEOUT_S):
+                text = (await self._ears.transcribe(pcm16)).text
+        except TimeoutError:  # one utterance is lost, not the chat
+            log.warning("recognition_too_slow")
         self._recognitions.pop(number, None)
-        self._follow(self._utterances.recognised(number, transcript.text))
+        self._follow(self._utterances.recognised(number, text))

@@ -9,6 +9,8 @@ from evibridge.engine.mind import HistoryEntry
 
 MAX_CHARACTERS = 200_000
 """Some three hours of talk; beyond it the oldest entries are forgotten."""
+LINE_CHARACTERS = 20
+"""What a line counts beside its text, so that empty ones are bounded too."""
 
 
 @dataclass(slots=True)
@@ -16,6 +18,10 @@ class _Line:
     role: Literal["user", "assistant", "tool"]
     content: str
     segment_id: str | None = None
+
+    @property
+    def weight(self) -> int:
+        return LINE_CHARACTERS + len(self.content)
 
 
 class History:
@@ -43,7 +49,7 @@ class History:
             if line.segment_id is not None:
                 line.content = heard.get(line.segment_id, line.content)
         self._lines = deque(line for line in self._lines if line.content or not line.segment_id)
-        self._characters = sum(len(line.content) for line in self._lines)
+        self._characters = sum(line.weight for line in self._lines)
 
     def entries(self) -> list[HistoryEntry]:
         """The history for a prompt; neighbouring sentences of the agent are one entry."""
@@ -58,6 +64,6 @@ class History:
 
     def _add(self, line: _Line) -> None:
         self._lines.append(line)
-        self._characters += len(line.content)
+        self._characters += line.weight
         while self._characters > MAX_CHARACTERS and len(self._lines) > 1:
-            self._characters -= len(self._lines.popleft().content)
+            self._characters -= self._lines.popleft().weight

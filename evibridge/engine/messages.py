@@ -1,14 +1,18 @@
 """The EVI chat protocol on the wire: client messages to values, server messages to bytes. Pure."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import orjson
 import pybase64
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 MAX_CONTROL_BYTES = 1024 * 1024
-"""Largest client message that is not audio: far above any prompt, and cheap to parse in one go."""
+"""Largest client message that is not audio: far above any prompt."""
+MAX_MEMBERS = 256
+"""Tools or variables of one message; checking a list of a hundred thousand would hold up others."""
+MAX_SPOKEN_CHARACTERS = 20_000
+"""One text to be spoken: twenty minutes of talk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,11 @@ class Context(_Message):
     text: str
     type: Literal["persistent", "temporary"] = "temporary"
 
+    @field_validator("type", mode="before")
+    @classmethod
+    def _null_is_missing(cls, value: object) -> object:
+        return "temporary" if value is None else value
+
 
 class ToolSettings(_Message):
     """A tool that the client offers; `parameters` is a JSON Schema as text."""
@@ -83,7 +92,7 @@ class UserInput(_Message):
 class AssistantInput(_Message):
     """Text to be spoken as it is."""
 
-    text: str
+    text: Annotated[str, Field(max_length=MAX_SPOKEN_CHARACTERS)]
 
 
 class ToolResponse(_Message):
@@ -140,6 +149,9 @@ _CONTROL: dict[str, type[ControlMessage]] = {
 
 def decode(text: bytes) -> ClientMessage | Fault:
     """Read one text frame of a client; never raises, whatever the bytes are."""
+    # Audio is one flat object: only what cannot be audio has a list or an object in it.
+    if len(text) > MAX_CONTROL_BYTES and (b"[" in text or text.count(b"{") > 1):
+        return malformed("A message other than audio may have 1 MiB at most.")
     try:
         body = orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -166,6 +178,9 @@ def read_settings(members: dict[str, Any]) -> SessionSettings | Fault:
 def _validate(
     model: type[ControlMessage], kind: str, body: dict[str, Any]
 ) -> ControlMessage | Fault:
+    for member in ("tools", "variables"):
+        if isinstance(body.get(member), list | dict) and len(body[member]) > MAX_MEMBERS:
+            return malformed(f"{kind}: member '{member}' has more than {MAX_MEMBERS} entries.")
     try:
         return model.model_validate(body)
     except ValidationError as error:

@@ -43,12 +43,14 @@ def sentences(text: str) -> list[str]:
 def _whole_sentences(text: str) -> list[str]:
     found: list[list[str]] = []
     words: list[str] = []
+    speakable = False
     for line in text.splitlines():
         for word, following in pairwise([*line.split(), ""]):
             words.append(word)
-            if _ends_sentence(words, following) and _speakable(words):
+            speakable = speakable or any(character.isalnum() for character in word)
+            if speakable and _ends_sentence(words, following):
                 found.append(words)
-                words = []
+                words, speakable = [], False
     if words and found:
         found[-1] += words
     elif words:
@@ -71,10 +73,6 @@ def _ends_sentence(words: list[str], following: str) -> bool:
     initial = len(stem) == 1 and stem.isalpha() and stem != "i"
     list_number = len(words) == 1 and stem.isdigit()
     return not (stem in _BEFORE_NAMES or initial or list_number)
-
-
-def _speakable(words: list[str]) -> bool:
-    return any(character.isalnum() for word in words for character in word)
 
 
 def _first_clause(sentence: str) -> int:

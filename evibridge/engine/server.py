@@ -37,7 +37,7 @@ class EngineParts:
     voice: Voice
     turn_taking: TurnTaking = field(default_factory=TurnTaking)
     tool_timeout_s: float = 30.0
-    api_keys: frozenset[str] = frozenset()
+    api_keys: frozenset[str] = field(default=frozenset(), repr=False)
 
 
 class Engine:

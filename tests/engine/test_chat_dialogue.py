@@ -16,6 +16,7 @@ from evibridge.engine.chat_settings import ChatSettings
 from evibridge.engine.dialogue import (
     GREETING_WAIT_S,
     HANG_UP_GRACE_S,
+    INTERRUPTED_FAREWELL_S,
     MAX_TOOL_CALLS,
     MAX_WAITING_TEXTS,
     REMEMBERED_CALLS,
@@ -464,6 +465,21 @@ def test_the_chat_ends_after_the_last_words_were_played() -> None:
     assert stage.dialogue.woke(START_S + 2.0) == []
     assert stage.dialogue.woke(START_S + 2.0 + HANG_UP_GRACE_S) == [EndChat()]
     assert stage.dialogue.wake_at_s is None
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["all is sent", "more was to come"])
+def test_a_sound_over_the_farewell_only_puts_the_hang_up_off(whole: bool) -> None:
+    stage = Stage()
+    stage.asks("Goodbye.")
+    stage.dialogue.hang_up_wanted(stage.part)
+    stage.says("Goodbye.", 2.0)
+    if whole:
+        stage.finishes()
+
+    assert "user_interruption" in told(stage.dialogue.caller_interrupts(START_S + 1))
+
+    assert stage.dialogue.wake_at_s == START_S + 1 + INTERRUPTED_FAREWELL_S
+    assert stage.dialogue.woke(START_S + 1 + INTERRUPTED_FAREWELL_S) == [EndChat()]
 
 
 def test_a_caller_who_speaks_again_is_not_hung_up_on() -> None:

@@ -111,6 +111,24 @@ def test_without_keys_only_this_machine_may_connect() -> None:
     assert not is_authorised(page, "any", frozenset())
 
 
+def test_bytes_that_are_no_text_are_no_key() -> None:
+    key = b"\xff\xfe".decode(errors="surrogateescape")
+
+    assert not is_authorised(upgrade(peer=HERE), key, frozenset({"k1"}))
+
+
+def test_a_blank_key_admits_nobody() -> None:
+    assert not is_authorised(upgrade(peer=HERE), None, frozenset({""}))
+
+
+def test_a_key_counts_even_beside_too_many_parameters() -> None:
+    query = "&".join(f"p{number}=1" for number in range(MAX_PARAMETERS + 1))
+    handshake = read_handshake(upgrade(query, **{"X-Hume-Api-Key": "k1"}))
+
+    assert handshake.api_key == "k1"
+    assert isinstance(handshake.settings, Fault)
+
+
 def test_with_keys_one_of_them_is_needed_from_everywhere() -> None:
     keys = frozenset({"k1", "k2"})
 

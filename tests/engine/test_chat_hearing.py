@@ -161,3 +161,18 @@ async def test_audio_of_an_unknown_format_is_refused(tasks: OwnedTasks) -> None:
     with pytest.raises(BadAudio):
         hears.take(tone(100))
     assert hears.position_ms == 0
+
+
+async def test_an_utterance_that_takes_too_long_to_recognise_is_lost_and_not_the_chat(
+    tasks: OwnedTasks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evibridge.engine.hearing.RECOGNITION_TIMEOUT_S", 0.05)
+    ears, notes = SlowEars("lost", "heard"), Notes()
+    caller = hearing(ears, notes, tasks)
+    caller.take(tone(500) + silence(1200))
+    async with asyncio.timeout(PATIENCE_S):
+        await tasks.ended()
+    ears.may_go_on.set()
+    caller.take(tone(500) + silence(1200))
+
+    assert (await said(notes))[0] == "heard"

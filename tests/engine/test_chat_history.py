@@ -1,4 +1,4 @@
-from evibridge.engine.history import MAX_CHARACTERS, History
+from evibridge.engine.history import LINE_CHARACTERS, MAX_CHARACTERS, History
 from evibridge.engine.mind import HistoryEntry
 
 
@@ -59,3 +59,11 @@ def test_the_oldest_entries_are_forgotten() -> None:
 
     history.add_user("last")
     assert [entry.content for entry in history.entries()] == ["last"]
+
+
+def test_empty_texts_are_forgotten_as_well() -> None:
+    history = History()
+    for _ in range(MAX_CHARACTERS // LINE_CHARACTERS + 10):
+        history.add_user("")
+
+    assert len(history.entries()) == MAX_CHARACTERS // LINE_CHARACTERS

@@ -111,6 +111,39 @@ def test_control_messages_have_a_size_limit() -> None:
     assert "1 MiB" in fault_of(long).message
 
 
+def test_a_huge_message_that_is_not_audio_is_refused_unread() -> None:
+    nested = b'{"type":"user_input","text":"x","more":[' + b"[]," * 400_000 + b"[]]}"
+
+    assert fault_of(nested).message.startswith("A message other than audio")
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"tools": [{}] * (messages.MAX_MEMBERS + 1)},
+        {"variables": {str(number): "x" for number in range(messages.MAX_MEMBERS + 1)}},
+    ],
+)
+def test_settings_of_very_many_members_are_refused(members: dict[str, Any]) -> None:
+    text = json.dumps({"type": "session_settings", **members})
+
+    assert f"more than {messages.MAX_MEMBERS} entries" in fault_of(text).message
+
+
+def test_a_text_of_an_hour_is_not_spoken() -> None:
+    text = "a" * (messages.MAX_SPOKEN_CHARACTERS + 1)
+
+    assert fault_of(json.dumps({"type": "assistant_input", "text": text})).code == "E0101"
+
+
+def test_a_context_whose_type_is_null_is_temporary() -> None:
+    text = b'{"type":"session_settings","context":{"text":"Verified.","type":null}}'
+    settings = decode(text)
+
+    assert isinstance(settings, messages.SessionSettings)
+    assert settings.context == messages.Context(text="Verified.", type="temporary")
+
+
 def test_settings_come_by_another_way_too() -> None:
     settings = messages.read_settings({"audio": {"encoding": "linear16", "sample_rate": "8000"}})
     assert isinstance(settings, Fault)
