@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 MAX_BODY_BYTES = 64 * 1024
 """Twilio's forms are below 4 kB."""
 
-MIN_INTERRUPTION_MS = 200
+MIN_INTERRUPTION_MS = 240
 """EVI's own default of 800 ms lets the agent talk on for most of a second over a caller; this is
 long enough for a cough to be over."""
 
