@@ -17,7 +17,11 @@ class Settings(BaseSettings):
     """Settings of `evibridge run`; each is `EVIBRIDGE_<NAME>` unless it belongs to a vendor."""
 
     model_config = SettingsConfigDict(
-        env_prefix="EVIBRIDGE_", env_file=".env", extra="ignore", populate_by_name=True
+        env_prefix="EVIBRIDGE_",
+        env_file=".env",
+        env_ignore_empty=True,  # `NAME=` in a `.env` file is as good as no line
+        extra="ignore",
+        populate_by_name=True,
     )
 
     host: str = "127.0.0.1"
@@ -83,6 +87,8 @@ def load_settings(**overrides: object) -> Settings:
         return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
         raise SettingsError("\n".join(_sentence(fault) for fault in error.errors())) from None
+    except UnicodeDecodeError:
+        raise SettingsError(".env cannot be read: save the file as UTF-8.") from None
 
 
 def _sentence(fault: object) -> str:

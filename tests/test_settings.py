@@ -45,6 +45,21 @@ def test_a_blank_secret_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_settings().twilio_auth_token is None
 
 
+def test_an_empty_line_of_the_file_sets_nothing(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("EVIBRIDGE_HOST=\nEVIBRIDGE_MAX_CALLS=\n")
+
+    settings = load_settings()
+
+    assert (settings.host, settings.max_calls) == ("127.0.0.1", 100)
+
+
+def test_a_file_that_is_not_utf_8_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"EVIBRIDGE_HOST=caf\xe9\n")
+
+    with pytest.raises(SettingsError, match="save the file as UTF-8"):
+        load_settings()
+
+
 def test_secrets_do_not_show() -> None:
     settings = Settings(twilio_auth_token="hush")  # type: ignore[arg-type]
 
