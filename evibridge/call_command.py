@@ -1,6 +1,7 @@
 """`evibridge call`: a simulated phone call, printed as a conversation while it goes on."""
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from evibridge.audio.wav import mono_pcm16, parse_wav
 from evibridge.emulators.call_report import AgentSpeech, CallEvent, CallEventKind, CallReport
 from evibridge.emulators.caller import Speech, conversation
 from evibridge.emulators.twilio import TwilioPhone
-from evibridge.errors import BadAudio, EngineSetupError, SettingsError
+from evibridge.errors import BadAudio, EngineSetupError, LinkRefused, SettingsError
 
 if TYPE_CHECKING:
     from evibridge.engine.ears import WhisperEars
@@ -74,6 +75,8 @@ async def make_call(call: PhoneCall, show: Callable[[str], None]) -> bool:
             conversation(speeches), on_event=lines.event, on_agent_speech=lines.agent_speech
         )
         await lines.finished()
+    except LinkRefused as error:
+        raise SettingsError(_why_refused(call.url, error)) from error
     finally:
         if ears is not None:
             ears.close()
@@ -81,12 +84,23 @@ async def make_call(call: PhoneCall, show: Callable[[str], None]) -> bool:
     return report.agent_was_heard
 
 
+def _why_refused(url: str, error: LinkRefused) -> str:
+    if error.status == 403:
+        return (
+            f"{url} does not admit this phone (403): set TWILIO_AUTH_TOKEN to the service's own, "
+            "and --url to its EVIBRIDGE_PUBLIC_URL."
+        )
+    if error.status in (404, 405, 501):
+        return f"{url} is no evibridge service ({error.status}): give the origin of one as --url."
+    return str(error)
+
+
 def _check_writable(path: Path) -> None:
     """Find out before the call whether its recording can be kept."""
-    try:
-        path.open("ab").close()
-    except OSError as error:
-        raise SettingsError(f"--record {path} cannot be written: {error.strerror}.") from error
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise SettingsError(
+            f"--record {path} cannot be written: choose a file in a folder of yours."
+        )
 
 
 def _show_end(report: CallReport, record_to: Path | None, show: Callable[[str], None]) -> None:

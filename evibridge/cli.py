@@ -20,14 +20,14 @@ T = TypeVar("T")
 
 app = typer.Typer(
     name="evibridge",
-    help="Voice agents of plain Python functions, on the phone and in the browser.",
+    help="Voice agents of plain Python functions, on the phone.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on.")]
-Port = Annotated[int | None, typer.Option(help="TCP port; 0 takes any free one.")]
+Port = Annotated[int | None, typer.Option(min=0, max=65535, help="TCP port; 0 takes any free one.")]
 
 
 def main() -> None:
@@ -104,9 +104,12 @@ async def _serve(where: str, settings: Settings) -> None:
     from evibridge.service import start_service
 
     stop = _stop_signal()
-    service = await start_service(load_agent(where), settings)
+    agent = load_agent(where)
+    service = await start_service(agent, settings)
     try:
         typer.echo(_banner(where, settings, service.origin), err=True)
+        if agent.script is not None and settings.evi_url is not None:
+            typer.echo(f"  {agent.script} is not used: the EVI server decides.", err=True)
         _spare_the_collector()
         await stop.wait()
     finally:

@@ -59,6 +59,31 @@ async def test_a_port_in_use_is_one_sentence() -> None:
     assert f"Port {port} of 127.0.0.1 is in use" in said
 
 
+async def test_a_plain_web_server_is_told_from_a_service() -> None:
+    async with running("engine", "--port", "0", announced_by="The engine listens") as engine:
+        said = await complaint("call", "--url", engine.origin)
+
+    assert "is no evibridge service (404)" in said
+
+
+async def test_a_phone_without_the_token_is_told_what_it_needs() -> None:
+    port = str(free_port())
+    public = f"http://127.0.0.1:{port}"
+    nobody = f"http://127.0.0.1:{free_port()}"
+    async with running(
+        "run", "examples/bookshop.py", "--port", port, "--evi-url", nobody,
+        announced_by="phone webhook", TWILIO_AUTH_TOKEN="t0ken", EVIBRIDGE_PUBLIC_URL=public,
+    ) as service:  # fmt: skip
+        said = await complaint("call", "--url", service.origin)
+        code, out, _ = await finish(
+            await start("call", "--url", service.origin, TWILIO_AUTH_TOKEN="t0ken")
+        )
+
+    assert "set TWILIO_AUTH_TOKEN" in said
+    assert code == 1  # admitted; nobody is behind the EVI URL
+    assert "We are sorry" in out
+
+
 async def test_a_wrong_setting_is_one_sentence() -> None:
     said = await complaint("run", "examples/bookshop.py", EVIBRIDGE_MAX_CALLS="none")
 
