@@ -21,6 +21,7 @@ from evibridge.agent.session import CallLimits
 from evibridge.bridges.twilio import TwilioBridge
 from evibridge.bridges.twilio_signature import SignatureCheck
 from evibridge.errors import EngineSetupError, SettingsError
+from evibridge.logs import configure_logs
 from evibridge.settings import Settings, load_settings
 from evibridge.tools_registry.runner import ToolRunner
 
@@ -38,14 +39,19 @@ log = structlog.get_logger(__name__)
 
 
 def create_app(agent: Agent, settings: Settings | None = None) -> web.Application:
-    """The whole service as an aiohttp application, to be run by or mounted in any aiohttp server.
+    """The whole service as an aiohttp application, to be run by any aiohttp server.
 
-    Without an EVI server in the settings the embedded engine starts and stops with it.
+    Its routes have fixed paths, so it cannot be a sub-application. Without an EVI server in the
+    settings the embedded engine starts and stops with it. A program that has not configured
+    structlog gets the service's own logs, which keep secrets out of tracebacks.
 
     Raises:
         SettingsError: settings that contradict each other
     """
-    app, calls, twilio = _build(agent, settings or load_settings())
+    settings = settings or load_settings()
+    if not structlog.is_configured():
+        configure_logs(settings.log_level, settings.log_format)
+    app, calls, twilio = _build(agent, settings)
 
     async def end_calls(_: web.Application) -> None:
         await calls.close()
@@ -67,7 +73,8 @@ class Service:
     @property
     def origin(self) -> str:
         """Where it listens, as seen from this machine."""
-        return f"http://{self.host}:{self.server.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.server.port}"
 
     async def close(self) -> None:
         """End every call, tell its carrier what comes next, and give the port back."""
@@ -120,7 +127,8 @@ async def _evi_origin(agent: Agent, settings: Settings) -> AsyncIterator[str]:
     if settings.evi_url is not None:
         yield settings.evi_url
         return
-    async with running_engine(agent.script, host="127.0.0.1", port=0) as engine:
+    script = Path(agent.script) if agent.script is not None else None
+    async with running_engine(script, host="127.0.0.1", port=0) as engine:
         log.info("embedded_engine_started", origin=engine.origin)
         yield engine.origin
 

@@ -48,14 +48,14 @@ def agent(bookshop: ModuleType) -> Agent:
 @pytest.fixture
 def script(agent: Agent) -> Script:
     assert agent.script
-    return read_script(agent.script)
+    return read_script(Path(agent.script))
 
 
 class Caller:
     """A caller of the shop; the shop's own tools are run."""
 
     def __init__(self, agent: Agent, runner: ToolRunner) -> None:
-        self._conversation = ScriptedMind.load(agent.script).conversation()
+        self._conversation = ScriptedMind.load(Path(agent.script or "")).conversation()
         self._runner = runner
         self._context = ToolContext(call_id="call", chat_id="chat", caller="+15550100")
         self._tools = [

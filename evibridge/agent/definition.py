@@ -24,4 +24,4 @@ class Agent:
     tools: Tools = field(default_factory=Tools)
     variables: Mapping[str, str] = field(default_factory=dict)
     voice_id: str | None = None
-    script: Path | None = None
+    script: Path | str | None = None
