@@ -1,4 +1,4 @@
-"""evibridge: voice agents of plain Python functions, on the phone and in the browser."""
+"""evibridge: voice agents of plain Python functions, on the phone."""
 
 from typing import TYPE_CHECKING, Any
 
