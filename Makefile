@@ -35,6 +35,8 @@ clean: ## remove what the other targets made
 # uv is taken from pip, so that Python and pip are all that a machine needs.
 $(VENV)/.installed: pyproject.toml requirements.lock
 	@echo "Setting up $(VENV) (about a minute the first time) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+		|| { echo "evibridge needs Python 3.11 to 3.13: name one, as in 'make run PYTHON=python3.12'." >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
