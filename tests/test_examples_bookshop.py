@@ -286,3 +286,23 @@ async def test_the_long_answer_is_worth_interrupting(caller: Caller) -> None:
 async def test_a_farewell_ends_the_call(caller: Caller, said: str) -> None:
     *_, last = await caller.says(said)
     assert last == HangUp()
+
+
+@pytest.mark.parametrize("excuse", ["I don't have the number.", "Never mind."])
+async def test_a_caller_without_a_number_finds_a_way_out(caller: Caller, excuse: str) -> None:
+    assert "number" in await caller.hears("Where is my order?")
+
+    assert "anything else" in await caller.hears(excuse)
+
+
+@pytest.mark.parametrize(
+    ("said", "answered"),
+    [
+        ("I'd like to order a book for my daughter.", "Name a title"),
+        ("Which books do you have?", "Three thousand"),
+        ("Can I pay by card?", "By card"),
+        ("Cancel my reservation.", "Nothing is lost"),
+    ],
+)
+async def test_an_ordinary_wish_is_understood(caller: Caller, said: str, answered: str) -> None:
+    assert answered in await caller.hears(said)
