@@ -108,7 +108,7 @@ async def test_a_voice_beyond_full_scale_is_clipped_and_not_wrapped(stub: StubHi
     stub.may_speak.set()
     voice = HibariVoice(stub, workers=1)
 
-    assert levels(await chunks_of(voice.speak("Loud")))[100:-100].min() > 0.99
+    assert np.min(levels(await chunks_of(voice.speak("Loud")))[100:-100]) > 0.99
     voice.close()
 
 
