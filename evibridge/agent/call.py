@@ -98,6 +98,7 @@ class Call:
         self._early: deque[bytes] = deque()
         self._early_bytes = 0
         self._early_frames_dropped = 0
+        self._chunks_unreadable = 0
         self._max_early_bytes = EARLY_AUDIO_MS * audio.sample_rate * audio.channels * 2 // 1000
         self._chat_id = ""
         self._digits: deque[str] = deque(maxlen=MAX_DIGITS)
@@ -173,7 +174,10 @@ class Call:
         try:
             duration_ms = self._leg.play(pybase64.b64decode(audio.data, validate=True))
         except (BadAudio, ValueError) as error:
-            log.warning("agent_audio_unreadable", call_id=self.facts.call_id, error=str(error))
+            self._chunks_unreadable += 1
+            if self._chunks_unreadable == 1:
+                call_id = self.facts.call_id
+                log.warning("agent_audio_unreadable", call_id=call_id, error=str(error))
             return
         actions = self._session.agent_audio_sent(audio.id, duration_ms, self._loop.time())
         if actions:

@@ -93,6 +93,7 @@ class EviChat(SocketListener):
         # Four bytes of base64 for three of audio, and some JSON around each frame.
         self._max_audio_backlog = MAX_AUDIO_BEHIND_MS * bytes_per_ms * 3 // 2
         self.frames_dropped = 0
+        self._unreadable = 0
 
     async def open(self, server: EviServer, *, timeout_s: float) -> None:
         """Connect; messages can reach the owner before this returns.
@@ -153,7 +154,9 @@ class EviChat(SocketListener):
         try:
             message = decode(text)
         except BadMessage as error:
-            log.warning("evi_message_unreadable", error=str(error))
+            self._unreadable += 1
+            if self._unreadable == 1:  # one line a chat: a server gone mad must not fill the log
+                log.warning("evi_message_unreadable", error=str(error))
             return
         if isinstance(message, AudioOutput):
             self._owner.on_evi_audio(message)

@@ -2,6 +2,7 @@
 
 import orjson
 import pytest
+import structlog
 
 from evibridge.agent import evi_messages as evi
 from evibridge.agent.evi_client import (
@@ -117,6 +118,14 @@ def test_each_kind_of_message_goes_its_way(chat: EviChat, owner: Owner) -> None:
 
     assert owner.chunks == [evi.AudioOutput("a", 0, "")]
     assert owner.messages == [evi.AssistantEnd()]
+
+
+def test_a_server_gone_mad_does_not_fill_the_log(chat: EviChat) -> None:
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(100):
+            chat.on_text(b"rubbish")
+
+    assert [line["event"] for line in lines] == ["evi_message_unreadable"]
 
 
 def test_a_chat_that_is_not_open_sends_nothing(owner: Owner) -> None:
