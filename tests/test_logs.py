@@ -1,21 +1,12 @@
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 import structlog
 
 from evibridge.logs import configure_logs
 
-
-@pytest.fixture(autouse=True)
-def _logging_is_undone() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
+pytestmark = pytest.mark.usefixtures("logging_is_undone")
 
 
 def fail() -> None:

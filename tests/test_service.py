@@ -8,6 +8,8 @@ from evibridge import create_app
 from tests.bridges.conftest import AGENT, settings
 from tests.parties import TinyEvi, TinyTwilio, tiny_evi
 
+pytestmark = pytest.mark.usefixtures("logging_is_undone")
+
 
 @pytest.fixture
 async def evi() -> AsyncIterator[TinyEvi]:
