@@ -2,7 +2,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from evibridge.engine.sentences import MAX_CHARACTERS, sentences
+from evibridge.engine.sentences import MAX_CHARACTERS, SentenceStream, sentences
 
 
 @pytest.mark.parametrize(
@@ -110,3 +110,83 @@ def test_nothing_is_lost_or_reordered_and_every_piece_is_short(text: str) -> Non
 @given(st.lists(st.text(st.sampled_from("abc.,!?1"), min_size=1, max_size=30), max_size=80))
 def test_words_stay_whole(words: list[str]) -> None:
     assert " ".join(sentences(" ".join(words))).split() == words
+
+
+def given_at(text: str) -> list[tuple[str, str]]:
+    """Feed one character at a time: each sentence with all the text that had come by then."""
+    stream = SentenceStream()
+    known = [
+        (sentence, text[: end + 1])
+        for end, character in enumerate(text)
+        for sentence in stream.feed(character)
+    ]
+    return known + [(sentence, "") for sentence in stream.flush()]
+
+
+@pytest.mark.parametrize(
+    ("text", "moments"),
+    [
+        ("Hello. How? 1 is.", [("Hello.", "Hello. H"), ("How?", "Hello. How? 1"), ("1 is.", "")]),
+        ("Line\nnext", [("Line", "Line\nn"), ("next", "")]),
+        ("Hi! 🙂 Bye", [("Hi!", "Hi! 🙂 B"), ("🙂 Bye", "")]),
+        ("Hi! 🙂", [("Hi! 🙂", "")]),
+        ("It costs 3.50.", [("It costs 3.50.", "")]),
+        ("Ask Dr. Who.", [("Ask Dr. Who.", "")]),
+        ('Well... "maybe."', [('Well... "maybe."', "")]),
+        ('So. "Yes."', [("So.", 'So. "Y'), ('"Yes."', "")]),
+        ("Order no. #7 is.", [("Order no. #7 is.", "")]),
+        ("No. #x", [("No.", "No. #x"), ("#x", "")]),
+    ],
+)
+def test_a_streamed_sentence_is_given_as_soon_as_it_is_known(
+    text: str, moments: list[tuple[str, str]]
+) -> None:
+    assert given_at(text) == moments
+
+
+def test_a_long_first_sentence_is_not_waited_for() -> None:
+    clause = "Your order has left our house this morning,"
+    text = f"{clause} so that it should be with you by Friday, unless the snow keeps it."
+    (first, text_by_then), *_ = given_at(text)
+    assert first == clause
+    assert len(text_by_then) == 81
+
+
+def test_a_word_without_end_is_not_waited_for() -> None:
+    stream = SentenceStream()
+    pieces = [piece for _ in range(1000) for piece in stream.feed("ab")]
+    assert pieces == ["ab" * 100] * 9
+
+
+@pytest.mark.parametrize("mark", ["(", "!", " ("])
+def test_marks_without_end_are_not_held_back(mark: str) -> None:
+    stream = SentenceStream()
+    pieces = stream.feed("Hello. ") + [piece for _ in range(500) for piece in stream.feed(mark)]
+    assert pieces[0].startswith("Hello.")
+    assert len(pieces) > 2
+
+
+def test_a_text_may_go_on_behind_a_flush() -> None:
+    stream = SentenceStream()
+    clause = "Here the first clause of a long sentence is long enough to be spoken by itself,"
+    assert stream.feed("Hel") + stream.flush() + stream.feed("lo. ") + stream.flush() == [
+        "Hel",
+        "lo.",
+    ]
+    assert stream.feed(f"{clause} and the rest. So") == [f"{clause} and the rest."]
+
+
+@given(_TEXT, st.data())
+@example("Hello. " + "(" * 20 + "a", None)
+@example("Hello.\r\n\r\n1. One\r\n", None)
+@example("word " * 39 + "and ends. " + '"' * 20 + " Then more", None)
+def test_a_text_is_cut_alike_however_it_comes(text: str, data: st.DataObject | None) -> None:
+    stream = SentenceStream()
+    pieces: list[str] = []
+    rest = text
+    while rest:
+        size = data.draw(st.integers(1, 12)) if data else 1
+        pieces += stream.feed(rest[:size])
+        rest = rest[size:]
+    assert pieces + stream.flush() == sentences(text)
+    assert stream.feed("") == stream.flush() == []
