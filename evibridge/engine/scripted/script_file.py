@@ -16,7 +16,7 @@ from evibridge.engine.scripted.definition import (
 from evibridge.engine.scripted.phrases import Phrase
 from evibridge.engine.scripted.templates import Template
 from evibridge.engine.scripted.utterance import SlotKind
-from evibridge.engine.scripted.yaml_file import Value, read_yaml
+from evibridge.engine.yaml_file import Value, read_yaml, required
 from evibridge.errors import EngineSetupError
 
 SCRIPT_KEYS = ("greeting", "turns", "fallback")
@@ -57,7 +57,7 @@ class _Reader:
 
     def script(self, value: Value) -> Script:
         keys = value.members("a script", SCRIPT_KEYS)
-        turns = self._turns(_required(keys, "turns", value, "a script"))
+        turns = self._turns(required(keys, "turns", value, "a script"))
         greeting, fallback = self._texts(keys.get("greeting")), self._texts(keys.get("fallback"))
         for name, used in self._used:
             if name not in self._kinds:
@@ -79,8 +79,8 @@ class _Reader:
         if call is None and "say" not in keys:
             raise value.fault('this turn has nothing to do; write "say" or "call"')
         return Turn(
-            name=self._name(_required(keys, "name", value, "a turn")),
-            heard=self._phrases(_required(keys, "heard", value, "a turn")),
+            name=self._name(required(keys, "name", value, "a turn")),
+            heard=self._phrases(required(keys, "heard", value, "a turn")),
             say=self._texts(keys.get("say"), with_result=call is not None) or _RESULT_AS_IT_IS,
             call=call,
             meanwhile=self._texts(keys.get("meanwhile")),
@@ -123,7 +123,7 @@ class _Reader:
 
     def _call(self, value: Value) -> Call:
         keys = value.members('"call"', CALL_KEYS)
-        tool = _required(keys, "tool", value, '"call"')
+        tool = required(keys, "tool", value, '"call"')
         if not _TOOL_NAME.fullmatch(tool.text()):
             raise tool.fault(
                 "a tool's name has up to 64 letters, digits, _ and -; write such a name"
@@ -155,9 +155,3 @@ class _Reader:
             if name not in BUILT_IN:
                 self._used.append((name, value))
         return template
-
-
-def _required(keys: Mapping[str, Value], key: str, of: Value, what: str) -> Value:
-    if key not in keys:
-        raise of.fault(f'{what} needs the key "{key}"; write it')
-    return keys[key]

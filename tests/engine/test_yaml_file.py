@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from evibridge.engine.scripted.yaml_file import MAX_BYTES, MAX_DEPTH, Value, read_yaml
+from evibridge.engine.yaml_file import MAX_BYTES, MAX_DEPTH, Value, read_yaml
 from evibridge.errors import EngineSetupError
 
 
@@ -35,8 +35,8 @@ def test_a_byte_order_mark_is_tolerated(path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("", "{path} is empty; write a script."),
-        ("# only a comment", "{path} is empty; write a script."),
+        ("", "{path} is empty; write at least one key."),
+        ("# only a comment", "{path} is empty; write at least one key."),
         (b"a: b\nc: \xff", "{path}, line 2: save the file as UTF-8."),
         ("a: \x00", "{path}, character 4: this character is not allowed in YAML; remove it."),
         ("a: *b", '{path}, line 1, column 4: begins with "*"; put it in quotes, or write it out.'),
@@ -46,7 +46,7 @@ def test_a_byte_order_mark_is_tolerated(path: Path) -> None:
         ),
         (
             "x" * (MAX_BYTES + 1),
-            f"{{path}} is larger than {MAX_BYTES} bytes; write a shorter script.",
+            f"{{path}} is larger than {MAX_BYTES} bytes; write a shorter file.",
         ),
     ],
 )
@@ -145,6 +145,34 @@ def test_a_truth_value_is_insisted_on(path: Path, text: str) -> None:
 def test_a_number_that_json_does_not_know_is_told(path: Path, text: str) -> None:
     with pytest.raises(EngineSetupError, match="put it in quotes"):
         read(path, text).constant()
+
+
+def test_numbers_of_a_range_are_read(path: Path) -> None:
+    members = read(path, "{a: 30, b: 0.5, c: -2}").mapping("a file")
+    assert members["a"].number(0, 30) == 30
+    assert members["b"].number(0.0, 1.0) == 0.5
+    assert members["c"].whole_number(-2, 5) == -2
+
+
+@pytest.mark.parametrize(
+    "text", ["31", "-1", "'3'", "three", "yes", "[3]", ".nan", ".inf", "9" * 5000, "!!float x", "~"]
+)
+def test_a_number_of_the_range_is_insisted_on(path: Path, text: str) -> None:
+    with pytest.raises(EngineSetupError, match="line 1, column 1: a number from 0 to 30 is exp"):
+        read(path, text).number(0, 30)
+
+
+@pytest.mark.parametrize(
+    "text", ["31", "-1", "3.0", "'3'", "yes", "{}", ".inf", "9" * 5000, "!!int x", "~"]
+)
+def test_a_whole_number_of_the_range_is_insisted_on(path: Path, text: str) -> None:
+    with pytest.raises(EngineSetupError, match="a whole number from 0 to 30 is expected here"):
+        read(path, text).whole_number(0, 30)
+
+
+@pytest.mark.parametrize(("text", "is_null"), [("~", True), ("null", True), ("'~'", False)])
+def test_a_value_that_is_none_is_known(path: Path, text: str, *, is_null: bool) -> None:
+    assert read(path, text).is_null() is is_null
 
 
 @given(st.text("ab:{}[],-#'\"*&!|> \n", max_size=60) | st.binary(max_size=40))

@@ -2,7 +2,7 @@
 
 import difflib
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ MAX_BYTES = 1024 * 1024
 """Many times what a person writes by hand."""
 
 MAX_DEPTH = 20
-"""Twice what a script needs; composing deeper nesting could exhaust the stack."""
+"""Twice what a script needs, the deepest of these files; composing deeper nesting could exhaust the
+stack."""
 
 # The parser in C, where PyYAML was built with it, is ten times as fast.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -92,13 +93,48 @@ class Value:
         """Return a number or truth value, None for everything that is text."""
         if self.node.tag not in (f"{_TAG}int", f"{_TAG}float", f"{_TAG}bool"):
             return None
-        try:
-            constant = yaml.safe_load(self.node.value)
-        except ValueError:  # Python reads no integers of more than 4300 digits
-            constant = math.inf
+        constant = self._constant()
         if not isinstance(constant, int | float) or not math.isfinite(constant):
             raise self.fault("this number has no JSON form; put it in quotes")
         return constant
+
+    def number(self, lowest: float, highest: float) -> float:
+        """Return a number of a range, a whole one as an `int`."""
+        number = self._constant() if self.node.tag in (f"{_TAG}int", f"{_TAG}float") else None
+        if not isinstance(number, int | float) or not lowest <= number <= highest:
+            raise self.fault(f"a number from {lowest} to {highest} is expected here")
+        return number
+
+    def whole_number(self, lowest: int, highest: int) -> int:
+        """Return a whole number of a range."""
+        number = self._constant() if self.node.tag == f"{_TAG}int" else None
+        if not isinstance(number, int) or not lowest <= number <= highest:
+            raise self.fault(f"a whole number from {lowest} to {highest} is expected here")
+        return number
+
+    def is_null(self) -> bool:
+        """Tell whether there is no value: nothing at all, `null` or `~`."""
+        return bool(self.node.tag == f"{_TAG}null")
+
+    def _constant(self) -> Any:
+        try:
+            return yaml.safe_load(self.node.value)
+        except ValueError:  # Python reads no integers of more than 4300 digits
+            return math.inf
+
+
+def required(members: Mapping[str, Value], key: str, of: Value, what: str) -> Value:
+    """Return the member that a mapping cannot do without.
+
+    Args:
+        members: the members of the mapping
+        key: the member
+        of: the mapping itself
+        what: what the mapping is, for the sentence of a fault
+    """
+    if key not in members:
+        raise of.fault(f'{what} needs the key "{key}"; write it')
+    return members[key]
 
 
 def read_yaml(path: Path) -> Value:
@@ -115,7 +151,7 @@ def read_yaml(path: Path) -> Value:
             f"{path} cannot be read ({error.strerror}); check the path."
         ) from error
     if len(data) > MAX_BYTES:
-        raise EngineSetupError(f"{path} is larger than {MAX_BYTES} bytes; write a shorter script.")
+        raise EngineSetupError(f"{path} is larger than {MAX_BYTES} bytes; write a shorter file.")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -151,7 +187,7 @@ def _compose(text: str, file: str) -> yaml.Node:
             "with braces or a colon quotes or a line of its own",
         ) from error
     if node is None:
-        raise EngineSetupError(f"{file} is empty; write a script.")
+        raise EngineSetupError(f"{file} is empty; write at least one key.")
     return node
 
 
