@@ -1,3 +1,6 @@
+import sys
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,6 +17,11 @@ from evibridge.engine.audio_in import (
 )
 from evibridge.engine.chat_settings import AudioFormat
 from evibridge.errors import BadAudio
+from tests.engine.recorded import chromium_webm, firefox_ogg, firefox_webm
+
+CLUSTER = b"\x1f\x43\xb6\x75"
+"""The element of WebM that begins a run of audio."""
+RECORDINGS = [chromium_webm(), firefox_webm(), firefox_ogg()]
 
 
 def tone(rate_hz: int, seconds: float = 0.2) -> bytes:
@@ -115,20 +123,167 @@ def test_a_stereo_wav_may_be_cut_inside_its_first_frame() -> None:
     assert np.frombuffer(out, np.int16).tolist() == [200] * 320
 
 
-def test_a_wav_of_other_samples_is_refused() -> None:
-    eight_bit = bytearray(wav_file(bytes(100), 8000))
-    eight_bit[34] = 8
+def wav_of(samples: bytes, sample_bits: int, *, is_float: bool = False) -> bytes:
+    """16 kHz mono with samples that `wav_file` does not write."""
+    wav = bytearray(wav_file(b"", 16000) + samples)
+    wav[20] = 3 if is_float else 1
+    wav[34] = sample_bits
+    return bytes(wav)
 
-    with pytest.raises(BadAudio, match="16-bit"):
-        CallerAudio().decode(bytes(eight_bit))
+
+@pytest.mark.parametrize(
+    "wav",
+    [
+        wav_of(bytes([128 + 64, 128 - 64]), 8),
+        wav_of(b"\x00\x00\x40\x00\x00\xc0", 24),
+        wav_of(np.array([0.5, -0.5], np.float32).tobytes(), 32, is_float=True),
+    ],
+)
+def test_a_wav_may_hold_other_samples_than_16_bits(wav: bytes) -> None:
+    audio = CallerAudio()
+
+    out = audio.decode(wav[:47]) + audio.decode(wav[47:])
+
+    assert np.frombuffer(out, np.int16).tolist() == [16384, -16384]
+
+
+def test_a_wav_of_a_rate_out_of_range_is_refused() -> None:
+    with pytest.raises(BadAudio, match="8000 to 48000"):
+        CallerAudio().decode(wav_file(bytes(100), 96000))
 
 
 def test_an_endless_wav_header_is_given_up() -> None:
     audio = CallerAudio()
-    assert audio.decode(b"RIFF" + bytes(MAX_WAV_HEAD_BYTES - 4)) == b""
+    header = wav_file(b"", 8000)[:36]
+    assert audio.decode(header + bytes(MAX_WAV_HEAD_BYTES - len(header))) == b""
 
     with pytest.raises(BadAudio):
         audio.decode(b"\0")
+
+
+def test_a_stream_with_a_fault_is_refused_until_the_next_header() -> None:
+    audio = CallerAudio()
+    with pytest.raises(BadAudio) as first:
+        audio.decode(wav_file(bytes(100), 96000))
+    with pytest.raises(BadAudio) as second:
+        audio.decode(bytes(100))
+
+    assert str(first.value) == str(second.value)
+    assert is_the_tone(audio.decode(wav_file(tone(16000), 16000)))
+
+
+def test_a_stream_with_a_fault_is_refused_until_the_next_announcement() -> None:
+    audio = announced(16000)
+    with pytest.raises(BadAudio):
+        audio.decode(wav_file(bytes(100), 96000))
+    audio.announce(AudioFormat(16000, 1))
+
+    assert is_the_tone(audio.decode(tone(16000)))
+
+
+@pytest.mark.parametrize("recording", RECORDINGS)
+def test_what_browsers_record_needs_no_announcement(recording: list[bytes]) -> None:
+    audio = CallerAudio()
+
+    assert is_the_tone(b"".join(audio.decode(piece) for piece in recording))
+
+
+@pytest.mark.parametrize("recording", [chromium_webm(), firefox_webm()])
+def test_each_piece_of_a_recording_is_heard_at_once(recording: list[bytes]) -> None:
+    audio = CallerAudio()
+    heard_ms = [len(audio.decode(piece)) // BYTES_PER_MS for piece in recording]
+
+    assert min(heard_ms[1:-1]) >= 100  # as much as each piece was recorded in
+    assert heard_ms[0] >= 60
+
+
+@given(st.sampled_from(RECORDINGS), st.lists(st.integers(0, 2800), max_size=20))
+def test_a_recording_may_be_cut_anywhere(recording: list[bytes], cuts: list[int]) -> None:
+    stream = b"".join(recording)
+    audio = CallerAudio()
+    out = b"".join(
+        audio.decode(stream[begin:end]) for begin, end in pairwise(sorted([0, *cuts, len(stream)]))
+    )
+
+    assert out == CallerAudio().decode(stream)
+
+
+@pytest.mark.parametrize("header", [wav_file(tone(8000), 8000), b"".join(firefox_webm())])
+def test_a_header_is_believed_more_than_an_announcement(header: bytes) -> None:
+    assert is_the_tone(announced(48000, 2).decode(header))
+
+
+def test_repeated_settings_leave_a_recording_whole() -> None:
+    audio = announced(48000)
+    recording = chromium_webm()
+    out = audio.decode(recording[0])
+    audio.announce(AudioFormat(48000, 1))
+
+    out += b"".join(audio.decode(piece) for piece in recording[1:])
+
+    assert out == CallerAudio().decode(b"".join(recording))
+
+
+def test_a_new_announcement_ends_a_recording() -> None:
+    audio = announced(48000)
+    audio.decode(chromium_webm()[0])
+    audio.announce(AudioFormat(16000, 1))
+
+    assert is_the_tone(audio.decode(tone(16000)))
+
+
+@pytest.mark.parametrize("recording", RECORDINGS)
+def test_a_restarted_recorder_is_followed(recording: list[bytes]) -> None:
+    whole = b"".join(recording)
+    audio = CallerAudio()
+    audio.decode(whole[:-10])
+
+    assert audio.decode(whole) == CallerAudio().decode(whole)
+
+
+def test_each_message_may_be_a_wav_of_its_own() -> None:
+    audio = CallerAudio()
+    samples = tone(16000)
+
+    out = b"".join(
+        audio.decode(wav_file(samples[at : at + 640], 16000)) for at in range(0, len(samples), 640)
+    )
+
+    assert out == samples
+
+
+def test_a_first_message_too_short_to_tell_is_kept() -> None:
+    audio = CallerAudio()
+    assert audio.decode(b"RIFF") == b""
+
+    with pytest.raises(BadAudio, match="session_settings"):
+        audio.decode(b"\0\0\0\0AVI ")
+
+
+def test_two_recordings_in_one_message_are_refused() -> None:
+    with pytest.raises(BadAudio, match="message of its own"):
+        CallerAudio().decode(b"".join(chromium_webm()) * 2)
+
+
+@pytest.mark.parametrize("recording", [chromium_webm(), firefox_webm()])
+def test_a_whole_recording_at_once_is_refused_before_it_is_read_to_its_end(
+    recording: list[bytes],
+) -> None:
+    head, cluster, audio = b"".join(recording).partition(CLUSTER)
+
+    with pytest.raises(WholeFile):
+        CallerAudio().decode(head + (cluster + audio) * 12 + bytes(16_000_000))
+
+
+def test_without_an_opus_decoder_each_piece_is_told_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "opuslib_next", None)
+    audio = CallerAudio()
+
+    for piece in chromium_webm():
+        with pytest.raises(BadAudio, match="opuslib-next-bundled"):
+            audio.decode(piece)
 
 
 def test_a_whole_file_at_once_is_refused_and_the_stream_goes_on() -> None:
@@ -140,7 +295,10 @@ def test_a_whole_file_at_once_is_refused_and_the_stream_goes_on() -> None:
     assert is_the_tone(audio.decode(tone(8000)))
 
 
-@given(st.lists(st.binary(max_size=60) | st.just(wav_file(bytes(64), 8000)), max_size=6))
+HEADERS = [wav_file(bytes(64), 8000), chromium_webm()[0], b"".join(firefox_ogg())]
+
+
+@given(st.lists(st.binary(max_size=60) | st.sampled_from(HEADERS), max_size=6))
 def test_rubbish_raises_nothing_but_bad_audio(pieces: list[bytes]) -> None:
     audio = CallerAudio()
     for piece in pieces:
