@@ -11,7 +11,9 @@
     │   └── BadAudio            audio that cannot be read
     ├── LinkError               the connection itself
     │   ├── LinkRefused         the other side answered the handshake with a status
-    │   └── LinkUnreachable     nobody answered in time
+    │   ├── LinkUnreachable     nobody answered in time
+    │   └── UpstreamFailed      a model service that the engine uses gave no usable answer
+    ├── Overloaded              more work waits already than can be done in time
     └── ToolError               raised by a tool's author; its text is for the model
 
 A normal end of a call is an `EndReason`, not an exception.
@@ -75,6 +77,24 @@ class LinkRefused(LinkError):
 
 class LinkUnreachable(LinkError):
     """Nobody listens at the address, or the handshake did not finish in time."""
+
+    retryable = True
+
+
+class UpstreamFailed(LinkError):
+    """A service for language, recognition or speech gave no usable answer, retries included.
+
+    Attributes:
+        timed_out: nothing came in time, in contrast to a refusal or nonsense
+    """
+
+    def __init__(self, message: str, *, timed_out: bool = False) -> None:
+        super().__init__(message)
+        self.timed_out = timed_out
+
+
+class Overloaded(EvibridgeError):
+    """The queue for a bounded resource is full."""
 
     retryable = True
 

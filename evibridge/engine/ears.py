@@ -4,9 +4,7 @@
 utterance and cost a good part of a core for a moment, so that all chats share their workers.
 """
 
-import asyncio
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -15,7 +13,9 @@ import numpy as np
 from earshot import Detector
 from numpy.typing import NDArray
 
+from evibridge.engine.voicing import WINDOW_SAMPLES, is_voiced
 from evibridge.engine.whisper import MAX_SECONDS, RATE_HZ, Guess, Whisper
+from evibridge.engine.workers import Workers
 
 # Room noise, hum and ringing tones are steady; speech dips within a second or two.
 _NOISE_MEMORY_FRAMES = 125  # 2 s
@@ -27,6 +27,26 @@ _PRE_EMPHASIS = 0.9  # speech is told from rumble above some hundred hertz
 # noise 0.8, but noise never reads well. Measured doubt: noise from 0.95, good guesses up to 0.9.
 _DOUBT_PER_LOGPROB = 0.15
 _MAX_DOUBT = 0.93
+
+# An utterance takes 0.12 to 0.3 s: who waits behind 16 others has hung up or said it again.
+_MAX_WAITING_PER_WORKER = 16
+
+
+@dataclass(frozen=True, slots=True)
+class HeardFrame:
+    """The newest 16 ms of a caller's audio.
+
+    Attributes:
+        probability: that somebody speaks in it, 0 to 1
+        window: it and the two frames before, int16 mono PCM at 16 kHz
+    """
+
+    probability: float
+    window: NDArray[np.int16]
+
+    def is_voiced(self) -> bool:
+        """Tell whether somebody's voice is in it, see `voicing`."""
+        return is_voiced(self.window)
 
 
 class VoiceActivity:
@@ -41,23 +61,32 @@ class VoiceActivity:
     def __init__(self) -> None:
         self._detector = Detector()
         self._rest = b""
+        self._before = np.zeros(WINDOW_SAMPLES - self.FRAME_SAMPLES, np.int16)
         self._level_db = 0.0
         # The caller may speak at once: before the first frame it was quiet.
         self._levels_db = deque([0.0] * _NOISE_MEMORY_FRAMES, maxlen=_NOISE_MEMORY_FRAMES)
 
-    def probabilities(self, pcm16: bytes) -> list[float]:
+    def frames(self, pcm16: bytes) -> list[HeardFrame]:
         """Take the next audio, int16 mono PCM at 16 kHz of any length.
 
         Returns:
-            one probability per whole frame; what is left over is kept for the next call
+            the whole frames; what is left over is kept for the next call
         """
         data = self._rest + pcm16
         whole = len(data) - len(data) % (2 * self.FRAME_SAMPLES)
         self._rest = data[whole:]
-        frames = np.frombuffer(data[:whole], np.int16).reshape(-1, self.FRAME_SAMPLES)
+        samples = np.frombuffer(data[:whole], np.int16)
+        frames = samples.reshape(-1, self.FRAME_SAMPLES)
+        line = np.concatenate([self._before, samples])
+        self._before = line[len(samples) :]
         return [
-            self._detector.predict_i16(frame) * self._rises_above_noise(level_db)
-            for frame, level_db in zip(frames, _levels_db(frames), strict=True)
+            HeardFrame(
+                self._detector.predict_i16(frame) * self._rises_above_noise(level_db),
+                line[begin : begin + WINDOW_SAMPLES],
+            )
+            for frame, level_db, begin in zip(
+                frames, _levels_db(frames), range(0, len(samples), self.FRAME_SAMPLES), strict=True
+            )
         ]
 
     def _rises_above_noise(self, level_db: float) -> bool:
@@ -83,6 +112,11 @@ class Transcript:
 class Ears(Protocol):
     """Speech to text, one for all chats of a process."""
 
+    @property
+    def idle(self) -> bool:
+        """Whether work that is only nice to have may be given now."""
+        ...
+
     async def transcribe(self, pcm16: bytes) -> Transcript:
         """Recognise one utterance, int16 mono PCM at 16 kHz; odd audio gives odd or no text."""
         ...
@@ -91,13 +125,17 @@ class Ears(Protocol):
 class WhisperEars(Ears):
     """Whisper on this machine's processor.
 
-    Utterances wait for a worker, oldest first, and none is refused: what a caller said would be
-    lost. The queue is as long as the chats allow; one that stops waiting (cancelled) leaves it.
+    Utterances wait for a worker, the oldest first. One that nobody waits for any more (cancelled)
+    leaves the queue.
+
+    Attributes:
+        workers: where the recognition runs, for who measures it
     """
 
     def __init__(self, whisper: Whisper, *, workers: int) -> None:
         self._whisper = whisper
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="ears")
+        most_waiting = workers * _MAX_WAITING_PER_WORKER
+        self.workers = Workers(workers, max_waiting=most_waiting, name="ears")
 
     @classmethod
     def load(cls, folder: Path | None = None, *, workers: int = 1) -> "WhisperEars":
@@ -114,12 +152,20 @@ class WhisperEars(Ears):
 
     def close(self) -> None:
         """Free the workers; who still waits is cancelled."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self.workers.close()
+
+    @property
+    def idle(self) -> bool:
+        """Whether a worker is free."""
+        return self.workers.idle
 
     async def transcribe(self, pcm16: bytes) -> Transcript:
-        """Recognise an utterance; of more than 30 s only the last 30 s are heard."""
-        loop = asyncio.get_running_loop()
-        return Transcript(await loop.run_in_executor(self._pool, self._recognise, pcm16))
+        """Recognise an utterance; of more than 30 s only the last 30 s are heard.
+
+        Raises:
+            Overloaded: too many utterances wait already
+        """
+        return Transcript(await self.workers.run(self._recognise, pcm16))
 
     def _recognise(self, pcm16: bytes) -> str:
         samples = np.frombuffer(pcm16[: len(pcm16) // 2 * 2], np.int16)[-MAX_SECONDS * RATE_HZ :]

@@ -1,16 +1,19 @@
 """Speaking: sentences in, sound out, a chunk at a time."""
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import Protocol
 
 import numpy as np
+import structlog
 from hibari import Hibari
 from numpy.typing import NDArray
 
 from evibridge.audio.resample import Resampler
 from evibridge.engine.spoken_text import spoken_text
+from evibridge.engine.workers import Workers
+from evibridge.errors import EngineSetupError
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 RATE_HZ = 48_000
 
@@ -29,15 +32,28 @@ _KEPT_AFTER_S = 0.15
 # About 25 s of speech: bounds how long a worker is busy with a caller who has interrupted.
 _MAX_PHONEMES = 400
 
+# A sentence takes some 50 ms: who waits behind 64 others hears three seconds of silence.
+_MAX_WAITING_PER_WORKER = 64
+
 
 class Voice(Protocol):
     """Text to speech, one for all chats of a process."""
 
-    def speak(self, sentence: str) -> AsyncIterator[bytes]:
+    def speak(self, sentence: str, voice_id: str | None = None) -> AsyncIterator[bytes]:
         """Speak one piece of `sentences`; nothing at all for text that has no sound.
 
+        Args:
+            sentence: the text
+            voice_id: the voice that the client asks for; a voice that knows no such one speaks
+                with its own
+
         Yields:
-            int16 mono PCM at 48 kHz, 100 to 500 ms at a time, as soon as it exists
+            int16 mono PCM at 48 kHz, 100 to 500 ms at a time, the last one perhaps less, as soon
+            as it exists
+
+        Raises:
+            UpstreamFailed: the service that speaks gave no usable answer
+            Overloaded: too much waits already to be spoken
         """
         ...
 
@@ -47,32 +63,61 @@ class HibariVoice(Voice):
 
     A sentence is synthesised in some tens of milliseconds, so that sentences of several chats take
     turns in the workers, the oldest first. A reader that stops reading stops the synthesis.
+
+    Attributes:
+        workers: where the synthesis runs, for who measures it
     """
 
     def __init__(self, hibari: Hibari, *, workers: int) -> None:
         self._hibari = hibari
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="voice")
+        self._asked_for_another_voice = False
+        most_waiting = workers * _MAX_WAITING_PER_WORKER
+        self.workers = Workers(workers, max_waiting=most_waiting, name="voice")
 
     @classmethod
     def load(cls, *, workers: int = 1) -> "HibariVoice":
-        """Load the voice and speak once, silently; blocks for one to two seconds."""
-        hibari = Hibari()
-        hibari("Ready.")  # loads the pronunciation too
+        """Load the voice and speak once, silently; blocks for one to two seconds.
+
+        Args:
+            workers: how many sentences are synthesised at once, one core each
+
+        Raises:
+            EngineSetupError: a file of the voice is missing or damaged
+        """
+        try:
+            hibari = Hibari()
+            hibari("Ready.")  # loads the pronunciation too
+        except Exception as fault:
+            raise EngineSetupError(
+                f"The packaged voice cannot be loaded ({fault}): install hibari-tts again."
+            ) from fault
         return cls(hibari, workers=workers)
 
     def close(self) -> None:
         """Free the workers; who still waits is cancelled."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self.workers.close()
 
-    async def speak(self, sentence: str) -> AsyncGenerator[bytes, None]:
-        """Speak one piece of `sentences`, see `Voice.speak`."""
-        loop = asyncio.get_running_loop()
-        for phonemes in await loop.run_in_executor(self._pool, self._pronounce, sentence):
-            pcm16 = await loop.run_in_executor(self._pool, self._synthesise, phonemes)
-            while len(pcm16) > _CHUNK_BYTES + _SMALLEST_CHUNK_BYTES:
-                yield pcm16[:_CHUNK_BYTES]
-                pcm16 = pcm16[_CHUNK_BYTES:]
-            yield pcm16
+    async def speak(
+        self, sentence: str, voice_id: str | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        """Speak one piece of `sentences`, see `Voice.speak`; there is one voice for every id."""
+        if voice_id is not None and not self._asked_for_another_voice:
+            self._asked_for_another_voice = True
+            log.info("voice_not_selectable", voice_id=voice_id)
+        pcm16, rest = await self.workers.run(self._begin, sentence)
+        for chunk in _chunks(pcm16):
+            yield chunk
+        for phonemes in rest:
+            for chunk in _chunks(await self.workers.run(self._synthesise, phonemes)):
+                yield chunk
+
+    def _begin(self, sentence: str) -> tuple[bytes, list[str]]:
+        """Return the sound of a sentence, and phonemes that are left of a very long one.
+
+        Both steps are one piece of work: what is accepted is spoken.
+        """
+        parts = self._pronounce(sentence)
+        return (self._synthesise(parts[0]) if parts else b"", parts[1:])
 
     def _pronounce(self, sentence: str) -> list[str]:
         """Turn text into phonemes, cut between words where there are very many."""
@@ -92,6 +137,14 @@ class HibariVoice(Voice):
         pcm16 = np.rint(amplified).astype(np.int16).tobytes()
         resampler = Resampler(self._hibari.sample_rate, RATE_HZ)
         return resampler.process(pcm16) + resampler.flush()
+
+
+def _chunks(pcm16: bytes) -> Iterator[bytes]:
+    while len(pcm16) > _CHUNK_BYTES + _SMALLEST_CHUNK_BYTES:
+        yield pcm16[:_CHUNK_BYTES]
+        pcm16 = pcm16[_CHUNK_BYTES:]
+    if pcm16:
+        yield pcm16
 
 
 def _trimmed(samples: NDArray[np.float32], rate_hz: int) -> NDArray[np.float32]:

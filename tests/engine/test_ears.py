@@ -13,6 +13,7 @@ from evibridge.audio.resample import Resampler
 from evibridge.engine.ears import VoiceActivity, WhisperEars
 from evibridge.engine.turns import SpeechEnded, TurnDetector, TurnTaking
 from evibridge.engine.whisper import Guess, Whisper
+from evibridge.errors import Overloaded
 from tests.speech import spoken
 
 RATE_HZ = 16_000
@@ -45,8 +46,8 @@ def utterances(pcm16: bytes) -> list[bytes]:
     detector = TurnDetector(TurnTaking())
     return [
         pcm16[fact.begin_ms * 32 : fact.end_ms * 32]
-        for probability in VoiceActivity().probabilities(pcm16)
-        for fact in detector.heard(probability, agent_speaking=False)
+        for frame in VoiceActivity().frames(pcm16)
+        for fact in detector.heard(frame, agent_speaking=False)
         if isinstance(fact, SpeechEnded)
     ]
 
@@ -164,25 +165,25 @@ async def test_of_a_very_long_utterance_the_last_half_minute_is_heard(ears: Whis
 
 def test_voice_activity_does_not_depend_on_how_the_audio_is_cut() -> None:
     pcm16 = call_audio("Hello.")
-    whole = VoiceActivity().probabilities(pcm16)
+    whole = VoiceActivity().frames(pcm16)
 
     activity = VoiceActivity()
     ends = [0, 1, 2, 513, 514, 2000, 2001, 9999, len(pcm16)]
-    cut = [
-        probability
-        for begin, end in pairwise(ends)
-        for probability in activity.probabilities(pcm16[begin:end])
-    ]
+    cut = [frame for begin, end in pairwise(ends) for frame in activity.frames(pcm16[begin:end])]
 
-    assert cut == pytest.approx(whole)
+    probabilities = [frame.probability for frame in whole]
+    assert [frame.probability for frame in cut] == pytest.approx(probabilities)
+    assert [frame.is_voiced() for frame in cut] == [frame.is_voiced() for frame in whole]
     assert len(whole) == len(pcm16) // 512
-    assert max(whole) > 0.8
-    assert max(whole[:30]) < 0.5
+    assert max(probabilities) > 0.8
+    assert max(probabilities[:30]) < 0.5
+    assert any(frame.is_voiced() for frame in whole)
 
 
 @pytest.mark.parametrize("noise", [_white, _pink, _hum, _ringing])
 def test_steady_noise_stops_looking_like_speech(noise: Callable[[float], Signal]) -> None:
-    probabilities = VoiceActivity().probabilities(_at_level(noise(6), -25))
+    frames = VoiceActivity().frames(_at_level(noise(6), -25))
+    probabilities = [frame.probability for frame in frames]
 
     assert max(probabilities[:60]) > 0.5, "loud enough to be taken for speech"
     settled = [probability >= 0.5 for probability in probabilities[130:]]
@@ -271,3 +272,31 @@ async def test_who_waits_when_the_ears_close_is_cancelled(stub: StubWhisper) -> 
         await closing
     assert second.cancelled()
     assert stub.heard_samples == [100]
+
+
+async def test_more_than_can_be_recognised_in_time_is_refused_at_once(stub: StubWhisper) -> None:
+    ears = WhisperEars(stub, workers=1)
+    waiting = [asyncio.create_task(ears.transcribe(b"\1\0" * 100)) for _ in range(17)]
+    await asyncio.sleep(0)
+
+    with pytest.raises(Overloaded, match="16 requests wait for the ears"):
+        await ears.transcribe(b"\1\0" * 100)
+
+    stub.may_answer.set()
+    async with asyncio.timeout(PATIENCE_S):
+        await asyncio.gather(*waiting)
+    ears.close()
+
+
+async def test_ears_are_idle_while_nothing_is_recognised(stub: StubWhisper) -> None:
+    ears = WhisperEars(stub, workers=1)
+    before = ears.idle
+    asking = asyncio.create_task(ears.transcribe(b"\1\0" * 100))
+    await asyncio.sleep(0)
+    meanwhile = ears.idle
+    stub.may_answer.set()
+    async with asyncio.timeout(PATIENCE_S):
+        await asking
+
+    assert (before, meanwhile, ears.idle) == (True, False, True)
+    ears.close()

@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator, Iterator
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from structlog.testing import capture_logs
 
 from evibridge.audio.resample import Resampler
 from evibridge.engine.ears import WhisperEars
 from evibridge.engine.voice import RATE_HZ, HibariVoice
+from evibridge.errors import EngineSetupError, Overloaded
 
 PATIENCE_S = 5.0
 MS_BYTES = 2 * RATE_HZ // 1000
@@ -155,3 +157,43 @@ async def test_a_cancelled_sentence_leaves_the_queue(stub: StubHibari) -> None:
     assert waiting[1].cancelled()
     assert stub.spoken == ["One.", "Three."]
     voice.close()
+
+
+async def test_more_than_can_be_spoken_in_time_is_refused_at_once(stub: StubHibari) -> None:
+    voice = HibariVoice(stub, workers=1)
+    waiting = [asyncio.create_task(chunks_of(voice.speak("Word."))) for _ in range(65)]
+    await asyncio.sleep(0)
+
+    with pytest.raises(Overloaded, match="64 requests wait for the voice"):
+        await chunks_of(voice.speak("One too many."))
+
+    for task in waiting:
+        task.cancel()
+    await asyncio.wait(waiting)
+    stub.may_speak.set()
+    voice.close()
+
+
+async def test_there_is_one_voice_for_every_id_and_that_is_told_once(stub: StubHibari) -> None:
+    stub.may_speak.set()
+    voice = HibariVoice(stub, workers=1)
+
+    with capture_logs() as logs:
+        spoken = [
+            b"".join(await chunks_of(voice.speak("Word.", voice_id)))
+            for voice_id in (None, "ito", "kora")
+        ]
+
+    assert len(set(spoken)) == 1
+    assert [(line["event"], line["voice_id"]) for line in logs] == [("voice_not_selectable", "ito")]
+    voice.close()
+
+
+def test_a_damaged_voice_is_for_the_owner_to_put_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged() -> StubHibari:
+        raise FileNotFoundError("voice.onnx")
+
+    monkeypatch.setattr("evibridge.engine.voice.Hibari", damaged)
+
+    with pytest.raises(EngineSetupError, match=r"voice\.onnx.*install hibari-tts again"):
+        HibariVoice.load()
