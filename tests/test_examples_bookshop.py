@@ -63,8 +63,9 @@ class Caller:
             for tool in agent.tools.definitions()
         ]
 
-    def greeting(self) -> str | None:
-        return self._conversation.greeting(Prompt(tools=self._tools))
+    async def is_greeted(self) -> list[Action]:
+        prompt = Prompt(tools=self._tools)
+        return [step async for step in self._conversation.speak_up(prompt, "greeting")]
 
     async def says(self, text: str) -> list[Action]:
         """Say something; returns what the caller notices: words and the end of the call."""
@@ -262,7 +263,7 @@ async def test_a_recommendation_ends_in_a_reservation(
 async def test_questions_are_understood_as_recognisers_write_them(
     caller: Caller, said: str, answer: str
 ) -> None:
-    caller.greeting()
+    await caller.is_greeted()
     assert answer in await caller.hears(said)
 
 

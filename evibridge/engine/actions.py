@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from evibridge.engine.messages import Fault, ServerMessage
-from evibridge.engine.mind import CallTool, Prompt, ToolOutcome
+from evibridge.engine.mind import CallTool, Occasion, Prompt, ToolOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,7 +11,7 @@ class Recite:
     """Speak a text as it is."""
 
     text: str
-    from_text: bool
+    from_text: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +31,22 @@ class AnswerAfterTool:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeakUp:
+    """Let the mind speak without being spoken to."""
+
+    prompt: Prompt
+    occasion: Occasion
+
+
+Work = Recite | Answer | AnswerAfterTool | SpeakUp
+
+
+@dataclass(frozen=True, slots=True)
 class Start:
     """Run a part; what it reports carries its number."""
 
     part: int
-    work: Recite | Answer | AnswerAfterTool
+    work: Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +69,29 @@ class Refuse:
 
 
 @dataclass(frozen=True, slots=True)
-class Greet:
-    """Ask the mind for its greeting."""
+class Report:
+    """Report a fault that is not the client's."""
 
-    prompt: Prompt
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Run the engine's own web search."""
+
+    tool_call_id: str
+    query: str
 
 
 @dataclass(frozen=True, slots=True)
 class EndChat:
-    """Close the chat: the agent has said goodbye, and the caller has heard it."""
+    """Close the chat, all that was to be heard before having been heard.
+
+    Attributes:
+        why: for logs and counts: `hang_up`, or the slug of the error that was told
+    """
+
+    why: str
 
 
-Action = Start | Stop | Tell | Refuse | Greet | EndChat
+Action = Start | Stop | Tell | Refuse | Report | Search | EndChat

@@ -8,47 +8,45 @@ from typing import assert_never
 
 import structlog
 
-from evibridge.audio.wav import wav_file
 from evibridge.engine import messages
 from evibridge.engine.actions import (
     Action,
     Answer,
     AnswerAfterTool,
     EndChat,
-    Greet,
     Recite,
     Refuse,
+    Report,
+    Search,
+    SpeakUp,
     Start,
     Stop,
     Tell,
+    Work,
 )
 from evibridge.engine.audio_in import WholeFile
 from evibridge.engine.chat_settings import ChatSettings
 from evibridge.engine.dialogue import Dialogue
-from evibridge.engine.ears import Ears
+from evibridge.engine.handshake import Handshake
 from evibridge.engine.hearing import Hearing
+from evibridge.engine.history import History
 from evibridge.engine.messages import Fault, ServerMessage, SessionSettings, malformed
 from evibridge.engine.mind import Action as Step
-from evibridge.engine.mind import CallTool, Mind, Say
-from evibridge.engine.reply import perform
+from evibridge.engine.mind import Say
+from evibridge.engine.part import AUDIO_BACKLOG_BYTES, PartAtWork
+from evibridge.engine.parts import EngineParts
+from evibridge.engine.patience import patient
 from evibridge.engine.tasks import OwnedTasks
-from evibridge.engine.turns import TurnTaking
-from evibridge.engine.voice import Voice
 from evibridge.errors import BadAudio
 from evibridge.sockets import Socket, SocketListener
 
-VOICE_RATE_HZ = 48_000
-MAX_LEAD_S = 30.0
-"""How far the agent's audio runs ahead of its playback. Almost every reply is shorter and goes out
-as fast as it is synthesised; a longer one must not fill a client's queue (bridges give up a call
-at 60 s unplayed) nor synthesise minutes that an interruption throws away."""
-AUDIO_BACKLOG_BYTES = 256 * 1024
-"""Two seconds of audio that the network has not taken: sending waits until it is less."""
 MAX_UNSENT_BYTES = 2 * AUDIO_BACKLOG_BYTES
 """Audio, and as much of control messages: a client that takes neither counts as gone."""
-BACKLOG_CHECK_S = 0.02
-STALLED_READER_S = 10.0
 MAX_IDENTICAL_FAULTS = 10
+AUDIO_FAULT_INTERVAL_S = 1.0
+"""Bad audio comes fifty times a second: it is one mistake, and told once a second."""
+CLEAN_UP_TIMEOUT_S = 2.0
+"""How long the mind of a chat may take to give back what it holds."""
 
 log = structlog.get_logger()
 
@@ -57,41 +55,62 @@ class Chat(SocketListener):
     """The server side of one chat: its fault ends this chat and harms no other.
 
     Args:
-        settings: initial settings, or the fault in them, from the handshake
         live: the chats of the engine, which this one joins and leaves by itself
     """
 
-    def __init__(
-        self,
-        *,
-        ears: Ears,
-        mind: Mind,
-        voice: Voice,
-        turn_taking: TurnTaking,
-        tool_timeout_s: float,
-        settings: SessionSettings | Fault | None,
-        live: set["Chat"],
-    ) -> None:
+    def __init__(self, parts: EngineParts, handshake: Handshake, live: set["Chat"]) -> None:
         self.id = str(uuid.uuid4())
-        self.voice = voice
-        self._conversation = mind.conversation()
-        self._initial_settings = settings
+        self._parts = parts
+        self._handshake = handshake
         self._live = live
+        self._conversation = parts.mind.conversation()
         self._loop = asyncio.get_running_loop()
         self._unix_minus_loop_s = time.time() - self._loop.time()
+        self._opened_s = self.now_s()
+        self._group_id, history = self._group()
         self.dialogue = Dialogue(
-            now_s=self.now_s(), tool_timeout_s=tool_timeout_s, new_id=lambda: uuid.uuid4().hex
+            now_s=self._opened_s,
+            limits=parts.limits,
+            phrases=parts.phrases,
+            new_id=lambda: uuid.uuid4().hex,
+            history=history or History(),
+            count_tool_call=parts.metrics.tool_call_ended,
+            greets=handshake.resumed_chat_group_id is None,
+            can_search=parts.web_search is not None,
         )
+        self.dialogue.settings = ChatSettings(configured_prompt=parts.system_prompt)
         self._tasks = OwnedTasks(self._fail)
-        self._hearing = Hearing(ears, turn_taking, self, self._tasks)
+        self._hearing = Hearing(
+            parts.ears,
+            parts.turn_taking,
+            self,
+            self._tasks,
+            interim=handshake.verbose_transcription,
+        )
         self._part: asyncio.Task[None] | None = None
+        self._turn_ended_s: float | None = None
+        self._turns = 0
         self._timer: asyncio.TimerHandle | None = None
         self._wake_at_s: float | None = None
         self._socket: Socket
         self._over = False
+        self._why = "client_left"
         self._gone = asyncio.Event()
+        self._clean_up: asyncio.Task[None]
         self._last_fault: Fault | None = None
         self._identical_faults = 0
+        self._audio_fault_told_s = 0.0
+
+    def _group(self) -> tuple[str | None, History | None]:
+        """Begin a group or find the one to go on with, None when there is no such group."""
+        resumed_id = self._handshake.resumed_chat_group_id
+        if resumed_id is None:
+            return self._parts.groups.open()
+        history = self._parts.groups.resume(resumed_id)
+        if history is None:
+            return None, None
+        history.keep_last(self._handshake.event_limit)
+        return resumed_id, history
 
     def now_s(self) -> float:
         """Unix time that no correction of the system's clock can set back."""
@@ -103,33 +122,39 @@ class Chat(SocketListener):
         return self._socket.unsent_bytes
 
     async def finished(self) -> None:
-        """Return when the connection is gone and no task is left."""
+        """Return when the connection is gone and nothing of the chat is left."""
         await self._gone.wait()
-        await self._tasks.ended()
+        await self._clean_up
 
-    def end(self, code: int, reason: str) -> None:
+    def end(self, code: int, reason: str, *, why: str) -> None:
         """Close the chat from this side."""
         if not self._over:
+            self._why = why
             self._stop()
             self._socket.close(code, reason)
 
     # What the socket tells
 
     def on_open(self, socket: Socket) -> None:
-        """Begin with the identity of the chat."""
+        """Begin with the identity of the chat, or end it for want of the group to resume."""
         self._socket = socket
         self._live.add(self)
-        log.info("chat_started", chat_id=self.id)
-        # Groups of chats are not kept yet: each chat is the first of its own.
-        self.send(messages.chat_metadata(self.id, str(uuid.uuid4()), str(uuid.uuid4())))
+        self._parts.metrics.chat_started()
+        resumes = self._handshake.resumed_chat_group_id is not None
+        log.info("chat_started", chat_id=self.id, group_id=self._group_id, resumes=resumes)
+        if self._group_id is None:
+            fault = messages.GROUP_NOT_FOUND
+            self._report(fault)
+            self.end(1000, fault.message, why=fault.slug)
+            return
+        self.send(messages.chat_metadata(self.id, self._group_id, str(uuid.uuid4())))
         self._guard(self._begin)
 
     def _begin(self) -> None:
-        match self._initial_settings:
-            case Fault() as fault:
-                self._refuse(fault)
-            case SessionSettings() as settings:
-                self._change_settings(settings)
+        if self._handshake.fault is not None:
+            self._refuse(self._handshake.fault)
+        if self._handshake.settings is not None:
+            self._change_settings(self._handshake.settings)
         self._arm()
 
     def on_text(self, text: bytes) -> None:
@@ -144,10 +169,28 @@ class Chat(SocketListener):
         """The connection is gone, whoever ended it."""
         del reason  # free text of a peer
         self._stop()
-        self._live.discard(self)
+        self.dialogue.client_left(self.now_s())
         self._gone.set()
-        heard_ms = self._hearing.position_ms
-        log.info("chat_ended", chat_id=self.id, code=code, heard_ms=heard_ms)
+        self._parts.metrics.chat_ended(self._why)
+        log.info(
+            "chat_ended",
+            chat_id=self.id,
+            why=self._why,
+            code=code,
+            duration_s=round(self.now_s() - self._opened_s, 1),
+            turns=self._turns,
+            heard_ms=self._hearing.position_ms,
+        )
+        self._clean_up = self._loop.create_task(self._give_back())
+
+    async def _give_back(self) -> None:
+        await self._tasks.ended()
+        try:
+            async with asyncio.timeout(CLEAN_UP_TIMEOUT_S):
+                await self._conversation.close()
+        except Exception as error:  # whatever its mind does, the chat is over
+            log.warning("mind_not_closed", chat_id=self.id, exc_info=error)
+        self._live.discard(self)
 
     # What the client says
 
@@ -171,6 +214,7 @@ class Chat(SocketListener):
                 at_ms = self._hearing.position_ms
                 said = dialogue.caller_said(words, at_ms, at_ms, self.now_s(), from_text=True)
                 self.perform(said)
+                self.turn_ended()
             case messages.AssistantInput(text=words):
                 self.perform(dialogue.text_to_speak(words))
             case messages.ToolResponse(tool_call_id=call_id, content=content):
@@ -204,7 +248,9 @@ class Chat(SocketListener):
         except WholeFile as error:
             self._refuse(Fault("E0723", "audio_not_streamed", str(error)))
         except BadAudio as error:
-            self._refuse(malformed(f"audio_input: {error}"))
+            if self.now_s() - self._audio_fault_told_s >= AUDIO_FAULT_INTERVAL_S:
+                self._audio_fault_told_s = self.now_s()
+                self._refuse(malformed(f"audio_input: {error}"))
         else:
             self.perform(self.dialogue.client_ready())
 
@@ -216,12 +262,33 @@ class Chat(SocketListener):
 
     def caller_interrupts(self) -> None:
         """The caller has spoken over the agent for long enough."""
-        self.perform(self.dialogue.caller_interrupts(self.now_s()))
+        actions = self.dialogue.caller_interrupts(self.now_s())
+        if actions:
+            self._parts.metrics.interrupted()
+        self.perform(actions)
+
+    def interruption_was_noise(self) -> None:
+        """What interrupted the agent held no words."""
+        self.perform(self.dialogue.interruption_was_noise())
+
+    def caller_is_saying(self, text: str, begin_ms: int, end_ms: int) -> None:
+        """A provisional transcript of what the caller is saying."""
+        self.perform(self.dialogue.caller_is_saying(text, begin_ms, end_ms))
 
     def caller_said(self, text: str, begin_ms: int, end_ms: int) -> None:
-        """An utterance is over."""
-        now_s = self.now_s()
-        self.perform(self.dialogue.caller_said(text, begin_ms, end_ms, now_s, from_text=False))
+        """A stretch of speech is over."""
+        self.perform(self.dialogue.caller_said(text, begin_ms, end_ms, self.now_s()))
+
+    def turn_ended(self) -> None:
+        """The caller has finished and waits for an answer."""
+        self._turns += 1
+        self._parts.metrics.turn_ended()
+        self._turn_ended_s = self.now_s()
+        self.perform(self.dialogue.turn_ended())
+
+    def not_heard(self) -> None:
+        """The ears have failed to recognise what the caller said."""
+        self.perform(self.dialogue.not_heard())
 
     # What the course of the chat asks for
 
@@ -233,30 +300,59 @@ class Chat(SocketListener):
                     self.send(message)
                 case Refuse(fault):
                     self._refuse(fault)
+                case Report(fault):
+                    self._report(fault)
                 case Start(number, work):
-                    part = _Part(self, number)
-                    self._part = self._tasks.start(part.run(self._steps(work)))
+                    if isinstance(work, SpeakUp):
+                        self._turn_ended_s = None  # its words answer nobody
+                    part = PartAtWork(self, number)
+                    self._part = self._tasks.start(part.run(self._steps(work), self._speak))
                 case Stop():
                     assert self._part is not None
                     self._part.cancel()
-                case Greet(prompt):
-                    text = self._conversation.greeting(prompt)
-                    if text:
-                        self.perform(self.dialogue.greeting_chosen(text))
-                case EndChat():
-                    self.end(1000, "The agent hung up.")
+                case Search(call_id, query):
+                    self._tasks.start(self._search(call_id, query))
+                case EndChat(why):
+                    self.end(1000, "The conversation is over.", why=why)
                 case _:
                     assert_never(action)
         self._arm()
 
-    def _steps(self, work: Recite | Answer | AnswerAfterTool) -> AsyncIterator[Step]:
+    def _steps(self, work: Work) -> AsyncIterator[Step]:
         match work:
             case Recite(text):
                 return _one(Say(text))
+            case SpeakUp(prompt, occasion):
+                return self._conversation.speak_up(prompt, occasion)
             case Answer(prompt):
-                return self._conversation.reply(prompt)
+                return self._patient(self._conversation.reply(prompt))
             case AnswerAfterTool(prompt, call, outcome):
-                return self._conversation.after_tool(prompt, call, outcome)
+                return self._patient(self._conversation.after_tool(prompt, call, outcome))
+
+    def _patient(self, steps: AsyncIterator[Step]) -> AsyncIterator[Step]:
+        after_s = self._parts.filler_after_s
+        if after_s is None:
+            return steps
+        return patient(steps, filler=self._parts.phrases.filler, after_s=after_s)
+
+    def _speak(self, sentence: str) -> AsyncIterator[bytes]:
+        return self._parts.voice.speak(sentence, self.dialogue.settings.voice_id)
+
+    async def _search(self, call_id: str, query: str) -> None:
+        assert self._parts.web_search is not None
+        found: str | None = None
+        try:
+            async with asyncio.timeout(self._parts.limits.tool_timeout_s):
+                found = await self._parts.web_search(query)
+        except Exception as error:  # the search is the owner's, and so are its faults
+            log.warning("web_search_failed", chat_id=self.id, exc_info=error)
+        self.perform(self.dialogue.searched(call_id, found))
+
+    def audio_begins(self) -> None:
+        """The first audio of a part is about to be sent."""
+        if self._turn_ended_s is not None:
+            self._parts.metrics.turn_answered(self.now_s() - self._turn_ended_s)
+            self._turn_ended_s = None
 
     def send(self, message: ServerMessage) -> None:
         """Send a message, unless the client has stopped reading."""
@@ -271,16 +367,21 @@ class Chat(SocketListener):
     def drop_slow_reader(self) -> None:
         """Cut a connection that takes nothing: a close frame would only join the backlog."""
         log.warning("chat_reader_too_slow", chat_id=self.id)
+        self._why = "reader_too_slow"
         self._stop()
         self._socket.abort()
 
-    def _refuse(self, fault: Fault) -> None:
-        """Tell a fault; a client that goes on repeating one is closed (UNCONFIRMED U22)."""
+    def _report(self, fault: Fault) -> None:
+        self._parts.metrics.error_sent(fault.code)
         self.send(messages.error(fault, str(uuid.uuid4())))
+
+    def _refuse(self, fault: Fault) -> None:
+        """Tell a fault of the client; one who goes on repeating it is closed (U22)."""
+        self._report(fault)
         self._identical_faults = self._identical_faults + 1 if fault == self._last_fault else 1
         self._last_fault = fault
         if self._identical_faults >= MAX_IDENTICAL_FAULTS:
-            self.end(1008, "The same error was made ten times.")
+            self.end(1008, "The same error was made ten times.", why="repeated_errors")
 
     # Time, faults and the end
 
@@ -298,7 +399,8 @@ class Chat(SocketListener):
 
     def _wake(self) -> None:
         self._wake_at_s = None  # a timer may be a rounding error too early: then it is armed again
-        self.perform(self.dialogue.woke(self.now_s()))
+        caller_speaks = self._hearing.caller_is_speaking
+        self.perform(self.dialogue.woke(self.now_s(), caller_speaks=caller_speaks))
 
     def _guard(self, callback: Callable[..., None], *arguments: object) -> None:
         if self._over:
@@ -310,54 +412,13 @@ class Chat(SocketListener):
 
     def _fail(self, error: BaseException) -> None:
         log.error("chat_failed", chat_id=self.id, exc_info=error)
-        self.send(messages.error(messages.INTERNAL_FAULT, str(uuid.uuid4())))
-        self.end(1011, messages.INTERNAL_FAULT.message)
+        self._report(messages.INTERNAL_FAULT)
+        self.end(1011, messages.INTERNAL_FAULT.message, why=messages.INTERNAL_FAULT.slug)
 
     def _stop(self) -> None:
         self._over = True
         self._arm()
         self._tasks.stop()
-
-
-class _Part:
-    """One part of the agent's turn at work; the dialogue refuses what it reports when stale."""
-
-    def __init__(self, chat: Chat, number: int) -> None:
-        self._chat = chat
-        self._dialogue = chat.dialogue
-        self._number = number
-
-    async def run(self, steps: AsyncIterator[Step]) -> None:
-        await perform(steps, self._chat.voice, self)
-        self._chat.perform(self._dialogue.part_finished(self._number))
-
-    def begin_sentence(self, text: str) -> None:
-        begun = self._dialogue.sentence_begins(self._number, text, self._chat.now_s())
-        self._chat.perform(begun)
-
-    async def send_audio(self, pcm16: bytes) -> None:
-        await self._wait_for_room()
-        duration_s = len(pcm16) / 2 / VOICE_RATE_HZ
-        place = self._dialogue.chunk_ready(self._number, duration_s, self._chat.now_s())
-        if place is not None:
-            wav = wav_file(pcm16, VOICE_RATE_HZ)
-            self._chat.send(messages.audio_output(*place, wav))
-
-    def call_tool(self, call: CallTool) -> None:
-        self._chat.perform(self._dialogue.tool_called(self._number, call, self._chat.now_s()))
-
-    def hang_up(self) -> None:
-        self._dialogue.hang_up_wanted(self._number)
-
-    async def _wait_for_room(self) -> None:
-        too_far_s = self._dialogue.lead_s(self._chat.now_s()) - MAX_LEAD_S
-        if too_far_s > 0:
-            await asyncio.sleep(too_far_s)
-        deadline_s = self._chat.now_s() + STALLED_READER_S
-        while self._chat.unsent_bytes > AUDIO_BACKLOG_BYTES:
-            if self._chat.now_s() > deadline_s:
-                self._chat.drop_slow_reader()
-            await asyncio.sleep(BACKLOG_CHECK_S)
 
 
 async def _one(step: Step) -> AsyncIterator[Step]:

@@ -6,7 +6,8 @@ from typing import Any
 import orjson
 
 from evibridge.engine.messages import Context, Fault, SessionSettings, ToolSettings, malformed
-from evibridge.engine.mind import ToolOffer
+from evibridge.engine.mind import HistoryEntry, Prompt, ToolOffer
+from evibridge.engine.tool_calls import BUILT_IN, HANG_UP, WEB_SEARCH
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +20,22 @@ class AudioFormat:
 
 @dataclass(frozen=True, slots=True)
 class ChatSettings:
-    """Settings of one chat; nothing outlives it."""
+    """Settings of one chat; nothing outlives it.
 
+    Attributes:
+        configured_prompt: stands in for a system prompt while the client has set none
+        builtin_tools: the engine's own tools that the client allows, each with its fallback text
+    """
+
+    configured_prompt: str | None = None
     audio: AudioFormat | None = None
     system_prompt: str | None = None
     variables: dict[str, str] = field(default_factory=dict)
     context: Context | None = None
     tools: tuple[ToolOffer, ...] = ()
+    builtin_tools: dict[str, str | None] = field(default_factory=dict)
+    voice_id: str | None = None
+    language_model_api_key: str | None = field(default=None, repr=False)
     custom_session_id: str | None = None
 
     def merged(self, change: SessionSettings) -> "ChatSettings | Fault":
@@ -37,7 +47,13 @@ class ChatSettings:
         """
         members: dict[str, Any] = {}
         given = change.model_fields_set
-        for name in ("system_prompt", "context", "custom_session_id"):
+        for name in (
+            "system_prompt",
+            "context",
+            "voice_id",
+            "language_model_api_key",
+            "custom_session_id",
+        ):
             if name in given:
                 members[name] = getattr(change, name)
         if change.audio is not None:
@@ -45,6 +61,9 @@ class ChatSettings:
         if "variables" in given:
             variables = change.variables or {}
             members["variables"] = {name: _text(value) for name, value in variables.items()}
+        if "builtin_tools" in given:
+            allowed = change.builtin_tools or []
+            members["builtin_tools"] = {tool.name: tool.fallback_content for tool in allowed}
         if "tools" in given:
             offers = _offers(change.tools or [])
             if isinstance(offers, Fault):
@@ -52,9 +71,42 @@ class ChatSettings:
             members["tools"] = offers
         return replace(self, **members)
 
-    def without_context(self) -> "ChatSettings":
-        """The same settings after a temporary context has had its effect."""
-        return replace(self, context=None)
+    def after_answer(self, context: str | None) -> "ChatSettings":
+        """The same settings after an answer has been given with a context.
+
+        A temporary context is for one answer only; another one, set meanwhile, stays.
+        """
+        mine = self.context
+        if mine is not None and mine.type == "temporary" and mine.text == context:
+            return replace(self, context=None)
+        return self
+
+    def prompt(self, history: list[HistoryEntry], context: str | None, *, search: bool) -> Prompt:
+        """What a mind is told under these settings.
+
+        Args:
+            history: what was said so far
+            context: of the answer, None when there is none to give
+            search: whether the engine has a web search
+        """
+        tools = list(self.tools)
+        if self.allows(HANG_UP):
+            tools.append(BUILT_IN[HANG_UP])
+        if search and self.allows(WEB_SEARCH):
+            tools.append(BUILT_IN[WEB_SEARCH])
+        return Prompt(
+            system_prompt=self.system_prompt or self.configured_prompt,
+            variables=dict(self.variables),
+            context=context,
+            tools=tools,
+            history=history,
+            custom_session_id=self.custom_session_id,
+            language_model_api_key=self.language_model_api_key,
+        )
+
+    def allows(self, builtin_tool: str) -> bool:
+        """Whether the client allows a tool of the engine."""
+        return builtin_tool in self.builtin_tools
 
     def offer(self, tool: str) -> ToolOffer | None:
         """The tool of that name, if the client offers it."""
@@ -70,7 +122,7 @@ def _offers(tools: list[ToolSettings]) -> tuple[ToolOffer, ...] | Fault:
     offers: dict[str, ToolOffer] = {}
     for tool in tools:
         if tool.type != "function":
-            continue  # built-in tools are the engine's own
+            continue  # the engine's own tools have a member of their own
         try:
             schema = orjson.loads(tool.parameters)
         except orjson.JSONDecodeError:

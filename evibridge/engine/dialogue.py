@@ -1,18 +1,17 @@
 """The course of one chat: who may speak, what is answered, what was heard. Pure.
 
 Facts go in as method calls, actions come out as lists, time is an argument. The agent speaks in
-*parts*: an answer of the mind, the answer after a tool call, or a text to recite. One part runs at
-a time, others wait. A part that was stopped may still report for a moment, until its task notices;
-its number is stale by then and every report of it is refused, which is why nothing of an
-interrupted turn can follow `user_interruption`.
+*parts*: an answer of the mind, the answer after a tool call, words on an occasion, or a text to
+recite. One part runs at a time, others wait. A part that was stopped may still report for a moment,
+until its task notices; its number is stale by then and every report of it is refused, which is why
+nothing of an interrupted turn can follow `user_interruption`.
 
-    listening ──caller said──► thinking ──sentence──► speaking ──played──► listening
-                                  │  ▲                   │
-                             tool call  tool answer      └─ caller speaks: cut, listening
+    listening ──turn ended──► thinking ──sentence──► speaking ──played──► listening
+                                 │  ▲                   │
+                            tool call  tool answer      └─ caller speaks: cut, listening
     paused: nothing runs and nothing is sent; the last words of the caller wait for an answer
 """
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,17 +21,33 @@ from evibridge.engine.actions import (
     Answer,
     AnswerAfterTool,
     EndChat,
-    Greet,
     Recite,
     Refuse,
+    Report,
+    Search,
+    SpeakUp,
     Start,
     Stop,
     Tell,
+    Work,
 )
+from evibridge.engine.agenda import Agenda, OnOccasion, Part, Unanswered
 from evibridge.engine.chat_settings import ChatSettings
 from evibridge.engine.history import History
-from evibridge.engine.mind import CallTool, Prompt, ToolOutcome
+from evibridge.engine.messages import Fault
+from evibridge.engine.mind import CallTool, Occasion, Prompt, fill_in
+from evibridge.engine.occasions import standard_sentence
+from evibridge.engine.phrases import Phrases
 from evibridge.engine.playback import Playback
+from evibridge.engine.timeouts import MAX_CHAT_S, ChatLimits, Due, EventMessage, Timeouts
+from evibridge.engine.tool_calls import (
+    HANG_UP,
+    WEB_SEARCH,
+    Answered,
+    Asking,
+    ToolCalls,
+    ToolEnd,
+)
 
 GREETING_WAIT_S = 0.5
 """The greeting waits for the first message of the client, which most often holds the variables
@@ -43,48 +58,16 @@ HANG_UP_GRACE_S = 0.5
 """Between the estimated end of the last words and the close: what networks and players add."""
 MAX_TOOL_CALLS = 8
 """Tool calls of one turn, one after the other; a mind that wants more goes in circles."""
-MAX_WAITING_TEXTS = 32
-"""Texts to recite that wait for a pause or another part to end."""
-REMEMBERED_CALLS = 32
-"""Answered tool calls whose second answer is ignored in silence."""
+MAX_UNHEARD_TURNS = 3
+"""Turns in a row whose words could not be recognised: then the chat makes no sense any more."""
 
 
 @dataclass(frozen=True, slots=True)
-class _ToolOutcomeKnown:
-    """A tool's outcome waits to be told by the mind."""
+class _Cut:
+    """A turn that an interruption ended, for the case that it was only a noise."""
 
-    call: CallTool
-    outcome: ToolOutcome
-    calls: int
-    context: str | None
-
-
-class _Unanswered:
-    """The last words of the caller wait to be answered."""
-
-
-@dataclass(slots=True)
-class _Part:
-    """The part that runs now."""
-
-    number: int
-    from_text: bool = False
-    answers: bool = True
-    calls: int = 0
-    context: str | None = None
-    spoke: bool = False
-    awaits_tool: bool = False
-    hangs_up: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _PendingCall:
-    id: str
-    call: CallTool
-    calls: int
-    context: str | None
-    fallback: str | None
-    deadline_s: float
+    unheard: list[str]
+    unanswered: bool
 
 
 class Dialogue:
@@ -92,32 +75,50 @@ class Dialogue:
 
     Args:
         now_s: the clock of all methods: Unix seconds that advance steadily
-        tool_timeout_s: how long the client may take to answer a tool call (UNCONFIRMED U13)
         new_id: gives 32 hex digits, never the same twice
+        history: of the chat's group; an empty one unless a group is resumed
+        count_tool_call: told how each tool call ended
+        can_search: whether the engine has a web search to offer
     """
 
-    def __init__(self, *, now_s: float, tool_timeout_s: float, new_id: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        *,
+        now_s: float,
+        limits: ChatLimits,
+        phrases: Phrases,
+        new_id: Callable[[], str],
+        history: History,
+        count_tool_call: Callable[[ToolEnd], None],
+        greets: bool = True,
+        can_search: bool = False,
+    ) -> None:
         self.settings = ChatSettings()
-        self._tool_timeout_s = tool_timeout_s
+        self._limits = limits
+        self._phrases = phrases
         self._new_id = new_id
-        self._history = History()
+        self._history = history
+        self._can_search = can_search
         self._playback = Playback()
-        self._greet_at_s: float | None = now_s + GREETING_WAIT_S
+        self._timeouts = Timeouts(limits, now_s)
+        self._tool_calls = ToolCalls(limits.tool_timeout_s, new_id, count_tool_call)
+        greets = greets and limits.on_new_chat.enabled
+        self._greet_at_s = now_s + GREETING_WAIT_S if greets else None
         self._paused = False
         self._unanswered = False
-        self._hanging_up = False
+        self._unheard_turns = 0
+        self._hanging_up: str | None = None
+        """Why the chat ends once the last words have been heard."""
         self._hang_up_not_before_s = 0.0
-        self._parts = 0
-        self._part: _Part | None = None
-        self._waiting: deque[Recite | _ToolOutcomeKnown | _Unanswered] = deque()
-        self._call: _PendingCall | None = None
-        self._answered_calls: deque[str] = deque(maxlen=REMEMBERED_CALLS)
+        self._agenda = Agenda()
+        self._cut: _Cut | None = None
 
     # Questions
 
     def speaking(self, now_s: float) -> bool:
         """True while the caller hears the agent, or is about to hear the rest of its turn."""
-        between_sentences = self._part is not None and self._part.spoke
+        part = self._agenda.part
+        between_sentences = part is not None and part.spoke
         return between_sentences or self._playback.end_s > now_s
 
     def lead_s(self, now_s: float) -> float:
@@ -127,8 +128,12 @@ class Dialogue:
     @property
     def wake_at_s(self) -> float | None:
         """When `woke` is due, whatever else happens."""
-        times = [self._greet_at_s, self._call.deadline_s if self._call else None]
-        if self._hanging_up and self._part is None:
+        times = [
+            self._greet_at_s,
+            self._tool_calls.deadline_s,
+            self._timeouts.next_s(self._voice_ends_s, may_nudge=self._may_nudge),
+        ]
+        if self._hanging_up and self._agenda.part is None:
             times.append(self._farewell_over_s)
         return min((at_s for at_s in times if at_s is not None), default=None)
 
@@ -139,26 +144,42 @@ class Dialogue:
         if self._greet_at_s is None:
             return []
         self._greet_at_s = None
-        return [Greet(self._prompt(self._context_text()))]
+        return self._speak_up("greeting", self._limits.on_new_chat)
 
-    def greeting_chosen(self, text: str) -> list[Action]:
-        """The mind wants to open the chat with these words."""
-        self._waiting.append(Recite(text, from_text=False))
-        return self._start_next()
+    def caller_is_saying(self, text: str, begin_ms: int, end_ms: int) -> list[Action]:
+        """A provisional transcript; more or a final one follows."""
+        return [Tell(messages.user_message(text, begin_ms, end_ms, interim=True))]
 
     def caller_said(
-        self, text: str, begin_ms: int, end_ms: int, now_s: float, *, from_text: bool
+        self, text: str, begin_ms: int, end_ms: int, now_s: float, *, from_text: bool = False
     ) -> list[Action]:
-        """An utterance or a typed text: whatever the agent was doing is superseded."""
+        """A stretch of speech, or a typed text: whatever the agent was doing is superseded."""
         self._greet_at_s = None
+        self._timeouts.caller_spoke(now_s)
+        self._unheard_turns = 0
         actions = self._silence(now_s, interrupted=True)
-        message = messages.user_message(text, begin_ms, end_ms, from_text=from_text)
-        actions.append(Tell(message))
+        actions.append(Tell(messages.user_message(text, begin_ms, end_ms, from_text=from_text)))
         self._history.add_user(text)
         self._unanswered = True
-        if not self._paused:
-            self._waiting.append(_Unanswered())
-        return actions + self._start_next()
+        return actions
+
+    def turn_ended(self) -> list[Action]:
+        """The caller has finished and waits for an answer."""
+        if self._paused or not self._unanswered:
+            return []
+        self._agenda.add(Unanswered())
+        return self._start_next()
+
+    def not_heard(self) -> list[Action]:
+        """The caller has spoken, and the ears have failed to recognise a word of it."""
+        self._unheard_turns += 1
+        if self._unheard_turns >= MAX_UNHEARD_TURNS:
+            return [Report(messages.NOT_TRANSCRIBED), EndChat(messages.NOT_TRANSCRIBED.slug)]
+        please_repeat = Recite(self._phrases.please_repeat)
+        if self._paused or self._agenda.includes(please_repeat):
+            return []
+        self._agenda.add(please_repeat)
+        return self._start_next()
 
     def caller_interrupts(self, now_s: float) -> list[Action]:
         """The caller has spoken over the agent for long enough.
@@ -168,46 +189,62 @@ class Dialogue:
         """
         if not self.speaking(now_s):
             return []
-        saying_goodbye = self._hanging_up or (self._part is not None and self._part.hangs_up)
+        part = self._agenda.part
+        saying_goodbye = self._hanging_up or (part is not None and part.hangs_up)
+        cut = _Cut(self._playback.unheard(now_s), self._unanswered or self._tool_calls.pending)
         actions = self._silence(now_s, interrupted=True)
+        self._cut = cut
         if saying_goodbye:
-            self._hanging_up = True
+            self._hanging_up = HANG_UP
             self._hang_up_not_before_s = now_s + INTERRUPTED_FAREWELL_S
         return actions
+
+    def interruption_was_noise(self) -> list[Action]:
+        """What interrupted the agent held no words: it takes up its turn where it was cut."""
+        cut, self._cut = self._cut, None
+        if cut is None or self._paused or self._hanging_up:
+            return []
+        if cut.unheard:
+            self._agenda.add(Recite(" ".join(cut.unheard)))
+        elif cut.unanswered:
+            self._agenda.add(Unanswered())
+        return self._start_next()
 
     def text_to_speak(self, text: str) -> list[Action]:
         """The client wants the agent to say something, after what it is saying now.
 
         While paused it is held back (UNCONFIRMED U12).
         """
-        if len(self._waiting) >= MAX_WAITING_TEXTS:
+        if self._agenda.is_full:
             return [Refuse(messages.malformed("assistant_input: too many texts are waiting."))]
-        self._waiting.append(Recite(text, from_text=True))
+        self._agenda.add(Recite(text, from_text=True))
         return self._start_next()
 
     def tool_answered(self, call_id: str, content: str | None, *, failed: bool) -> list[Action]:
-        """The client gave a tool's result, or said that it failed.
+        """The client gave a tool's result, or said that it failed."""
+        match self._tool_calls.answer(call_id, content, failed=failed):
+            case None:
+                return []
+            case Answered() as answered:
+                return self._go_on_after_tool(answered)
+            case message:
+                return [Tell(message)]
 
-        An answer to anything but the pending call is refused, except that a second answer to the
-        same call is ignored (UNCONFIRMED U29).
-        """
-        if call_id in self._answered_calls:
-            return []
-        if self._call is None or self._call.id != call_id:
-            sentence = "No tool call of this id is waiting for an answer."
-            return [Tell(messages.unusable_tool_answer(call_id, "call_not_pending", sentence))]
-        self._answered_calls.append(call_id)
-        if failed and content is None:
-            content = self._call.fallback
-        return self._go_on_after_tool(ToolOutcome(content, failed))
+    def searched(self, call_id: str, content: str | None) -> list[Action]:
+        """The engine's own search has ended; None is a failure."""
+        found = self._tool_calls.searched(call_id, content)
+        return [Tell(found[0]), *self._go_on_after_tool(found[1])] if found else []
 
     def pause(self, now_s: float) -> list[Action]:
-        """The agent falls silent, without a message to tell so, and calls no tools."""
+        """The agent falls silent, without a message to tell so, and calls no tools.
+
+        A call that was made already may be answered: what follows from it waits for `resume`.
+        """
         if self._paused:
             return []
         self._paused = True
-        # `resume` asks anew for the answer that is cut short here.
-        self._waiting = deque(work for work in self._waiting if isinstance(work, Recite))
+        # `resume` asks anew for an answer that is cut short here.
+        self._agenda.keep(lambda work: isinstance(work, Recite | Answered))
         return self._silence(now_s, interrupted=False)
 
     def resume(self) -> list[Action]:
@@ -215,152 +252,209 @@ class Dialogue:
         if not self._paused:
             return []
         self._paused = False
-        if self._unanswered:
-            self._waiting.append(_Unanswered())
+        goes_on = self._tool_calls.pending or self._agenda.has_tool_answer()
+        if self._unanswered and not goes_on:
+            self._agenda.add(Unanswered())
         return self._start_next()
+
+    def client_left(self, now_s: float) -> None:
+        """The connection is gone: of the agent's words only what was played counts as said."""
+        self._tool_calls.drop()
+        self._history.keep_heard(self._playback.cut(now_s))
 
     # Facts about the part that runs
 
-    def sentence_begins(self, part: int, text: str, now_s: float) -> list[Action]:
-        """The part has chosen its next sentence."""
-        running = self._running(part)
+    def sentence_begins(
+        self, part: int, text: str, now_s: float, *, quick: bool = False
+    ) -> list[Action]:
+        """The part has chosen its next sentence; a quick one fills the wait for its answer."""
+        running = self._agenda.running(part)
         if running is None:
             return []
         segment_id = self._new_id()
         self._playback.begin(segment_id, text, now_s)
         self._history.add_sentence(segment_id, text)
-        if running.answers and not running.spoke:
-            self._forget_temporary_context(running.context)
+        if running.answers and not quick:
+            self.settings = self.settings.after_answer(running.context)
         running.spoke = True
-        return [Tell(messages.assistant_message(segment_id, text, from_text=running.from_text))]
+        message = messages.assistant_message(
+            segment_id, text, from_text=running.from_text, quick=quick
+        )
+        return [Tell(message)]
 
     def chunk_ready(self, part: int, duration_s: float, now_s: float) -> tuple[str, int] | None:
         """Audio of the last sentence is to be sent: under which id and index, or not at all."""
-        if self._running(part) is None:
+        if self._agenda.running(part) is None:
             return None
         return self._playback.send(duration_s, now_s)
 
     def tool_called(self, part: int, call: CallTool, now_s: float) -> list[Action]:
         """The mind wants a tool; its part ends with that, the turn does not."""
-        running = self._running(part)
+        running = self._agenda.running(part)
         if running is None or running.calls >= MAX_TOOL_CALLS:
             return []
+        if call.name == HANG_UP and self.settings.allows(HANG_UP):
+            running.hangs_up = True
+            return [Tell(message) for message in self._tool_calls.hang_up()]
         running.awaits_tool = True
-        calls = running.calls + 1
+        asking = Asking(call, running.calls + 1, running.context)
+        if call.name == WEB_SEARCH and self._can_search and self.settings.allows(WEB_SEARCH):
+            return self._search(asking, now_s)
         offer = self.settings.offer(call.name)
         if offer is None:
-            outcome = ToolOutcome(None, failed=True)
-            self._waiting.appendleft(_ToolOutcomeKnown(call, outcome, calls, running.context))
+            self._agenda.add_next(self._tool_calls.not_offered(asking))
             return []
-        self._call = _PendingCall(
-            id=f"call_{self._new_id()}",
-            call=call,
-            calls=calls,
-            context=running.context,
-            fallback=offer.fallback_content,
-            deadline_s=now_s + self._tool_timeout_s,
-        )
-        return [Tell(messages.tool_call(self._call.id, call.name, call.arguments))]
+        _, message = self._tool_calls.begin(asking, offer.fallback_content, now_s, builtin=False)
+        return [Tell(message)]
 
     def hang_up_wanted(self, part: int) -> None:
         """The mind wants to end the chat after the last words."""
-        running = self._running(part)
+        running = self._agenda.running(part)
         if running is not None:
             running.hangs_up = True
 
     def part_finished(self, part: int) -> list[Action]:
         """All audio of the part is sent; one `assistant_end` closes the turn (U10)."""
-        running = self._running(part)
+        running = self._agenda.running(part)
         if running is None:
             return []
-        self._part = None
+        self._agenda.end_part()
         self._playback.complete()
-        actions: list[Action] = []
-        if not running.awaits_tool:
-            actions.append(Tell(messages.assistant_end()))
-            self._hanging_up = self._hanging_up or running.hangs_up
-            if running.answers:
-                self._unanswered = False
+        if running.awaits_tool:
+            return self._start_next()
+        if running.answers:
+            self._unanswered = False
+        if running.hangs_up:
+            self._hanging_up = HANG_UP
+            if not running.spoke:
+                self._agenda.add_next(Recite(self._phrases.farewell))
+                return self._start_next()
+        ends = [Tell(messages.assistant_end())] if running.spoke or running.answers else []
+        return [*ends, *self._start_next()]
+
+    def part_failed(self, part: int, fault: Fault | None) -> list[Action]:
+        """The mind or the voice gave up; the caller hears one sentence, once.
+
+        Args:
+            part: its number
+            fault: what the client is told, None when EVI has no word for it
+        """
+        running = self._agenda.running(part)
+        if running is None:
+            return []
+        self._agenda.end_part()
+        self._playback.complete()
+        self._unanswered = self._unanswered and not running.answers
+        actions: list[Action] = [Report(fault)] if fault else []
+        apology = Recite(self._phrases.apology)
+        if running.work == apology:
+            return [*actions, Tell(messages.assistant_end()), *self._start_next()]
+        sentence = standard_sentence(running.occasion) if running.occasion else None
+        self._agenda.add_next(Recite(sentence) if sentence else apology)
         return actions + self._start_next()
 
     # Time
 
-    def woke(self, now_s: float) -> list[Action]:
+    def woke(self, now_s: float, *, caller_speaks: bool = False) -> list[Action]:
         """Do what is due; early calls do nothing."""
         actions: list[Action] = []
         if self._greet_at_s is not None and now_s >= self._greet_at_s:
             actions += self.client_ready()
-        if self._call is not None and now_s >= self._call.deadline_s:
-            sentence = f"No answer came within {self._tool_timeout_s:g} s."
-            message = messages.unusable_tool_answer(self._call.id, "timeout", sentence)
-            fallback = self._call.fallback
-            actions += [Tell(message), *self._go_on_after_tool(ToolOutcome(fallback, failed=True))]
-        if self._hanging_up and self._part is None and now_s >= self._farewell_over_s:
-            self._hanging_up = False
-            actions.append(EndChat())
-        return actions
+        if expired := self._tool_calls.expired(now_s):
+            message, answered = expired
+            actions += [Tell(message), *self._go_on_after_tool(answered)]
+        if self._hanging_up and self._agenda.part is None and now_s >= self._farewell_over_s:
+            return [*actions, EndChat(self._hanging_up)]
+        if caller_speaks:
+            self._timeouts.postpone_nudge(now_s)
+        due = self._timeouts.due(now_s, self._voice_ends_s, may_nudge=self._may_nudge)
+        return actions + self._time_is_up(due, now_s)
+
+    def _time_is_up(self, due: Due | None, now_s: float) -> list[Action]:
+        match due:
+            case "nudge":
+                return self._speak_up("nudge", EventMessage())
+            case "check_in":
+                return self._speak_up("inactivity", self._limits.on_inactivity)
+            case "notice":
+                silenced = self._silence(now_s, interrupted=True)
+                return silenced + self._speak_up("max_duration", self._limits.on_max_duration)
+            case "inactive":
+                assert self._limits.inactivity_s is not None
+                fault = messages.inactive(self._limits.inactivity_s)
+            case "too_long":
+                fault = messages.too_long(self._limits.max_duration_s or MAX_CHAT_S)
+            case None:
+                return []
+        return [Report(fault), EndChat(fault.slug)]
 
     @property
     def _farewell_over_s(self) -> float:
         return max(self._playback.end_s + HANG_UP_GRACE_S, self._hang_up_not_before_s)
 
-    def _running(self, number: int) -> _Part | None:
-        part = self._part
-        return part if part is not None and part.number == number else None
+    @property
+    def _voice_ends_s(self) -> float | None:
+        """When the agent falls silent, None while it is still finding or sending its words."""
+        busy = self._agenda.part is not None or (self._agenda.has_work and not self._paused)
+        return None if busy else self._playback.end_s
+
+    @property
+    def _may_nudge(self) -> bool:
+        return not (self._paused or self._tool_calls.pending or self._hanging_up)
+
+    # Doing
 
     def _silence(self, now_s: float, *, interrupted: bool) -> list[Action]:
         """Stop all that the agent does and wants to do; keep of its words what was heard."""
-        actions: list[Action] = [Stop()] if self._part else []
-        if interrupted and self.speaking(now_s):
+        was_speaking = self.speaking(now_s)
+        actions: list[Action] = [Stop()] if self._agenda.end_part() else []
+        if interrupted and was_speaking:
             actions.append(Tell(messages.user_interruption(int(now_s * 1000))))
         self._history.keep_heard(self._playback.cut(now_s))
-        self._part = None
-        self._call = None
-        self._hanging_up = False
-        if not self._paused:
-            self._waiting.clear()
+        self._cut = None
+        self._hanging_up = None
+        if interrupted:
+            self._tool_calls.drop()
+            self._agenda.keep(lambda work: self._paused and isinstance(work, Recite))
         return actions
 
-    def _go_on_after_tool(self, outcome: ToolOutcome) -> list[Action]:
-        pending, self._call = self._call, None
-        assert pending is not None
-        if outcome.content is not None:
-            self._history.add_tool(outcome.content)
-        known = _ToolOutcomeKnown(pending.call, outcome, pending.calls, pending.context)
-        self._waiting.appendleft(known)
+    def _speak_up(self, occasion: Occasion, message: EventMessage) -> list[Action]:
+        if self._paused:
+            return []
+        if message.text is None:
+            self._agenda.add(OnOccasion(occasion))
+        else:
+            self._agenda.add(Recite(fill_in(message.text, self.settings.variables)))
+        return self._start_next()
+
+    def _search(self, asking: Asking, now_s: float) -> list[Action]:
+        fallback = self.settings.builtin_tools[WEB_SEARCH]
+        call_id, message = self._tool_calls.begin(asking, fallback, now_s, builtin=True)
+        query = str(asking.call.arguments.get("query", ""))
+        return [Tell(message), Search(call_id, query)]
+
+    def _go_on_after_tool(self, answered: Answered) -> list[Action]:
+        self._history.add_tool(answered.use, answered.outcome.content or "")
+        self._agenda.add_next(answered)
         return self._start_next()
 
     def _start_next(self) -> list[Action]:
-        if self._paused or self._part is not None or not self._waiting:
-            return []
-        self._parts += 1
-        match self._waiting.popleft():
+        part = None if self._paused else self._agenda.begin_next()
+        return [Start(part.number, self._work(part))] if part else []
+
+    def _work(self, part: Part) -> Work:
+        match part.work:
             case Recite() as work:
-                self._part = _Part(self._parts, from_text=work.from_text, answers=False)
-                return [Start(self._parts, work)]
-            case _ToolOutcomeKnown(call, outcome, calls, context):
-                self._part = _Part(self._parts, calls=calls, context=context)
-                answer = AnswerAfterTool(self._prompt(context), call, outcome)
-                return [Start(self._parts, answer)]
-            case _:
-                context = self._context_text()
-                self._part = _Part(self._parts, context=context)
-                return [Start(self._parts, Answer(self._prompt(context)))]
-
-    def _context_text(self) -> str | None:
-        return self.settings.context.text if self.settings.context else None
-
-    def _forget_temporary_context(self, used: str | None) -> None:
-        """A temporary context is for the next answer only; one set meanwhile stays."""
-        context = self.settings.context
-        if context is not None and context.type == "temporary" and context.text == used:
-            self.settings = self.settings.without_context()
+                return work
+            case OnOccasion(occasion):
+                return SpeakUp(self._prompt(None), occasion)
+            case Answered(asking, outcome):
+                part.calls, part.context = asking.calls, asking.context
+                return AnswerAfterTool(self._prompt(asking.context), asking.call, outcome)
+            case Unanswered():
+                part.context = self.settings.context.text if self.settings.context else None
+                return Answer(self._prompt(part.context))
 
     def _prompt(self, context: str | None) -> Prompt:
-        return Prompt(
-            system_prompt=self.settings.system_prompt,
-            variables=dict(self.settings.variables),
-            context=context,
-            tools=list(self.settings.tools),
-            history=self._history.entries(),
-        )
+        history = self._history.entries()
+        return self.settings.prompt(history, context, search=self._can_search)

@@ -1,11 +1,11 @@
-"""What was said in a chat, as a mind is told of it. Pure."""
+"""What was said in a chat and in the earlier chats of its group, as a mind is told of it. Pure."""
 
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from evibridge.engine.mind import HistoryEntry
+from evibridge.engine.mind import HistoryEntry, ToolUse
 
 MAX_CHARACTERS = 200_000
 """Some three hours of talk; beyond it the oldest entries are forgotten."""
@@ -18,10 +18,12 @@ class _Line:
     role: Literal["user", "assistant", "tool"]
     content: str
     segment_id: str | None = None
+    tool: ToolUse | None = None
 
     @property
     def weight(self) -> int:
-        return LINE_CHARACTERS + len(self.content)
+        arguments = len(str(self.tool.arguments)) if self.tool else 0
+        return LINE_CHARACTERS + len(self.content) + arguments
 
 
 class History:
@@ -35,9 +37,9 @@ class History:
         """The caller said or typed something."""
         self._add(_Line("user", text))
 
-    def add_tool(self, content: str) -> None:
-        """A tool gave a result."""
-        self._add(_Line("tool", content))
+    def add_tool(self, use: ToolUse, result: str) -> None:
+        """A tool has answered; an empty result is a failure without a word."""
+        self._add(_Line("tool", result, tool=use))
 
     def add_sentence(self, segment_id: str, text: str) -> None:
         """The agent says a sentence."""
@@ -51,6 +53,11 @@ class History:
         self._lines = deque(line for line in self._lines if line.content or not line.segment_id)
         self._characters = sum(line.weight for line in self._lines)
 
+    def keep_last(self, count: int) -> None:
+        """Forget all but the last lines: EVI bounds what a resumed chat remembers."""
+        while len(self._lines) > count:
+            self._characters -= self._lines.popleft().weight
+
     def entries(self) -> list[HistoryEntry]:
         """The history for a prompt; neighbouring sentences of the agent are one entry."""
         entries: list[HistoryEntry] = []
@@ -59,7 +66,7 @@ class History:
                 joined = f"{entries[-1].content} {line.content}"
                 entries[-1] = HistoryEntry("assistant", joined)
             else:
-                entries.append(HistoryEntry(line.role, line.content))
+                entries.append(HistoryEntry(line.role, line.content, line.tool))
         return entries
 
     def _add(self, line: _Line) -> None:

@@ -29,6 +29,36 @@ class Fault:
 
 NOT_JSON = Fault("E0100", "invalid_json", "A text message must be one JSON object.")
 INTERNAL_FAULT = Fault("I0100", "internal_error", "The engine failed; please connect again.")
+GROUP_NOT_FOUND = Fault(
+    "E0708", "chat_group_not_found", "There is no chat group of this id: connect without it."
+)
+MODEL_TIMED_OUT = Fault(
+    "E0712",
+    "custom_language_model_timed_out",
+    "The language model did not answer in time; the chat goes on.",
+)
+MODEL_FAILED = Fault(
+    "E0712",
+    "custom_language_model_failed",
+    "The language model gave no usable answer; the chat goes on.",
+)
+"""The same code as a model that is late: clients know it as a fault of the model that the chat
+survives, and EVI's code for other faults of a model is not documented (UNCONFIRMED U24)."""
+NOT_TRANSCRIBED = Fault(
+    "I0116", "transcription_failure", "The caller's words could not be recognised."
+)
+
+
+def inactive(duration_s: float) -> Fault:
+    """The fault that ends a chat in which nobody speaks (E0714)."""
+    sentence = f"Chat was ended because no user message was received in {duration_s:g} seconds."
+    return Fault("E0714", "inactivity_timeout", sentence)
+
+
+def too_long(duration_s: float) -> Fault:
+    """The fault that ends a chat at its longest duration (E0715)."""
+    sentence = f"Chat was ended because it reached its longest duration of {duration_s:g} seconds."
+    return Fault("E0715", "max_duration_timeout", sentence)
 
 
 def malformed(sentence: str) -> Fault:
@@ -72,15 +102,29 @@ class ToolSettings(_Message):
     fallback_content: str | None = None
 
 
+class BuiltinToolSettings(_Message):
+    """A tool of the engine that the client allows."""
+
+    name: Literal["web_search", "hang_up"]
+    fallback_content: str | None = None
+
+
 class SessionSettings(_Message):
-    """Changes the members that it contains; `model_fields_set` tells null from absent."""
+    """Changes the members that it contains; `model_fields_set` tells null from absent.
+
+    `metadata` is read and has no effect: nothing says what EVI does with it (UNCONFIRMED U3).
+    """
 
     audio: AudioSettings | None = None
     system_prompt: str | None = None
     context: Context | None = None
     variables: dict[str, str | bool | int | float] | None = None
     tools: list[ToolSettings] | None = None
+    builtin_tools: list[BuiltinToolSettings] | None = None
+    voice_id: str | None = None
+    language_model_api_key: Annotated[str | None, Field(repr=False)] = None
     custom_session_id: str | None = None
+    metadata: dict[str, Any] | None = None
 
 
 class UserInput(_Message):
@@ -178,7 +222,7 @@ def read_settings(members: dict[str, Any]) -> SessionSettings | Fault:
 def _validate(
     model: type[ControlMessage], kind: str, body: dict[str, Any]
 ) -> ControlMessage | Fault:
-    for member in ("tools", "variables"):
+    for member in ("tools", "builtin_tools", "variables"):
         if isinstance(body.get(member), list | dict) and len(body[member]) > MAX_MEMBERS:
             return malformed(f"{kind}: member '{member}' has more than {MAX_MEMBERS} entries.")
     try:
@@ -218,20 +262,22 @@ def chat_metadata(chat_id: str, chat_group_id: str, request_id: str) -> ServerMe
     }
 
 
-def user_message(text: str, begin_ms: int, end_ms: int, *, from_text: bool) -> ServerMessage:
-    """What the caller said, final; times are positions in the audio of the chat.
+def user_message(
+    text: str, begin_ms: int, end_ms: int, *, from_text: bool = False, interim: bool = False
+) -> ServerMessage:
+    """What the caller said; times are positions in the audio of the chat.
 
-    Scores of expression are never invented, so `models` is empty.
+    Scores of expression are never invented, so `models` is empty, and so is `language`: ears do
+    not tell it.
     """
-    message = {
+    return {
         "type": "user_message",
         "message": {"role": "user", "content": text},
         "from_text": from_text,
-        "interim": False,
+        "interim": interim,
         "time": {"begin": begin_ms, "end": end_ms},
         "models": {},
     }
-    return message if from_text else {**message, "language": "en"}
 
 
 def user_interruption(unix_ms: int) -> ServerMessage:
@@ -242,14 +288,16 @@ def user_interruption(unix_ms: int) -> ServerMessage:
     return {"type": "user_interruption", "time": unix_ms}
 
 
-def assistant_message(segment_id: str, text: str, *, from_text: bool) -> ServerMessage:
-    """The text of one sentence, before its audio."""
+def assistant_message(
+    segment_id: str, text: str, *, from_text: bool, quick: bool = False
+) -> ServerMessage:
+    """The text of one sentence, before its audio; `quick` marks a stop-gap for a slow answer."""
     return {
         "type": "assistant_message",
         "id": segment_id,
         "message": {"role": "assistant", "content": text},
         "from_text": from_text,
-        "is_quick_response": False,
+        "is_quick_response": quick,
         "models": {},
     }
 
@@ -269,24 +317,39 @@ def assistant_end() -> ServerMessage:
     return {"type": "assistant_end"}
 
 
-def tool_call(tool_call_id: str, name: str, arguments: dict[str, Any]) -> ServerMessage:
-    """Asks the client to run one of its tools."""
+def tool_call(
+    tool_call_id: str, name: str, arguments: dict[str, Any], *, builtin: bool
+) -> ServerMessage:
+    """Asks the client to run one of its tools, or tells it that one of the engine's runs."""
     return {
         "type": "tool_call",
         "tool_call_id": tool_call_id,
         "name": name,
         "parameters": orjson.dumps(arguments).decode(),
-        "tool_type": "function",
-        "response_required": True,
+        "tool_type": "builtin" if builtin else "function",
+        "response_required": not builtin,
     }
 
 
-def unusable_tool_answer(tool_call_id: str, code: str, sentence: str) -> ServerMessage:
-    """Tells the client that its answer to a tool call came too late or fits no call."""
+def builtin_tool_response(tool_call_id: str, name: str, content: str) -> ServerMessage:
+    """Tells the client what a tool of the engine found."""
+    return {
+        "type": "tool_response",
+        "tool_call_id": tool_call_id,
+        "tool_name": name,
+        "tool_type": "builtin",
+        "content": content,
+    }
+
+
+def tool_error(
+    tool_call_id: str, code: str, sentence: str, *, builtin: bool = False
+) -> ServerMessage:
+    """Tells the client that its answer came too late or fits no call, or that a built-in failed."""
     return {
         "type": "tool_error",
         "tool_call_id": tool_call_id,
-        "tool_type": "function",
+        "tool_type": "builtin" if builtin else "function",
         "code": code,
         "error": sentence,
         "level": "warn",

@@ -1,25 +1,44 @@
 """Deciding: what a mind is told at a turn, and what it may answer."""
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+_PLACEHOLDER = re.compile(r"\{\{\s*([^{}]+?)\s*\}\}")
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUse:
+    """A tool call that has had its answer.
+
+    Attributes:
+        id: what the client knows the call by
+    """
+
+    id: str
+    name: str
+    arguments: dict[str, Any]
+
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """One thing said, or one tool result, in the order in which it happened.
+    """One thing said, or one tool call with its result, in the order in which it happened.
 
     Attributes:
-        content: for the assistant, only what the caller can have heard
+        content: for the assistant, only what the caller can have heard; for a tool, its result,
+            empty when it failed without a word
+        tool: the call that a `tool` entry is the result of
     """
 
     role: Literal["user", "assistant", "tool"]
     content: str
+    tool: ToolUse | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ToolOffer:
-    """A tool that the client offers for this chat.
+    """A tool that the mind may call: the client's own, or one of the engine's.
 
     Attributes:
         parameters: the parsed JSON Schema of the arguments
@@ -40,6 +59,8 @@ class Prompt:
         variables: values for `{{name}}` placeholders
         context: silent text that belongs to the entry to answer
         history: oldest first; the last user entry is the one to answer
+        custom_session_id: the client's own name for the chat
+        language_model_api_key: the client's own key for a language model, instead of the engine's
     """
 
     system_prompt: str | None = None
@@ -47,6 +68,15 @@ class Prompt:
     context: str | None = None
     tools: list[ToolOffer] = field(default_factory=list)
     history: list[HistoryEntry] = field(default_factory=list)
+    custom_session_id: str | None = None
+    language_model_api_key: str | None = field(default=None, repr=False)
+
+    def instructions(self) -> str | None:
+        """Return the system prompt with its variables filled in.
+
+        A placeholder without a value stays as it was typed (UNCONFIRMED U26).
+        """
+        return self.system_prompt and fill_in(self.system_prompt, self.variables)
 
     def last_heard(self) -> str:
         """Return the words to answer, empty when the caller has not spoken yet."""
@@ -57,16 +87,37 @@ class Prompt:
         return next((offer for offer in self.tools if offer.name == name), None)
 
 
+def fill_in(text: str, variables: dict[str, str]) -> str:
+    """Put variables in the place of `{{name}}`; an unknown name stays as it was typed."""
+    return _PLACEHOLDER.sub(lambda found: variables.get(found[1], found[0]), text)
+
+
 @dataclass(frozen=True, slots=True)
 class Say:
-    """Words to speak; the chat splits them into sentences."""
+    """Words to speak; the chat splits them into sentences.
+
+    Attributes:
+        quick: a stop-gap, spoken because the answer itself is not ready
+    """
+
+    text: str
+    quick: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SayPart:
+    """The next piece of a reply that is still being generated, as a model streams it.
+
+    Pieces may be cut anywhere, also inside a word; the chat joins those that follow each other
+    and speaks each sentence as soon as it is complete.
+    """
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class CallTool:
-    """Ask the client to run a tool; the turn goes on in `Conversation.after_tool`."""
+    """Ask for a tool; the turn goes on in `Conversation.after_tool`."""
 
     name: str
     arguments: dict[str, Any]
@@ -77,7 +128,7 @@ class HangUp:
     """End the chat once the last words have been spoken."""
 
 
-Action = Say | CallTool | HangUp
+Action = Say | SayPart | CallTool | HangUp
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +144,18 @@ class ToolOutcome:
     failed: bool
 
 
+Occasion = Literal["greeting", "nudge", "inactivity", "max_duration"]
+"""Why the agent speaks without being spoken to: the chat opens; nobody has spoken for a while; the
+chat ends soon unless the caller speaks; the longest chat is over and ends now."""
+
+
 class Conversation(Protocol):
     """The mind of one chat.
 
     A chat may stop reading an iterator at any point, because the caller interrupts; what was not
-    yielded is then never said, and the conversation goes on with the next `reply`.
+    yielded is then never said, and the conversation goes on with the next `reply`. Each iterator
+    raises `UpstreamFailed` when a service that the mind needs does not answer.
     """
-
-    def greeting(self, prompt: Prompt) -> str | None:
-        """Return what is spoken when the chat opens, None to let the caller begin."""
-        ...
 
     def reply(self, prompt: Prompt) -> AsyncIterator[Action]:
         """Answer the last user entry; a `CallTool` is the last action of the iterator."""
@@ -111,8 +164,15 @@ class Conversation(Protocol):
     def after_tool(
         self, prompt: Prompt, call: CallTool, outcome: ToolOutcome
     ) -> AsyncIterator[Action]:
-        """Go on with the turn that made the call."""
+        """Go on with the turn that made the call, the last entry of the history."""
         ...
+
+    def speak_up(self, prompt: Prompt, occasion: Occasion) -> AsyncIterator[Action]:
+        """Speak without being spoken to; nothing at all lets the caller begin."""
+        ...
+
+    async def close(self) -> None:
+        """The chat is over: give back what this conversation holds, quickly."""
 
 
 class Mind(Protocol):

@@ -65,6 +65,14 @@ class Playback:
         if self._segments:
             self._segments[-1].complete = True
 
+    def unheard(self, now_s: float) -> list[str]:
+        """The sentences of which the caller has not heard the end, the one being played first."""
+        return [
+            segment.text
+            for segment in self._segments
+            if not segment.complete or segment.begin_s + segment.sent_s > now_s
+        ]
+
     def cut(self, now_s: float) -> dict[str, str]:
         """The client stops playing now: what was heard of each sentence not played to its end."""
         heard = {

@@ -5,7 +5,17 @@ from pathlib import Path
 
 import structlog
 
-from evibridge.engine.mind import Action, CallTool, Conversation, Mind, Prompt, ToolOutcome
+from evibridge.engine.mind import (
+    Action,
+    CallTool,
+    Conversation,
+    Mind,
+    Occasion,
+    Prompt,
+    Say,
+    ToolOutcome,
+)
+from evibridge.engine.occasions import standard_sentence
 from evibridge.engine.scripted.definition import Script
 from evibridge.engine.scripted.interpreter import Interpreter
 from evibridge.engine.scripted.script_file import read_script
@@ -44,9 +54,6 @@ class _ScriptedConversation(Conversation):
         # Shared by all chats of the mind: each missing tool is worth one warning.
         self._not_offered = not_offered
 
-    def greeting(self, prompt: Prompt) -> str | None:
-        return self._interpreter.greeting(prompt)
-
     async def reply(self, prompt: Prompt) -> AsyncIterator[Action]:
         actions = self._interpreter.reply(prompt)
         log.debug("script_turn", turn=self._interpreter.taken)
@@ -65,6 +72,17 @@ class _ScriptedConversation(Conversation):
     ) -> AsyncIterator[Action]:
         for action in self._interpreter.after_tool(prompt, outcome):
             yield action
+
+    async def speak_up(self, prompt: Prompt, occasion: Occasion) -> AsyncIterator[Action]:
+        if occasion == "greeting":
+            text = self._interpreter.greeting(prompt)
+        else:
+            text = standard_sentence(occasion)
+        if text:
+            yield Say(text)
+
+    async def close(self) -> None:
+        """Nothing is held."""
 
     def _warn(self, tool: str) -> None:
         if tool not in self._not_offered:

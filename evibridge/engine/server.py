@@ -1,43 +1,30 @@
-"""The engine's front door: one port with the chat socket and a health check."""
+"""The engine's front door: one port with the chat socket, tokens, health checks and metrics."""
 
 import asyncio
-from dataclasses import dataclass, field
+import time
 from ipaddress import ip_address
 
 from aiohttp import web
 
+from evibridge.engine.access import Token, TokenRefusal
 from evibridge.engine.chat import Chat
-from evibridge.engine.ears import Ears
-from evibridge.engine.handshake import is_authorised, read_handshake
-from evibridge.engine.mind import Mind
-from evibridge.engine.turns import TurnTaking
-from evibridge.engine.voice import Voice
+from evibridge.engine.handshake import read_handshake
+from evibridge.engine.measured import measured
+from evibridge.engine.metrics import CONTENT_TYPE
+from evibridge.engine.parts import EngineParts
 from evibridge.sockets import Refusal, Server, SocketListener, SocketRoute, Upgrade, serve
 
 CHAT_PATHS = ("/v0/evi/chat", "//v0/evi/chat")
 """The second is what SDKs make of an origin with a trailing slash."""
+TOKEN_PATH = "/oauth2-cc/token"  # noqa: S105 - an address, not a secret
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
-WRONG_KEY = "The API key is missing or wrong."
-NOT_LOCAL = "An engine without API keys only serves clients on its own machine."
+MAX_FORM_BYTES = 4 * 1024
+FORM_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 2.0
 """How long clients have to answer a close frame, and then tasks to end."""
-
-
-@dataclass(frozen=True, slots=True)
-class EngineParts:
-    """What an engine is made of; the parts are shared by its chats and closed by their owner.
-
-    Attributes:
-        tool_timeout_s: how long a client may take to answer a tool call
-        api_keys: keys that open a chat; without any, only clients on this machine may
-    """
-
-    ears: Ears
-    mind: Mind
-    voice: Voice
-    turn_taking: TurnTaking = field(default_factory=TurnTaking)
-    tool_timeout_s: float = 30.0
-    api_keys: frozenset[str] = field(default=frozenset(), repr=False)
+NOT_KEPT = {"Cache-Control": "no-store"}
+SHUTTING_DOWN = "The engine is shutting down."
+FULL = "The engine has as many chats as it may have: try again in a moment."
 
 
 class Engine:
@@ -49,46 +36,91 @@ class Engine:
 
     def __init__(self, parts: EngineParts) -> None:
         self.origin = ""
-        self._parts = parts
+        self._parts = measured(parts)
         self._chats: set[Chat] = set()
-        self._closing = False
+        self._turns_away = False
         self._server: Server
 
     async def open(self, host: str, port: int) -> None:
         """Start to listen."""
-        app = web.Application()
-        app.router.add_get("/healthz", _healthz)
+        app = web.Application(client_max_size=MAX_FORM_BYTES)
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/readyz", self._readyz)
+        app.router.add_get("/metrics", self._metrics)
+        app.router.add_post(TOKEN_PATH, self._token)
         routes = [SocketRoute(path, self._accept, MAX_MESSAGE_BYTES) for path in CHAT_PATHS]
         self._server = await serve(app, routes, host=host, port=port)
         self.origin = _origin(host, self._server.port)
 
+    async def drain(self, timeout_s: float) -> None:
+        """Take no new chat, and return when the last one has come to its own end.
+
+        Those that are still open at the deadline are closed with 1001. Health checks and metrics
+        are answered on, until `close`.
+        """
+        self._turns_away = True
+        await self._wait_for_chats(timeout_s)
+        self._end_chats()
+        await self._wait_for_chats(CLOSE_TIMEOUT_S)
+
     async def close(self) -> None:
         """End every chat with 1001, then stop listening."""
-        self._closing = True
-        for chat in self._chats:
-            chat.end(1001, "The engine is shutting down.")
+        self._turns_away = True
+        self._end_chats()
         # Clients get the time to read the close frame before connections are cut.
-        endings = [asyncio.create_task(chat.finished()) for chat in self._chats]
-        await _wait(endings)
+        await self._wait_for_chats(CLOSE_TIMEOUT_S)
         await self._server.close()
-        await _wait(endings)
+        await self._wait_for_chats(CLOSE_TIMEOUT_S)
+
+    def _end_chats(self) -> None:
+        for chat in self._chats:
+            chat.end(1001, SHUTTING_DOWN, why="engine_closed")
+
+    async def _wait_for_chats(self, timeout_s: float) -> None:
+        if self._chats:
+            endings = [asyncio.create_task(chat.finished()) for chat in self._chats]
+            await asyncio.wait(endings, timeout=timeout_s)
 
     def _accept(self, upgrade: Upgrade) -> SocketListener | Refusal:
         handshake = read_handshake(upgrade)
-        parts = self._parts
-        if not is_authorised(upgrade, handshake.api_key, parts.api_keys):
-            return Refusal(401, WRONG_KEY if parts.api_keys else NOT_LOCAL)
-        if self._closing:
-            return Refusal(503, "The engine is shutting down.")
-        return Chat(
-            ears=parts.ears,
-            mind=parts.mind,
-            voice=parts.voice,
-            turn_taking=parts.turn_taking,
-            tool_timeout_s=parts.tool_timeout_s,
-            settings=handshake.settings,
-            live=self._chats,
-        )
+        key, token = handshake.api_key, handshake.access_token
+        access = self._parts.access
+        if not access.admits(upgrade, key, token, time.time()):
+            refusal = Refusal(401, access.wrong_credentials)
+        elif self._turns_away:
+            refusal = Refusal(503, SHUTTING_DOWN)
+        elif self._is_full():
+            refusal = Refusal(429, FULL)  # UNCONFIRMED U2: EVI's status for too many chats
+        else:
+            return Chat(self._parts, handshake, self._chats)
+        self._parts.metrics.handshake_refused(refusal.status)
+        return refusal
+
+    def _is_full(self) -> bool:
+        return len(self._chats) >= self._parts.max_chats
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        return web.Response(text="ok")
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        if self._turns_away:
+            return web.Response(status=503, text=SHUTTING_DOWN)
+        if self._is_full():
+            return web.Response(status=503, text=FULL)
+        return web.Response(text="ok")
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        return web.Response(body=self._parts.metrics.page(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def _token(self, request: web.Request) -> web.Response:
+        try:
+            async with asyncio.timeout(FORM_TIMEOUT_S):
+                form = (await request.read()).decode(errors="replace")
+        except TimeoutError:
+            return web.Response(status=408, text="The form did not arrive in time.")
+        peer = request.remote or ""
+        answer = self._parts.access.issue_token(request.headers, peer, form, time.time())
+        return _refused_token(answer) if isinstance(answer, TokenRefusal) else _token(answer)
 
 
 async def start_engine(parts: EngineParts, *, host: str, port: int) -> Engine:
@@ -102,13 +134,19 @@ async def start_engine(parts: EngineParts, *, host: str, port: int) -> Engine:
     return engine
 
 
-async def _wait(endings: list[asyncio.Task[None]]) -> None:
-    if endings:
-        await asyncio.wait(endings, timeout=CLOSE_TIMEOUT_S)
+def _token(token: Token) -> web.Response:
+    body = {
+        "access_token": token.text,
+        "token_type": "Bearer",
+        "expires_in": token.expires_in_s,
+    }
+    return web.json_response(body, headers=NOT_KEPT)
 
 
-async def _healthz(_: web.Request) -> web.Response:
-    return web.Response(text="ok")
+def _refused_token(refusal: TokenRefusal) -> web.Response:
+    body = {"error": refusal.error, "error_description": refusal.sentence}
+    challenge = {"WWW-Authenticate": 'Basic realm="evibridge"'} if refusal.status == 401 else {}
+    return web.json_response(body, status=refusal.status, headers=NOT_KEPT | challenge)
 
 
 def _origin(host: str, port: int) -> str:

@@ -11,7 +11,8 @@ import aiohttp
 
 from evibridge.audio.wav import Wav, parse_wav
 from evibridge.engine.mind import Mind
-from evibridge.engine.server import Engine, EngineParts, start_engine
+from evibridge.engine.parts import EngineParts
+from evibridge.engine.server import Engine, start_engine
 from tests.engine.chat_parts import HEARING_RATE_HZ, QueuedEars, ToneVoice
 from tests.reference import evi_validator
 

@@ -3,11 +3,13 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
 from evibridge.engine.ears import Transcript
-from evibridge.engine.mind import Action, CallTool, Prompt, ToolOutcome
+from evibridge.engine.mind import Action, CallTool, Occasion, Prompt, Say, ToolOutcome
+from evibridge.engine.occasions import standard_sentence
 
 VOICE_RATE_HZ = 48_000
 HEARING_RATE_HZ = 16_000
@@ -24,6 +26,16 @@ def silence(ms: int, rate_hz: int = HEARING_RATE_HZ) -> bytes:
     return bytes(2 * (rate_hz * ms // 1000))
 
 
+@dataclass(frozen=True, slots=True)
+class LoudFrame:
+    """16 ms of sound, or of silence."""
+
+    probability: float
+
+    def is_voiced(self) -> bool:
+        return self.probability > 0
+
+
 class LoudnessActivity:
     """Voice activity for tests: whatever is loud is speech."""
 
@@ -32,12 +44,12 @@ class LoudnessActivity:
     def __init__(self) -> None:
         self._rest = b""
 
-    def probabilities(self, pcm16: bytes) -> list[float]:
+    def frames(self, pcm16: bytes) -> list["LoudFrame"]:
         samples = np.frombuffer(self._rest + pcm16, np.int16)
         whole = len(samples) // self.FRAME_SAMPLES * self.FRAME_SAMPLES
         self._rest = samples[whole:].tobytes()
         frames = samples[:whole].reshape(-1, self.FRAME_SAMPLES).astype(np.float64)
-        return [float(level > 500) for level in np.abs(frames).mean(axis=1)]
+        return [LoudFrame(float(level > 500)) for level in np.abs(frames).mean(axis=1)]
 
 
 class QueuedEars:
@@ -46,6 +58,10 @@ class QueuedEars:
     def __init__(self, *texts: str) -> None:
         self.texts = deque(texts)
         self.heard: list[bytes] = []
+
+    @property
+    def idle(self) -> bool:
+        return False  # no work that is only nice to have: the texts would be used up
 
     async def transcribe(self, pcm16: bytes) -> Transcript:
         self.heard.append(pcm16)
@@ -58,16 +74,18 @@ class ToneVoice:
     def __init__(self, sentence_ms: int = 400) -> None:
         self.sentence_ms = sentence_ms
         self.spoken: list[str] = []
+        self.voices: list[str | None] = []
 
-    async def speak(self, sentence: str) -> AsyncIterator[bytes]:
+    async def speak(self, sentence: str, voice_id: str | None = None) -> AsyncIterator[bytes]:
         self.spoken.append(sentence)
+        self.voices.append(voice_id)
         for _ in range(self.sentence_ms // 200):
             await asyncio.sleep(0)
             yield tone(200, VOICE_RATE_HZ)
 
 
-Steps = Iterable[Action | asyncio.Event]
-"""What a mind does; it waits for an event before it goes on."""
+Steps = Iterable[Action | asyncio.Event | Exception]
+"""What a mind does; it waits for an event before it goes on, and fails with an exception."""
 
 
 class RuleMind:
@@ -88,15 +106,18 @@ class RuleMind:
         self._reply = reply
         self._after_tool = after_tool
         self._greeting = greeting
+        self.closed = False
         self.prompts: list[Prompt] = []
         self.outcomes: list[ToolOutcome] = []
 
     def conversation(self) -> "RuleMind":
         return self
 
-    def greeting(self, prompt: Prompt) -> str | None:
+    async def speak_up(self, prompt: Prompt, occasion: Occasion) -> AsyncIterator[Action]:
         self.prompts.append(prompt)
-        return self._greeting and self._greeting.format(**prompt.variables)
+        text = self._greeting if occasion == "greeting" else standard_sentence(occasion)
+        if text:
+            yield Say(text.format(**prompt.variables))
 
     def reply(self, prompt: Prompt) -> AsyncIterator[Action]:
         self.prompts.append(prompt)
@@ -110,10 +131,15 @@ class RuleMind:
         self.outcomes.append(outcome)
         return _taken(self._after_tool(outcome))
 
+    async def close(self) -> None:
+        self.closed = True
+
 
 async def _taken(steps: Steps) -> AsyncIterator[Action]:
     for step in steps:
         if isinstance(step, asyncio.Event):
             await step.wait()
+        elif isinstance(step, Exception):
+            raise step
         else:
             yield step

@@ -3,22 +3,20 @@
 from itertools import count
 from typing import Any
 
-from evibridge.engine.actions import (
-    Action,
-    Answer,
-    AnswerAfterTool,
-    Recite,
-    Start,
-    Tell,
-)
+from evibridge.engine.actions import Action, Answer, Start, Tell, Work
 from evibridge.engine.chat_settings import ChatSettings
-from evibridge.engine.dialogue import (
-    Dialogue,
-)
+from evibridge.engine.dialogue import Dialogue
+from evibridge.engine.history import History
 from evibridge.engine.mind import CallTool, Prompt, ToolOffer
+from evibridge.engine.phrases import Phrases
+from evibridge.engine.timeouts import ChatLimits
+from evibridge.engine.tool_calls import ToolEnd
 
 START_S = 1_767_000_000.0
 TOOL_TIMEOUT_S = 10.0
+LIMITS = ChatLimits(inactivity_s=None, max_duration_s=None, tool_timeout_s=TOOL_TIMEOUT_S)
+ENDS_S = START_S + 1800
+"""When EVI ends every chat."""
 LOOK = CallTool("look", {"order": "1042"})
 SETTINGS = ChatSettings(tools=(ToolOffer("look", None, {}, "It cannot be found out."),))
 
@@ -26,19 +24,34 @@ SETTINGS = ChatSettings(tools=(ToolOffer("look", None, {}, "It cannot be found o
 class Stage:
     """A dialogue with a clock, and a record of what it told."""
 
-    def __init__(self, settings: ChatSettings = SETTINGS) -> None:
+    def __init__(
+        self,
+        settings: ChatSettings = SETTINGS,
+        limits: ChatLimits = LIMITS,
+        *,
+        history: History | None = None,
+        greets: bool = True,
+        can_search: bool = False,
+    ) -> None:
         numbers = count(1)
+        self.tool_ends: list[ToolEnd] = []
         self.dialogue = Dialogue(
-            now_s=START_S, tool_timeout_s=TOOL_TIMEOUT_S, new_id=lambda: f"{next(numbers):032x}"
+            now_s=START_S,
+            limits=limits,
+            phrases=Phrases(),
+            new_id=lambda: f"{next(numbers):032x}",
+            history=history or History(),
+            count_tool_call=self.tool_ends.append,
+            greets=greets,
+            can_search=can_search,
         )
         self.dialogue.settings = settings
         self.now_s = START_S
         self.part = 0
 
     def asks(self, text: str) -> list[Action]:
-        return self.note(
-            self.dialogue.caller_said(text, 100, 900, self.now_s, from_text=False),
-        )
+        said = self.dialogue.caller_said(text, 100, 900, self.now_s)
+        return self.note(said + self.dialogue.turn_ended())
 
     def says(self, text: str, seconds: float = 1.0) -> list[Action]:
         """The running part speaks a sentence."""
@@ -82,6 +95,6 @@ def told(actions: list[Action]) -> list[str]:
     return [str(message["type"]) for message in messages_in(actions)]
 
 
-def work(actions: list[Action]) -> Recite | Answer | AnswerAfterTool:
+def work(actions: list[Action]) -> Work:
     (start,) = [action for action in actions if isinstance(action, Start)]
     return start.work

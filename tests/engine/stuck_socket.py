@@ -4,8 +4,9 @@ import asyncio
 import json
 
 from evibridge.engine.chat import Chat
+from evibridge.engine.handshake import Handshake
 from evibridge.engine.mind import Say
-from evibridge.engine.turns import TurnTaking
+from evibridge.engine.parts import EngineParts
 from tests.engine.chat_parts import QueuedEars, RuleMind, ToneVoice
 
 
@@ -41,14 +42,8 @@ class StuckSocket:
 
 
 def opened(socket: StuckSocket) -> Chat:
-    chat = Chat(
-        ears=QueuedEars(),
-        mind=RuleMind(lambda heard: [Say(heard)]),
-        voice=ToneVoice(),
-        turn_taking=TurnTaking(),
-        tool_timeout_s=30,
-        settings=None,
-        live=set(),
-    )
+    mind = RuleMind(lambda heard: [Say(heard)])
+    parts = EngineParts(ears=QueuedEars(), mind=mind, voice=ToneVoice())
+    chat = Chat(parts, Handshake(), live=set())
     chat.on_open(socket)
     return chat

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from evibridge.engine import chat as chat_module
-from evibridge.engine.chat import AUDIO_BACKLOG_BYTES, MAX_UNSENT_BYTES, Chat
+from evibridge.engine import part
+from evibridge.engine.chat import MAX_UNSENT_BYTES, Chat
+from evibridge.engine.part import AUDIO_BACKLOG_BYTES
 from tests.engine.chat_client import PATIENCE_S
 from tests.engine.stuck_socket import StuckSocket, opened
 
@@ -39,7 +40,7 @@ async def test_audio_waits_until_the_network_has_taken_what_was_sent() -> None:
 async def test_a_client_that_takes_no_audio_for_long_is_cut(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(chat_module, "STALLED_READER_S", 0.01)
+    monkeypatch.setattr(part, "STALLED_READER_S", 0.01)
     socket = StuckSocket()
     chat = opened(socket)
     socket.unsent_bytes = AUDIO_BACKLOG_BYTES + 1
@@ -59,7 +60,7 @@ async def test_a_client_that_takes_no_messages_is_cut_and_told_no_more() -> None
     assert socket.aborted.is_set()
     socket.unsent_bytes = 0
     chat.on_text(typed("Hello?"))
-    chat.end(1001, "too late")
+    chat.end(1001, "too late", why="engine_closed")
     assert socket.sent == ["chat_metadata"]
     assert socket.closed_with is None
     await left(chat)

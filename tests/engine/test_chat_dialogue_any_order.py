@@ -12,7 +12,6 @@ from evibridge.engine.actions import (
     Action,
     Answer,
     EndChat,
-    Greet,
     Recite,
     Start,
     Stop,
@@ -58,8 +57,8 @@ class AnyChat(RuleBasedStateMachine):
                 case Stop():
                     assert self.running is not None
                     self.running = None
-                case EndChat():
-                    assert self.running is None
+                case EndChat(why):
+                    assert self.running is None or why != "hang_up"
                     assert action is actions[-1]
                     self.begin_chat()  # an ended chat is told nothing more
                 case Tell(message):
@@ -80,7 +79,8 @@ class AnyChat(RuleBasedStateMachine):
     @rule(text=st.sampled_from(["Hello?", ""]))
     def the_caller_speaks(self, text: str) -> None:
         stage = self.stage
-        actions = stage.dialogue.caller_said(text, 0, 1, stage.now_s, from_text=True)
+        actions = stage.dialogue.caller_said(text, 0, 1, stage.now_s)
+        actions += stage.dialogue.turn_ended()
         self.pending.clear()
         self.take(actions)
         assert (self.running is None) is self.paused
@@ -96,15 +96,31 @@ class AnyChat(RuleBasedStateMachine):
 
     @rule()
     def the_client_is_ready(self) -> None:
-        if self.stage.dialogue.client_ready():
-            self.take(self.stage.dialogue.greeting_chosen("Good day."))
+        self.take(self.stage.dialogue.client_ready())
+
+    @rule()
+    def the_interruption_was_a_noise(self) -> None:
+        self.take(self.stage.dialogue.interruption_was_noise())
+
+    @rule()
+    def the_caller_is_not_understood(self) -> None:
+        self.take(self.stage.dialogue.not_heard())
+
+    @rule(age=AGES)
+    def a_part_fails(self, age: int) -> None:
+        part = self.newest - age
+        was_running = part == self.running
+        actions = self.stage.dialogue.part_failed(part, None)
+        assert bool(actions) is was_running
+        if was_running:
+            self.running = None
+        self.take(actions)
 
     @rule()
     def the_client_pauses(self) -> None:
         actions = self.stage.dialogue.pause(self.stage.now_s)
         assert told(actions) == []
         self.take(actions)
-        self.pending.clear() if not self.paused else None
         self.paused = True
         assert self.running is None
 
@@ -170,9 +186,6 @@ class AnyChat(RuleBasedStateMachine):
         stage = self.stage
         stage.now_s += seconds
         actions = stage.dialogue.woke(stage.now_s)
-        if any(isinstance(action, Greet) for action in actions):
-            actions = [action for action in actions if not isinstance(action, Greet)]
-            actions += stage.dialogue.greeting_chosen("Good day.")
         self.pending -= {message["tool_call_id"] for message in messages_in(actions)}
         self.take(actions)
         wake_at_s = self.stage.dialogue.wake_at_s

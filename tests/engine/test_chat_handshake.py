@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evibridge.engine.handshake import MAX_PARAMETERS, is_authorised, read_handshake
+from evibridge.engine.handshake import DEFAULT_EVENT_LIMIT, MAX_PARAMETERS, read_handshake
 from evibridge.engine.messages import AudioSettings, Context, Fault, SessionSettings
 from evibridge.sockets import Upgrade
 
@@ -25,9 +25,10 @@ def settings_of(query: str) -> SessionSettings:
 
 
 def fault_of(query: str) -> Fault:
-    fault = read_handshake(upgrade(query)).settings
-    assert isinstance(fault, Fault)
-    return fault
+    handshake = read_handshake(upgrade(query))
+    assert isinstance(handshake.fault, Fault)
+    assert handshake.settings is None
+    return handshake.fault
 
 
 def test_a_query_without_settings_sets_nothing() -> None:
@@ -102,40 +103,68 @@ def test_the_key_is_found_in_header_and_query() -> None:
     assert read_handshake(upgrade()).api_key is None
 
 
-def test_without_keys_only_this_machine_may_connect() -> None:
-    assert is_authorised(upgrade(peer=HERE), None, frozenset())
-    assert is_authorised(upgrade(peer="::1"), None, frozenset())
-    assert not is_authorised(upgrade(peer=AWAY), "any", frozenset())
-    assert not is_authorised(upgrade(peer=""), "any", frozenset())
-    page = upgrade(peer=HERE, Origin="https://elsewhere.example")
-    assert not is_authorised(page, "any", frozenset())
-
-
-def test_bytes_that_are_no_text_are_no_key() -> None:
-    key = b"\xff\xfe".decode(errors="surrogateescape")
-
-    assert not is_authorised(upgrade(peer=HERE), key, frozenset({"k1"}))
-
-
-def test_a_blank_key_admits_nobody() -> None:
-    assert not is_authorised(upgrade(peer=HERE), None, frozenset({""}))
-
-
 def test_a_key_counts_even_beside_too_many_parameters() -> None:
     query = "&".join(f"p{number}=1" for number in range(MAX_PARAMETERS + 1))
     handshake = read_handshake(upgrade(query, **{"X-Hume-Api-Key": "k1"}))
 
     assert handshake.api_key == "k1"
-    assert isinstance(handshake.settings, Fault)
+    assert handshake.fault is not None
 
 
-def test_with_keys_one_of_them_is_needed_from_everywhere() -> None:
-    keys = frozenset({"k1", "k2"})
+def test_the_token_is_found_in_the_query() -> None:
+    assert read_handshake(upgrade("access_token=t1")).access_token == "t1"
+    assert read_handshake(upgrade("access_token=")).access_token is None
 
-    assert is_authorised(upgrade(peer=AWAY), "k2", keys)
-    assert not is_authorised(upgrade(peer=HERE), "k3", keys)
-    assert not is_authorised(upgrade(peer=HERE), None, keys)
-    assert not is_authorised(upgrade(peer=HERE), "ключ", keys)
+
+def test_credentials_are_not_shown() -> None:
+    query = "api_key=secret1&access_token=secret2&session_settings[language_model_api_key]=secret3"
+
+    assert "secret" not in repr(read_handshake(upgrade(query)))
+
+
+def test_options_of_the_chat_are_read() -> None:
+    query = (
+        "verbose_transcription=true&allow_connection=true&event_limit=50&voice_id=Ava"
+        "&resumed_chat_group_id=8859a139&config_id=1b60e1a0&config_version=3"
+        "&session_settings[language_model_api_key]=sk-1"
+    )
+    handshake = read_handshake(upgrade(query))
+
+    assert handshake.verbose_transcription
+    assert handshake.event_limit == 50
+    assert handshake.resumed_chat_group_id == "8859a139"
+    assert handshake.settings is not None
+    assert handshake.settings.voice_id == "Ava"
+    assert handshake.settings.language_model_api_key == "sk-1"
+    assert handshake.fault is None
+
+
+def test_options_have_defaults() -> None:
+    for query in ("", "verbose_transcription=&event_limit=&resumed_chat_group_id=&voice_id="):
+        handshake = read_handshake(upgrade(query))
+        assert not handshake.verbose_transcription
+        assert handshake.event_limit == DEFAULT_EVENT_LIMIT
+        assert handshake.resumed_chat_group_id is None
+        assert handshake.settings is None
+
+
+def test_options_within_the_settings_win() -> None:
+    query = (
+        "event_limit=50&session_settings[event_limit]=7&voice_id=Ava&session_settings[voice_id]=Ito"
+    )
+    handshake = read_handshake(upgrade(query))
+
+    assert handshake.event_limit == 7
+    assert handshake.settings is not None
+    assert handshake.settings.voice_id == "Ito"
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["verbose_transcription=maybe", "allow_connection=2", "event_limit=-1", "event_limit=many"],
+)
+def test_an_option_that_cannot_be_read_is_a_fault_that_names_it(query: str) -> None:
+    assert query.partition("=")[0] in fault_of(query).message
 
 
 @given(st.text(alphabet='sesion_ting[]audiovrblmpxt=&%5BD{}":1', max_size=120))
@@ -155,6 +184,6 @@ def test_no_query_can_make_reading_raise(query: str) -> None:
 def test_no_mixture_of_settings_can_make_reading_raise(pairs: list[tuple[str, str]]) -> None:
     query = urlencode([(f"session_settings{name}", value) for name, value in pairs])
 
-    settings = read_handshake(upgrade(query)).settings
+    handshake = read_handshake(upgrade(query))
 
-    assert settings is None or isinstance(settings, SessionSettings | Fault)
+    assert handshake.settings is None or handshake.fault is None

@@ -1,5 +1,7 @@
 from evibridge.engine.history import LINE_CHARACTERS, MAX_CHARACTERS, History
-from evibridge.engine.mind import HistoryEntry
+from evibridge.engine.mind import HistoryEntry, ToolUse
+
+LOOK = ToolUse("call_1", "look", {"order": "1042"})
 
 
 def test_sentences_of_the_agent_are_one_entry() -> None:
@@ -7,13 +9,13 @@ def test_sentences_of_the_agent_are_one_entry() -> None:
     history.add_user("Where is my order?")
     history.add_sentence("a", "One moment.")
     history.add_sentence("b", "I am looking.")
-    history.add_tool("on its way")
+    history.add_tool(LOOK, "on its way")
     history.add_sentence("c", "It is on its way.")
 
     assert history.entries() == [
         HistoryEntry("user", "Where is my order?"),
         HistoryEntry("assistant", "One moment. I am looking."),
-        HistoryEntry("tool", "on its way"),
+        HistoryEntry("tool", "on its way", LOOK),
         HistoryEntry("assistant", "It is on its way."),
     ]
 
@@ -67,3 +69,15 @@ def test_empty_texts_are_forgotten_as_well() -> None:
         history.add_user("")
 
     assert len(history.entries()) == MAX_CHARACTERS // LINE_CHARACTERS
+
+
+def test_a_resumed_chat_remembers_the_last_entries_only() -> None:
+    history = History()
+    for number in range(5):
+        history.add_user(str(number))
+
+    history.keep_last(2)
+    assert [entry.content for entry in history.entries()] == ["3", "4"]
+
+    history.keep_last(0)
+    assert history.entries() == []

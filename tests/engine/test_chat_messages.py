@@ -24,15 +24,22 @@ FROM_CLIENTS = [(name, message) for name, message in evi_examples() if name in C
 
 SERVER_MESSAGES = [
     messages.chat_metadata("c", "g", "r"),
-    messages.user_message("Hello.", 100, 900, from_text=False),
+    messages.user_message("Hello.", 100, 900),
+    messages.user_message("Hel", 100, 500, interim=True),
     messages.user_message("Hello.", 0, 0, from_text=True),
     messages.user_interruption(1_767_000_061_250),
     messages.assistant_message("1f", "Friday.", from_text=False),
+    messages.assistant_message("1f", "One moment.", from_text=False, quick=True),
     messages.audio_output("1f", 0, b"RIFF"),
     messages.assistant_end(),
-    messages.tool_call("call_1", "get_slot", {"day": "Friday"}),
-    messages.unusable_tool_answer("call_1", "timeout", "No answer came."),
+    messages.tool_call("call_1", "get_slot", {"day": "Friday"}, builtin=False),
+    messages.tool_call("call_2", "web_search", {"query": "weather"}, builtin=True),
+    messages.builtin_tool_response("call_2", "web_search", "Rain."),
+    messages.tool_error("call_1", "timeout", "No answer came."),
+    messages.tool_error("call_2", "failed", "The search failed.", builtin=True),
     messages.error(messages.NOT_JSON, "r"),
+    messages.error(messages.inactive(120), "r"),
+    messages.error(messages.too_long(1800), "r"),
 ]
 
 
@@ -121,6 +128,7 @@ def test_a_huge_message_that_is_not_audio_is_refused_unread() -> None:
     "members",
     [
         {"tools": [{}] * (messages.MAX_MEMBERS + 1)},
+        {"builtin_tools": [{}] * (messages.MAX_MEMBERS + 1)},
         {"variables": {str(number): "x" for number in range(messages.MAX_MEMBERS + 1)}},
     ],
 )
@@ -134,6 +142,14 @@ def test_a_text_of_an_hour_is_not_spoken() -> None:
     text = "a" * (messages.MAX_SPOKEN_CHARACTERS + 1)
 
     assert fault_of(json.dumps({"type": "assistant_input", "text": text})).code == "E0101"
+
+
+def test_keys_are_not_shown() -> None:
+    settings = decode(b'{"type":"session_settings","language_model_api_key":"sk-secret"}')
+
+    assert isinstance(settings, messages.SessionSettings)
+    assert settings.language_model_api_key == "sk-secret"
+    assert "sk-secret" not in repr(settings)
 
 
 def test_a_context_whose_type_is_null_is_temporary() -> None:

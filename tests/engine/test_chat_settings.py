@@ -2,7 +2,8 @@ from typing import Any
 
 from evibridge.engine.chat_settings import AudioFormat, ChatSettings
 from evibridge.engine.messages import Context, Fault, SessionSettings, read_settings
-from evibridge.engine.mind import ToolOffer
+from evibridge.engine.mind import HistoryEntry, Prompt, ToolOffer
+from evibridge.engine.tool_calls import BUILT_IN
 
 TOOL = {"type": "function", "name": "get_slot", "parameters": '{"type": "object"}'}
 
@@ -26,7 +27,11 @@ EVERYTHING = merged(
     variables={"name": "Jo"},
     context={"text": "Verified.", "type": "persistent"},
     tools=[TOOL],
+    builtin_tools=[{"name": "hang_up"}, {"name": "web_search", "fallback_content": "Nothing."}],
+    voice_id="Ava",
+    language_model_api_key="sk-1",
     custom_session_id="call-7",
+    metadata={"anything": 1},
 )
 
 
@@ -38,6 +43,9 @@ def test_settings_start_empty_and_take_what_a_message_contains() -> None:
             variables={"name": "Jo"},
             context=Context(text="Verified.", type="persistent"),
             tools=(ToolOffer("get_slot", None, {"type": "object"}, None),),
+            builtin_tools={"hang_up": None, "web_search": "Nothing."},
+            voice_id="Ava",
+            language_model_api_key="sk-1",
             custom_session_id="call-7",
         )
         == EVERYTHING
@@ -55,7 +63,18 @@ def test_a_message_changes_only_the_members_that_it_contains() -> None:
 
 
 def test_null_takes_everything_but_the_audio_format_back() -> None:
-    names = ("audio", "system_prompt", "variables", "context", "tools", "custom_session_id")
+    names = (
+        "audio",
+        "system_prompt",
+        "variables",
+        "context",
+        "tools",
+        "builtin_tools",
+        "voice_id",
+        "language_model_api_key",
+        "custom_session_id",
+        "metadata",
+    )
 
     after = merged(EVERYTHING, **dict.fromkeys(names))
 
@@ -98,5 +117,39 @@ def test_offers_are_found_by_name() -> None:
     assert EVERYTHING.offer("dance") is None
 
 
-def test_a_used_context_is_taken_away() -> None:
-    assert EVERYTHING.without_context().context is None
+def test_a_temporary_context_is_gone_after_the_answer_that_used_it() -> None:
+    temporary = merged(EVERYTHING, context={"text": "Verified."})
+
+    assert temporary.after_answer("Verified.").context is None
+    assert temporary.after_answer("Angry.") == temporary
+    assert EVERYTHING.after_answer("Verified.") == EVERYTHING
+    assert ChatSettings().after_answer(None) == ChatSettings()
+
+
+def test_a_mind_is_told_of_everything_that_concerns_it() -> None:
+    history = [HistoryEntry("user", "Hello?")]
+
+    prompt = EVERYTHING.prompt(history, "Verified.", search=True)
+
+    assert prompt == Prompt(
+        system_prompt="Be brief.",
+        variables={"name": "Jo"},
+        context="Verified.",
+        tools=[*EVERYTHING.tools, BUILT_IN["hang_up"], BUILT_IN["web_search"]],
+        history=history,
+        custom_session_id="call-7",
+        language_model_api_key="sk-1",
+    )
+    offered = EVERYTHING.prompt(history, None, search=False).tools
+    assert [tool.name for tool in offered] == ["get_slot", "hang_up"]
+    assert ChatSettings().prompt([], None, search=True).tools == []
+
+
+def test_the_owners_prompt_stands_in_until_the_client_sets_one() -> None:
+    settings = ChatSettings(configured_prompt="You sell books.")
+
+    assert settings.prompt([], None, search=False).system_prompt == "You sell books."
+    sings = merged(settings, system_prompt="Sing.")
+    assert sings.prompt([], None, search=False).system_prompt == "Sing."
+    back = merged(sings, system_prompt=None)
+    assert back.prompt([], None, search=False).system_prompt == "You sell books."

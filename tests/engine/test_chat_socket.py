@@ -3,14 +3,24 @@
 import asyncio
 import base64
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from evibridge.audio.wav import mono_pcm16, wav_file
+from evibridge.engine.agenda import MAX_WAITING
 from evibridge.engine.chat import MAX_IDENTICAL_FAULTS
-from evibridge.engine.dialogue import MAX_WAITING_TEXTS
-from evibridge.engine.mind import CallTool, HangUp, HistoryEntry, Prompt, Say, ToolOutcome
+from evibridge.engine.mind import (
+    Action,
+    CallTool,
+    HangUp,
+    HistoryEntry,
+    Prompt,
+    Say,
+    ToolOutcome,
+)
+from evibridge.engine.timeouts import ChatLimits
 from tests.engine.chat_client import (
     AUDIO,
     PATIENCE_S,
@@ -84,7 +94,6 @@ async def test_a_spoken_turn_is_understood_and_answered() -> None:
     said = turn[0]
     assert said["message"] == {"role": "user", "content": "Where is my order?"}
     assert (said["interim"], said["from_text"], said["models"]) == (False, False, {})
-    assert said["language"] == "en"
     assert 0 <= said["time"]["begin"] < 200 <= said["time"]["end"] <= 1100
     assert words(turn) == ["It is on its way.", "It arrives on Friday."]
     assert len(ears.heard) == 1
@@ -350,7 +359,7 @@ async def test_a_failed_tool_is_told_by_the_first_text_there_is(
 async def test_a_tool_without_an_answer_is_given_up_and_its_late_answer_refused() -> None:
     mind = RuleMind(shop, after_tool=tell)
     async with (
-        serving(mind, tool_timeout_s=0.1) as engine,
+        serving(mind, limits=ChatLimits(tool_timeout_s=0.1)) as engine,
         ChatClient.connect(engine) as chat,
     ):
         await opened(chat, tools=[TOOL])
@@ -424,7 +433,7 @@ async def test_too_many_texts_in_a_pause_are_refused() -> None:
     async with serving(RuleMind(echo)) as engine, ChatClient.connect(engine) as chat:
         await chat.until("chat_metadata")
         await chat.send("pause_assistant_message")
-        for _ in range(MAX_WAITING_TEXTS + 1):
+        for _ in range(MAX_WAITING + 1):
             await chat.send("assistant_input", text="Hold on.")
         (error,) = await chat.until("error")
 
@@ -519,13 +528,25 @@ async def test_a_whole_file_at_once_is_refused() -> None:
 async def test_a_client_that_repeats_an_error_is_closed_after_it() -> None:
     async with serving(RuleMind(echo)) as engine, ChatClient.connect(engine) as chat:
         await chat.until("chat_metadata")
-        await chat.send_raw("{}")
-        for _ in range(MAX_IDENTICAL_FAULTS + 5):
-            await chat.send_audio(silence(20))
+        await chat.send_raw("no JSON")
+        for _ in range(MAX_IDENTICAL_FAULTS):
+            await chat.send_raw("{}")
         rest = await chat.rest()
 
         assert types(rest) == ["error"] * (1 + MAX_IDENTICAL_FAULTS)
         assert chat.close_code == 1008
+
+
+async def test_audio_that_nobody_announced_is_one_error_a_second() -> None:
+    async with serving(RuleMind(echo)) as engine, ChatClient.connect(engine) as chat:
+        await chat.until("chat_metadata")
+        for _ in range(2 * MAX_IDENTICAL_FAULTS):
+            await chat.send_audio(tone(20))
+        await chat.send("user_input", text="Hello?")
+        turn = await chat.until("assistant_end")
+
+    assert types(turn)[:2] == ["error", "user_message"]
+    assert "before the first audio" in turn[0]["message"]
 
 
 # Ends
@@ -548,15 +569,11 @@ async def test_the_agent_hangs_up_after_its_last_words() -> None:
 class BrokenVoice(ToneVoice):
     """A voice whose machine breaks."""
 
-    async def speak(self, sentence: str) -> Any:
+    async def speak(self, sentence: str, voice_id: str | None = None) -> Any:
         if sentence == "Break.":
             raise RuntimeError("no sound card")
-        async for chunk in super().speak(sentence):
+        async for chunk in super().speak(sentence, voice_id):
             yield chunk
-
-
-def breaking_greeting(_: Prompt) -> str:
-    raise RuntimeError("no words")
 
 
 async def test_a_fault_of_the_engine_ends_only_its_own_chat() -> None:
@@ -576,12 +593,22 @@ async def test_a_fault_of_the_engine_ends_only_its_own_chat() -> None:
         assert words(turn) == ["Hello."]
 
 
-async def test_a_fault_in_a_callback_ends_the_chat_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    mind = RuleMind(echo)
-    monkeypatch.setattr(mind, "greeting", breaking_greeting)
-    async with serving(mind) as engine, ChatClient.connect(engine) as chat:
+class BreakingMind(RuleMind):
+    """A mind that fails before it has begun to think."""
+
+    def reply(self, prompt: Prompt) -> AsyncIterator[Action]:
+        raise RuntimeError(f"no words for {prompt.last_heard()}")
+
+
+async def test_a_fault_in_a_callback_ends_the_chat_too() -> None:
+    mind = BreakingMind(echo)
+    async with (
+        serving(mind, filler_after_s=None) as engine,
+        ChatClient.connect(engine) as chat,
+    ):
         await opened(chat)
-        rest = await chat.rest()
+        await chat.send("user_input", text="Hello?")
+        rest = (await chat.rest())[1:]
 
         assert [message["code"] for message in rest] == ["I0100"]
         assert chat.close_code == 1011

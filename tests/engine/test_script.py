@@ -63,7 +63,7 @@ async def reply(conversation: Conversation, *texts: str) -> list[Action]:
 
 async def test_a_conversation_goes_from_greeting_to_farewell(mind: ScriptedMind) -> None:
     conversation = mind.conversation()
-    assert conversation.greeting(heard()) == "Good day, Ada."
+    assert await actions(conversation.speak_up(heard(), "greeting")) == [Say("Good day, Ada.")]
     assert await reply(conversation, "Where is my order?") == [Say("Which order?")]
     assert await reply(conversation, "Where is my order?", "10 42") == [Say("One moment."), CALL]
     outcome = ToolOutcome("It arrives on Friday.", failed=False)
@@ -134,7 +134,7 @@ def test_a_script_that_is_not_there_is_told(tmp_path: Path) -> None:
 )
 async def test_without_a_script_there_is_small_talk(said: str, answer: str) -> None:
     conversation = ScriptedMind.load().conversation()
-    assert conversation.greeting(heard())
+    assert await actions(conversation.speak_up(heard(), "greeting"))
     (action,) = await reply(conversation, said)
     assert isinstance(action, Say)
     assert answer in action.text

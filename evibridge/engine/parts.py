@@ -1,0 +1,41 @@
+"""What an engine is made of."""
+
+from dataclasses import dataclass, field
+
+from evibridge.engine.access import Access
+from evibridge.engine.ears import Ears
+from evibridge.engine.groups import ChatGroups
+from evibridge.engine.metrics import EngineMetrics
+from evibridge.engine.mind import Mind
+from evibridge.engine.phrases import Phrases
+from evibridge.engine.timeouts import ChatLimits
+from evibridge.engine.turns import TurnTaking
+from evibridge.engine.voice import Voice
+from evibridge.engine.web_search import WebSearch
+
+
+@dataclass(frozen=True, slots=True)
+class EngineParts:
+    """The parts of an engine; its chats share them, and their owner closes them.
+
+    Attributes:
+        access: who may open a chat
+        max_chats: how many may be open at once; further ones are refused
+        system_prompt: for chats whose client sets none
+        filler_after_s: how long the mind may take to begin before a filler is spoken, None for ever
+        web_search: what stands behind EVI's tool of that name; None when there is none
+    """
+
+    ears: Ears
+    mind: Mind
+    voice: Voice
+    turn_taking: TurnTaking = field(default_factory=TurnTaking)
+    limits: ChatLimits = field(default_factory=ChatLimits)
+    phrases: Phrases = field(default_factory=Phrases)
+    system_prompt: str | None = None
+    filler_after_s: float | None = 1.5
+    web_search: WebSearch | None = None
+    groups: ChatGroups = field(default_factory=ChatGroups)
+    metrics: EngineMetrics = field(default_factory=EngineMetrics)
+    access: Access = field(default_factory=Access)
+    max_chats: int = 100
