@@ -5,7 +5,7 @@ import gc
 import shutil
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -60,14 +60,17 @@ def run(
 def engine(
     host: Host = None,
     port: Port = None,
+    config: Annotated[
+        Path | None, typer.Option(help="What the engine is made of, a YAML file.")
+    ] = None,
     script: Annotated[
         Path | None, typer.Option(help="Dialogue of the scripted mind, a YAML file.")
     ] = None,
 ) -> None:
     """Serve the EVI protocol alone, for the bridge, for Hume's SDKs and applications."""
-    settings = load_settings()
+    settings = load_settings(engine_config=config)
     configure_logs(settings.log_level, settings.log_format)
-    _run(_serve_engine(host or "127.0.0.1", 8765 if port is None else port, script))
+    _run(_serve_engine(host or "127.0.0.1", 8765 if port is None else port, settings, script))
 
 
 @app.command()
@@ -103,7 +106,7 @@ def call(
 async def _serve(where: str, settings: Settings) -> None:
     from evibridge.service import start_service
 
-    stop = _stop_signal()
+    stop, _ = _stop_signals()
     agent = load_agent(where)
     service = await start_service(agent, settings)
     try:
@@ -116,13 +119,37 @@ async def _serve(where: str, settings: Settings) -> None:
         await service.close()
 
 
-async def _serve_engine(host: str, port: int, script: Path | None) -> None:
-    from evibridge.service import running_engine
+async def _serve_engine(host: str, port: int, settings: Settings, script: Path | None) -> None:
+    from evibridge.engine_service import engine_config, engine_keys, running_engine
 
-    stop = _stop_signal()
-    async with running_engine(script, host=host, port=port) as running:
-        typer.echo(f"The engine listens on {running.origin} (Ctrl-C stops it).", err=True)
+    stop, at_once = _stop_signals()
+    config = engine_config(settings, script=script)
+    keys = engine_keys(settings)
+    async with running_engine(config, host=host, port=port, keys=keys) as running:
+        typer.echo(_engine_banner(running.origin, config.descriptions(), len(keys)), err=True)
+        _spare_the_collector()
         await stop.wait()
+        if not at_once.is_set():
+            typer.echo(
+                f"Running chats may go on for {config.drain_s:g} s (Ctrl-C ends them).", err=True
+            )
+            await _first_of(running.drain(config.drain_s), at_once.wait())
+
+
+async def _first_of(*waits: Coroutine[Any, Any, object]) -> None:
+    tasks = [asyncio.create_task(wait) for wait in waits]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
+def _engine_banner(origin: str, descriptions: Mapping[str, str], keys: int) -> str:
+    clients = f"whoever shows one of {keys} API keys (EVIBRIDGE_ENGINE_KEYS)"
+    if not keys:
+        clients = "programs of this machine only: EVIBRIDGE_ENGINE_KEYS is not set"
+    lines = [f"  {part:<9}{what}" for part, what in {**descriptions, "clients": clients}.items()]
+    return "\n".join((f"The engine listens on {origin} (Ctrl-C stops it).", *lines))
 
 
 def _banner(where: str, settings: Settings, origin: str) -> str:
@@ -167,13 +194,22 @@ def _spare_the_collector() -> None:
     gc.freeze()
 
 
-def _stop_signal() -> asyncio.Event:
-    """Set by Ctrl-C or SIGTERM, from now on."""
-    stop = asyncio.Event()
+def _stop_signals() -> tuple[asyncio.Event, asyncio.Event]:
+    """From now on, Ctrl-C and SIGTERM set the first event.
+
+    The second one means at once: it is set by Ctrl-C, and by any signal after the first.
+    """
+    stop, at_once = asyncio.Event(), asyncio.Event()
+
+    def on_signal(number: int) -> None:
+        if stop.is_set() or number == signal.SIGINT:
+            at_once.set()
+        stop.set()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    return stop
+        loop.add_signal_handler(number, on_signal, number)
+    return stop, at_once
 
 
 def _run(main: Coroutine[Any, Any, T]) -> T:

@@ -1,12 +1,10 @@
-"""The composition root: builds the service out of its rooms and runs it."""
+"""The composition root of the bridge: builds the service out of its rooms and runs it."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, closing
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import structlog
 from aiohttp import web
@@ -20,20 +18,14 @@ from evibridge.agent.evi_client import EviServer
 from evibridge.agent.session import CallLimits
 from evibridge.bridges.twilio import TwilioBridge
 from evibridge.bridges.twilio_signature import SignatureCheck
-from evibridge.errors import EngineSetupError, SettingsError
+from evibridge.engine_service import engine_config, running_engine
+from evibridge.errors import SettingsError
 from evibridge.logs import configure_logs
 from evibridge.settings import Settings, load_settings
 from evibridge.tools_registry.runner import ToolRunner
 
-if TYPE_CHECKING:
-    from evibridge.engine.server import Engine
-
 MAX_BODY_BYTES = 64 * 1024
 """Twilio's forms are below 4 kB."""
-
-MIN_INTERRUPTION_MS = 240
-"""EVI's own default of 800 ms lets the agent talk on for most of a second over a caller; this is
-long enough for a cough to be over."""
 
 log = structlog.get_logger(__name__)
 
@@ -128,8 +120,11 @@ async def _evi_origin(agent: Agent, settings: Settings) -> AsyncIterator[str]:
         yield settings.evi_url
         return
     script = Path(agent.script) if agent.script is not None else None
-    async with running_engine(script, host="127.0.0.1", port=0) as engine:
-        log.info("embedded_engine_started", origin=engine.origin)
+    config = engine_config(settings, agent_script=script)
+    # The bridge counts the calls; the chat of one that has ended may still be closing.
+    config = replace(config, max_chats=2 * settings.max_calls)
+    async with running_engine(config, host="127.0.0.1", port=0) as engine:
+        log.info("embedded_engine_started", origin=engine.origin, **config.descriptions())
         yield engine.origin
 
 
@@ -196,36 +191,3 @@ def _log_event(call_id: str, event: events.CallEvent) -> None:
     elif name := _LOGGED_AS.get(type(event)):
         attributes = {field: getattr(event, field) for field in event.__dataclass_fields__}
         log.info(name, **attributes, call_id=call_id)
-
-
-# The engine
-
-
-@asynccontextmanager
-async def running_engine(script: Path | None, *, host: str, port: int) -> AsyncIterator["Engine"]:
-    """The EVI-compatible engine, served while the context is open; loading takes some seconds.
-
-    Raises:
-        EngineSetupError: its packages are not installed, or its script has a fault
-        SettingsError: the port is in use
-    """
-    try:
-        from evibridge.engine.ears import WhisperEars
-        from evibridge.engine.script import ScriptedMind
-        from evibridge.engine.server import EngineParts, start_engine
-        from evibridge.engine.turns import TurnTaking
-        from evibridge.engine.voice import HibariVoice
-    except ImportError as error:
-        raise EngineSetupError(
-            f"The embedded engine needs a package that is not installed ({error.name}): install "
-            "evibridge[engine], or set EVIBRIDGE_EVI_URL to an EVI server."
-        ) from error
-    async with AsyncExitStack() as stack:
-        mind = ScriptedMind.load(script)
-        ears = stack.enter_context(closing(await asyncio.to_thread(WhisperEars.load)))
-        voice = stack.enter_context(closing(await asyncio.to_thread(HibariVoice.load)))
-        turn_taking = TurnTaking(min_interruption_ms=MIN_INTERRUPTION_MS)
-        parts = EngineParts(ears=ears, mind=mind, voice=voice, turn_taking=turn_taking)
-        engine = await start_engine(parts, host=host, port=port)
-        stack.push_async_callback(engine.close)
-        yield engine

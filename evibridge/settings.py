@@ -1,24 +1,31 @@
-"""All settings of the service, read from the environment and from `.env`.
+"""All settings, read from the environment and from `.env`.
 
-Only `service.py` and `cli.py` read them; everything else is handed plain values.
+Only `service.py`, `engine_service.py` and `cli.py` read them; everything else is handed plain
+values.
 """
 
+import os
+from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from evibridge.errors import SettingsError
 from evibridge.loopback import is_loopback
 
+ENV_FILE = ".env"
+NOT_UTF_8 = f"{ENV_FILE} cannot be read: save the file as UTF-8."
+
 
 class Settings(BaseSettings):
-    """Settings of `evibridge run`; each is `EVIBRIDGE_<NAME>` unless it belongs to a vendor."""
+    """Settings of all commands; each is `EVIBRIDGE_<NAME>` unless it belongs to a vendor."""
 
     model_config = SettingsConfigDict(
         env_prefix="EVIBRIDGE_",
-        env_file=".env",
+        env_file=ENV_FILE,
         env_ignore_empty=True,  # `NAME=` in a `.env` file is as good as no line
         extra="ignore",
         populate_by_name=True,
@@ -38,6 +45,14 @@ class Settings(BaseSettings):
     """Longest call; EVI itself ends a chat after 30 minutes."""
     tool_seconds: Annotated[float, Field(gt=0)] = 8.0
     """Deadline of a tool that sets none of its own."""
+    engine_config: Path | None = None
+    """Configuration of the engine, a YAML file; without it everything is at its default."""
+    engine_keys: SecretStr | None = None
+    """`key` or `key:secret`, separated by commas: what clients of `evibridge engine` must show."""
+    drain_seconds: Annotated[float | None, Field(ge=0)] = None
+    """How long the chats of `evibridge engine` may go on after SIGTERM; overrides its file."""
+    model: str | None = None
+    """The language model that the engine thinks with; overrides its file."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
 
@@ -46,6 +61,8 @@ class Settings(BaseSettings):
     twilio_auth_token: Annotated[SecretStr | None, Field(validation_alias="TWILIO_AUTH_TOKEN")] = (
         None
     )
+    openai_base_url: Annotated[str | None, Field(validation_alias="OPENAI_BASE_URL")] = None
+    openai_api_key: Annotated[SecretStr | None, Field(validation_alias="OPENAI_API_KEY")] = None
 
     @field_validator("public_url", "evi_url")
     @classmethod
@@ -69,7 +86,23 @@ class Settings(BaseSettings):
             raise ValueError("must begin with https://, because Twilio takes wss:// streams only")
         return value
 
-    @field_validator("hume_api_key", "twilio_auth_token", mode="before")
+    @field_validator("openai_base_url")
+    @classmethod
+    def _is_address(cls, value: str | None) -> str | None:
+        """Unlike an origin, the address of a model service has a path."""
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or " " in value:
+            raise ValueError("must be an address such as https://api.openai.com/v1")
+        if parts.username is not None:
+            raise ValueError("must not have a user name; OPENAI_API_KEY holds the key")
+        _ = parts.port  # raises for a port that is none
+        return value
+
+    @field_validator(
+        "hume_api_key", "twilio_auth_token", "openai_api_key", "engine_keys", mode="before"
+    )
     @classmethod
     def _blank_is_unset(cls, value: object) -> object:
         """`KEY=` in a `.env` file means that there is no key."""
@@ -88,7 +121,22 @@ def load_settings(**overrides: object) -> Settings:
     except ValidationError as error:
         raise SettingsError("\n".join(_sentence(fault) for fault in error.errors())) from None
     except UnicodeDecodeError:
-        raise SettingsError(".env cannot be read: save the file as UTF-8.") from None
+        raise SettingsError(NOT_UTF_8) from None
+
+
+def load_environment() -> dict[str, str]:
+    """Read all variables that have a value, for keys whose names the owner of the engine chooses.
+
+    Raises:
+        SettingsError: the `.env` file is not UTF-8
+    """
+    try:
+        file = dotenv_values(ENV_FILE)
+    except UnicodeDecodeError:
+        raise SettingsError(NOT_UTF_8) from None
+    # As in `Settings`: the environment wins, unless the variable is empty there.
+    variables = [*file.items(), *os.environ.items()]
+    return {name: value for name, value in variables if value}
 
 
 def _sentence(fault: object) -> str:

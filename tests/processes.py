@@ -12,7 +12,19 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 START_TIMEOUT_S = 40.0
 STOP_TIMEOUT_S = 15.0
-QUIET = dict.fromkeys(("EVIBRIDGE_EVI_URL", "TWILIO_AUTH_TOKEN", "EVIBRIDGE_PUBLIC_URL"), "")
+QUIET = dict.fromkeys(
+    (
+        "EVIBRIDGE_ENGINE_CONFIG",
+        "EVIBRIDGE_ENGINE_KEYS",
+        "EVIBRIDGE_EVI_URL",
+        "EVIBRIDGE_MODEL",
+        "EVIBRIDGE_PUBLIC_URL",
+        "OPENAI_API_KEY",
+        "OPENAI_BASE_URL",
+        "TWILIO_AUTH_TOKEN",
+    ),
+    "",
+)
 
 
 async def start(*arguments: str, **variables: str) -> Process:

@@ -1,9 +1,21 @@
+import asyncio
+import json
+import signal
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import pytest
 
-from tests.processes import finish, run_service, running, start
+from tests.engine.model_servers.running import running_model
+from tests.processes import Running, finish, run_service, running, start
+
+PATIENCE_S = 20.0
+NOBODY = "{kind: openai, base_url: 'http://127.0.0.1:1/v1', model: m"
+LIGHT_ENGINE = f"ears: {NOBODY}}}\nvoice: {NOBODY}, voice: v}}\n"
+"""Ears and voice that load nothing, for chats in which nobody speaks."""
 
 
 async def complaint(*arguments: str, **variables: str) -> str:
@@ -102,6 +114,174 @@ async def test_a_faulty_script_is_one_sentence(tmp_path: Path) -> None:
     script.write_text("greeting: [\n")
 
     assert "faulty.yaml" in await complaint("engine", "--script", str(script), "--port", "0")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("mind: {kind: opanai}", 'line 1, column 14: "opanai" is no kind of mind; write "openai".'),
+        ("mind: {kind: openai, model: m}", "line 1, column 7: OPENAI_API_KEY is not set"),
+        (None, "cannot be read (No such file or directory); check the path."),
+    ],
+)
+async def test_a_faulty_configuration_is_one_sentence(
+    tmp_path: Path, text: str | None, sentence: str
+) -> None:
+    path = tmp_path / "engine.yaml"
+    if text is not None:
+        path.write_text(text)
+
+    by_option = await complaint("engine", "--config", str(path))
+    by_setting = await complaint(
+        "run", "examples/bookshop.py", "--port", "0", EVIBRIDGE_ENGINE_CONFIG=str(path)
+    )
+
+    assert by_option == by_setting
+    assert by_option.startswith(f"evibridge: {path}")
+    assert sentence in by_option
+
+
+async def test_a_model_without_a_key_is_one_sentence() -> None:
+    said = await complaint("engine", EVIBRIDGE_MODEL="gpt-4o-mini")
+
+    assert said.startswith("evibridge: OPENAI_API_KEY is not set")
+
+
+async def test_keys_of_clients_that_cannot_be_read_are_one_sentence() -> None:
+    said = await complaint("engine", EVIBRIDGE_ENGINE_KEYS="good,no good")
+
+    assert said.startswith("evibridge: EVIBRIDGE_ENGINE_KEYS: ")
+    assert "no good" not in said
+
+
+@asynccontextmanager
+async def open_chat(origin: str, **headers: str) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    async with (
+        aiohttp.ClientSession() as http,
+        http.ws_connect(f"{origin}/v0/evi/chat", headers=headers) as chat,
+        asyncio.timeout(PATIENCE_S),
+    ):
+        assert (await chat.receive_json())["type"] == "chat_metadata"
+        yield chat
+
+
+async def next_of(chat: aiohttp.ClientWebSocketResponse, kind: str) -> str:
+    """The words of the next message of a kind."""
+    while (message := await chat.receive_json())["type"] != kind:
+        pass
+    return str(message["message"]["content"])
+
+
+async def is_ready(origin: str) -> bool:
+    async with aiohttp.ClientSession() as http, http.get(f"{origin}/readyz") as answer:
+        return answer.status == 200
+
+
+@asynccontextmanager
+async def draining(engine: Running) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    """A chat of an engine that has been asked to end."""
+    async with open_chat(engine.origin) as chat:
+        engine.process.send_signal(signal.SIGTERM)
+        while await is_ready(engine.origin):
+            pass
+        yield chat
+
+
+async def test_an_engine_with_a_model_says_what_it_uses_and_whom_it_serves(tmp_path: Path) -> None:
+    path = tmp_path / "engine.yaml"
+    path.write_text(f"event_messages: {{on_new_chat: {{enabled: false}}}}\nears: {NOBODY}}}")
+    with running_model() as model:
+        async with running(
+            "engine", "--port", "0", "--config", str(path),
+            announced_by="The engine listens", EVIBRIDGE_MODEL="normal",
+            OPENAI_BASE_URL=f"{model.origin}/v1", EVIBRIDGE_ENGINE_KEYS="k3y:s3cret,0ther",
+        ) as engine:  # fmt: skip
+            with pytest.raises(aiohttp.WSServerHandshakeError, match="401"):
+                async with open_chat(engine.origin):
+                    pass
+            async with open_chat(engine.origin, **{"X-Hume-Api-Key": "0ther"}) as chat:
+                await chat.send_str(json.dumps({"type": "user_input", "text": "Is it open?"}))
+                answer = await next_of(chat, "assistant_message")
+        asked = model.requests()
+
+    assert "stand-in" in answer
+    assert asked[0]["body"]["model"] == "normal"
+    said = "".join(engine.log)
+    assert f"  mind     normal at {model.origin}/v1\n" in said
+    assert "  ears     m at http://127.0.0.1:1/v1\n" in said
+    assert "  voice    hibari on this machine\n" in said
+    assert "  clients  whoever shows one of 2 API keys" in said
+    assert "0ther" not in said
+    assert "s3cret" not in said
+
+
+async def test_an_engine_that_is_told_to_end_lets_chats_go_on(tmp_path: Path) -> None:
+    path = tmp_path / "engine.yaml"
+    path.write_text(LIGHT_ENGINE)
+    async with running(
+        "engine", "--port", "0", "--config", str(path), announced_by="The engine listens"
+    ) as engine:
+        async with draining(engine) as chat:
+            with pytest.raises(aiohttp.WSServerHandshakeError, match="503"):
+                async with open_chat(engine.origin):
+                    pass
+            await chat.send_str(json.dumps({"type": "user_input", "text": "Hello?"}))
+            assert await next_of(chat, "user_message") == "Hello?"
+        async with asyncio.timeout(PATIENCE_S):
+            assert await engine.process.wait() == 0
+
+    said = "".join(engine.log)
+    assert "programs of this machine only: EVIBRIDGE_ENGINE_KEYS is not set" in said
+    assert "may go on for 30 s" in said
+
+
+async def test_a_second_signal_ends_an_engine_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "engine.yaml"
+    path.write_text(f"{LIGHT_ENGINE}limits: {{drain_secs: 3600}}")
+    async with running(
+        "engine", "--port", "0", "--config", str(path), announced_by="The engine listens"
+    ) as engine:
+        async with draining(engine) as chat:
+            engine.process.send_signal(signal.SIGTERM)
+            while not chat.closed:
+                await chat.receive()
+            assert chat.close_code == 1001
+        async with asyncio.timeout(PATIENCE_S):
+            assert await engine.process.wait() == 0
+
+    assert "may go on for 3600 s" in "".join(engine.log)
+
+
+async def test_chats_of_an_engine_end_when_its_time_is_up(tmp_path: Path) -> None:
+    path = tmp_path / "engine.yaml"
+    path.write_text(f"{LIGHT_ENGINE}limits: {{drain_secs: 3600}}")
+    async with running(
+        "engine", "--port", "0", "--config", str(path), announced_by="The engine listens",
+        EVIBRIDGE_DRAIN_SECONDS="0.1",
+    ) as engine:  # fmt: skip
+        async with open_chat(engine.origin) as chat:
+            engine.process.send_signal(signal.SIGTERM)
+            while not chat.closed:
+                await chat.receive()
+            assert chat.close_code == 1001
+        async with asyncio.timeout(PATIENCE_S):
+            assert await engine.process.wait() == 0
+
+
+async def test_ctrl_c_ends_an_engine_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "engine.yaml"
+    path.write_text(f"{LIGHT_ENGINE}limits: {{drain_secs: 3600}}")
+    async with running(
+        "engine", "--port", "0", "--config", str(path), announced_by="The engine listens"
+    ) as engine:
+        async with open_chat(engine.origin) as chat:
+            engine.process.send_signal(signal.SIGINT)
+            while not chat.closed:
+                await chat.receive()
+        async with asyncio.timeout(PATIENCE_S):
+            assert await engine.process.wait() == 0
+
+    assert "may go on" not in "".join(engine.log)
 
 
 async def test_a_call_to_nobody_is_one_sentence() -> None:

@@ -1,10 +1,14 @@
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiohttp
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from evibridge import create_app
+from evibridge.service import start_service
+from evibridge.settings import Settings
 from tests.bridges.conftest import AGENT, settings
 from tests.parties import TinyEvi, TinyTwilio, tiny_evi
 
@@ -62,3 +66,24 @@ async def test_the_routes_that_carriers_and_probes_rely_on_are_there(evi: TinyEv
         "/healthz",
         "/readyz",
     }
+
+
+async def test_the_embedded_engine_is_the_one_that_the_settings_describe(tmp_path: Path) -> None:
+    path = tmp_path / "engine.yaml"
+    path.write_text(
+        "ears: {kind: openai, base_url: 'http://127.0.0.1:1/v1', model: listener}\n"
+        "voice: {kind: openai, base_url: 'http://127.0.0.1:1/v1', model: speaker, voice: v}\n"
+    )
+    embedded = Settings(
+        _env_file=None, port=0, model="thinker", openai_base_url="http://127.0.0.1:1/v1",
+        engine_config=path,
+    )  # type: ignore[call-arg]  # fmt: skip
+
+    with capture_logs() as logs:
+        service = await start_service(AGENT, embedded)
+        await service.close()
+
+    (started,) = (line for line in logs if line["event"] == "embedded_engine_started")
+    assert started["mind"] == "thinker at http://127.0.0.1:1/v1"
+    assert started["ears"] == "listener at http://127.0.0.1:1/v1"
+    assert started["voice"] == "speaker (v) at http://127.0.0.1:1/v1"

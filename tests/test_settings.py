@@ -3,14 +3,15 @@ from pathlib import Path
 import pytest
 
 from evibridge.errors import SettingsError
-from evibridge.settings import Settings, load_settings
+from evibridge.settings import Settings, load_environment, load_settings
 
 
 @pytest.fixture(autouse=True)
 def _no_settings_around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("TWILIO_AUTH_TOKEN", "HUME_API_KEY", "EVIBRIDGE_EVI_URL", "EVIBRIDGE_PORT"):
-        monkeypatch.delenv(name, raising=False)
+    for name, field in Settings.model_fields.items():
+        variable = field.validation_alias or f"EVIBRIDGE_{name.upper()}"
+        monkeypatch.delenv(str(variable), raising=False)
 
 
 def test_everything_has_a_default_for_a_first_try() -> None:
@@ -39,10 +40,50 @@ def test_options_of_the_command_line_win(monkeypatch: pytest.MonkeyPatch) -> Non
     assert load_settings(port=9002, host=None).port == 9002
 
 
-def test_a_blank_secret_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TWILIO_AUTH_TOKEN", " ")
+@pytest.mark.parametrize(
+    ("variable", "name"),
+    [
+        ("TWILIO_AUTH_TOKEN", "twilio_auth_token"),
+        ("OPENAI_API_KEY", "openai_api_key"),
+        ("EVIBRIDGE_ENGINE_KEYS", "engine_keys"),
+    ],
+)
+def test_a_blank_secret_is_none(monkeypatch: pytest.MonkeyPatch, variable: str, name: str) -> None:
+    monkeypatch.setenv(variable, " ")
 
-    assert load_settings().twilio_auth_token is None
+    assert getattr(load_settings(), name) is None
+
+
+def test_the_engine_has_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVIBRIDGE_ENGINE_CONFIG", "engine.yaml")
+    monkeypatch.setenv("EVIBRIDGE_ENGINE_KEYS", "key:hush")
+    monkeypatch.setenv("EVIBRIDGE_DRAIN_SECONDS", "0.5")
+    monkeypatch.setenv("EVIBRIDGE_MODEL", "m")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:11434/v1")
+    monkeypatch.setenv("OPENAI_API_KEY", "hush")
+
+    settings = load_settings()
+
+    assert (settings.engine_config, settings.drain_seconds) == (Path("engine.yaml"), 0.5)
+    assert (settings.model, settings.openai_base_url) == ("m", "http://127.0.0.1:11434/v1")
+    assert "hush" not in repr(settings)
+
+
+def test_variables_of_any_name_come_from_the_environment_and_from_a_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("A_KEY=file\nB_KEY=file\nC_KEY=file\nD_KEY=\n")
+    monkeypatch.setenv("B_KEY", "environment")
+    monkeypatch.setenv("C_KEY", "")
+
+    variables = load_environment()
+
+    assert [variables.get(f"{name}_KEY") for name in "ABCD"] == [
+        "file",
+        "environment",
+        "file",
+        None,
+    ]
 
 
 def test_an_empty_line_of_the_file_sets_nothing(tmp_path: Path) -> None:
@@ -58,6 +99,8 @@ def test_a_file_that_is_not_utf_8_is_one_sentence(tmp_path: Path) -> None:
 
     with pytest.raises(SettingsError, match="save the file as UTF-8"):
         load_settings()
+    with pytest.raises(SettingsError, match="save the file as UTF-8"):
+        load_environment()
 
 
 def test_secrets_do_not_show() -> None:
@@ -80,6 +123,10 @@ def test_secrets_do_not_show() -> None:
         ("EVIBRIDGE_PUBLIC_URL", "http://a.example", "must begin with https://"),
         ("EVIBRIDGE_EVI_URL", "http://127.0.0.1:99999", "EVIBRIDGE_EVI_URL: Port out of range"),
         ("EVIBRIDGE_EVI_URL", "http://ex ample", "EVIBRIDGE_EVI_URL: must be an origin"),
+        ("EVIBRIDGE_DRAIN_SECONDS", "-1", "EVIBRIDGE_DRAIN_SECONDS: Input should be greater"),
+        ("OPENAI_BASE_URL", "127.0.0.1:11434/v1", "OPENAI_BASE_URL: must be an address such as"),
+        ("OPENAI_BASE_URL", "https://u:p@a.example", "OPENAI_BASE_URL: must not have a user name"),
+        ("OPENAI_BASE_URL", "http://a.example:99999", "OPENAI_BASE_URL: Port out of range"),
     ],
 )
 def test_a_wrong_setting_names_the_variable(
