@@ -99,19 +99,19 @@ class Access:
         self._local = None if keys else _Signer("", "")
 
     def admits(
-        self, upgrade: Upgrade, api_key: str | None, access_token: str | None, now_s: float
+        self, upgrade: Upgrade, api_keys: tuple[str, ...], access_token: str | None, now_s: float
     ) -> bool:
         """Tell whether a client may open a chat.
 
         Args:
             upgrade: the request; it may bear a token in its `Authorization` header
-            api_key: from header or query
+            api_keys: from header and query, one of which has to be right
             access_token: from the query
             now_s: Unix time
         """
         if self._local is not None:
             return is_local_request(upgrade.headers, upgrade.peer)
-        if api_key is not None and self._knows(api_key):
+        if any(self._knows(api_key) for api_key in api_keys):
             return True
         token = access_token or _credentials(upgrade.headers.get("Authorization", ""), "bearer")
         return bool(token) and self._has_issued(token, now_s)

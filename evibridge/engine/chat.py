@@ -67,13 +67,15 @@ class Chat(SocketListener):
         self._loop = asyncio.get_running_loop()
         self._unix_minus_loop_s = time.time() - self._loop.time()
         self._opened_s = self.now_s()
-        self._group_id, history = self._group()
+        self._group_id, group_history = self._group()
+        history = group_history or History()
         self.dialogue = Dialogue(
             now_s=self._opened_s,
             limits=parts.limits,
             phrases=parts.phrases,
             new_id=lambda: uuid.uuid4().hex,
-            history=history or History(),
+            history=history,
+            remembers_since=history.place_of_last(handshake.event_limit),
             count_tool_call=parts.metrics.tool_call_ended,
             greets=handshake.resumed_chat_group_id is None,
             can_search=parts.web_search is not None,
@@ -109,7 +111,6 @@ class Chat(SocketListener):
         history = self._parts.groups.resume(resumed_id)
         if history is None:
             return None, None
-        history.keep_last(self._handshake.event_limit)
         return resumed_id, history
 
     def now_s(self) -> float:

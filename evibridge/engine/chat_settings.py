@@ -1,5 +1,6 @@
 """What a client has set for its chat, and how a new message changes it. Pure."""
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -8,6 +9,9 @@ import orjson
 from evibridge.engine.messages import Context, Fault, SessionSettings, ToolSettings, malformed
 from evibridge.engine.mind import HistoryEntry, Prompt, ToolOffer
 from evibridge.engine.tool_calls import BUILT_IN, HANG_UP, WEB_SEARCH
+
+_TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""The rule of language models; EVI's own is not known (UNCONFIRMED U28)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,10 @@ def _offers(tools: list[ToolSettings]) -> tuple[ToolOffer, ...] | Fault:
     for tool in tools:
         if tool.type != "function":
             continue  # the engine's own tools have a member of their own
+        if not _TOOL_NAME.fullmatch(tool.name):
+            return malformed(
+                "session_settings: the name of a tool must be 1 to 64 letters, digits, '_' or '-'."
+            )
         try:
             schema = orjson.loads(tool.parameters)
         except orjson.JSONDecodeError:

@@ -77,6 +77,7 @@ class Dialogue:
         now_s: the clock of all methods: Unix seconds that advance steadily
         new_id: gives 32 hex digits, never the same twice
         history: of the chat's group; an empty one unless a group is resumed
+        remembers_since: the place in the history before which nothing is told to the mind
         count_tool_call: told how each tool call ended
         can_search: whether the engine has a web search to offer
     """
@@ -90,6 +91,7 @@ class Dialogue:
         new_id: Callable[[], str],
         history: History,
         count_tool_call: Callable[[ToolEnd], None],
+        remembers_since: int = 0,
         greets: bool = True,
         can_search: bool = False,
     ) -> None:
@@ -98,6 +100,7 @@ class Dialogue:
         self._phrases = phrases
         self._new_id = new_id
         self._history = history
+        self._remembers_since = remembers_since
         self._can_search = can_search
         self._playback = Playback()
         self._timeouts = Timeouts(limits, now_s)
@@ -133,7 +136,7 @@ class Dialogue:
             self._tool_calls.deadline_s,
             self._timeouts.next_s(self._voice_ends_s, may_nudge=self._may_nudge),
         ]
-        if self._hanging_up and self._agenda.part is None:
+        if self._may_hang_up:
             times.append(self._farewell_over_s)
         return min((at_s for at_s in times if at_s is not None), default=None)
 
@@ -291,12 +294,16 @@ class Dialogue:
     def tool_called(self, part: int, call: CallTool, now_s: float) -> list[Action]:
         """The mind wants a tool; its part ends with that, the turn does not."""
         running = self._agenda.running(part)
-        if running is None or running.calls >= MAX_TOOL_CALLS:
+        if running is None or running.awaits_tool:
             return []
         if call.name == HANG_UP and self.settings.allows(HANG_UP):
             running.hangs_up = True
             return [Tell(message) for message in self._tool_calls.hang_up()]
         running.awaits_tool = True
+        if running.calls >= MAX_TOOL_CALLS:
+            self._unanswered = False
+            self._agenda.add_next(Recite(self._phrases.apology))
+            return []
         asking = Asking(call, running.calls + 1, running.context)
         if call.name == WEB_SEARCH and self._can_search and self.settings.allows(WEB_SEARCH):
             return self._search(asking, now_s)
@@ -363,10 +370,10 @@ class Dialogue:
         if expired := self._tool_calls.expired(now_s):
             message, answered = expired
             actions += [Tell(message), *self._go_on_after_tool(answered)]
-        if self._hanging_up and self._agenda.part is None and now_s >= self._farewell_over_s:
+        if self._hanging_up and self._may_hang_up and now_s >= self._farewell_over_s:
             return [*actions, EndChat(self._hanging_up)]
         if caller_speaks:
-            self._timeouts.postpone_nudge(now_s)
+            self._timeouts.caller_is_speaking(now_s)
         due = self._timeouts.due(now_s, self._voice_ends_s, may_nudge=self._may_nudge)
         return actions + self._time_is_up(due, now_s)
 
@@ -387,6 +394,10 @@ class Dialogue:
             case None:
                 return []
         return [Report(fault), EndChat(fault.slug)]
+
+    @property
+    def _may_hang_up(self) -> bool:
+        return bool(self._hanging_up) and self._agenda.part is None and not self._paused
 
     @property
     def _farewell_over_s(self) -> float:
@@ -412,8 +423,8 @@ class Dialogue:
             actions.append(Tell(messages.user_interruption(int(now_s * 1000))))
         self._history.keep_heard(self._playback.cut(now_s))
         self._cut = None
-        self._hanging_up = None
         if interrupted:
+            self._hanging_up = None
             self._tool_calls.drop()
             self._agenda.keep(lambda work: self._paused and isinstance(work, Recite))
         return actions
@@ -456,5 +467,5 @@ class Dialogue:
                 return Answer(self._prompt(part.context))
 
     def _prompt(self, context: str | None) -> Prompt:
-        history = self._history.entries()
+        history = self._history.entries(self._remembers_since)
         return self.settings.prompt(history, context, search=self._can_search)

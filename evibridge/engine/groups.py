@@ -30,6 +30,7 @@ class ChatGroups:
 
     def resume(self, group_id: str) -> History | None:
         """Return the history of a group to go on with, None when there is no such group."""
+        group_id = group_id.lower()  # some clients write hexadecimal digits in capitals
         history = self._histories.get(group_id)
         if history is not None:
             self._histories.move_to_end(group_id)

@@ -39,6 +39,7 @@ class Handshake:
     it, and permission to mirror a chat (`allow_connection`) is kept for who may grant it.
 
     Attributes:
+        api_keys: that of the header and that of the query; either may be right
         resumed_chat_group_id: the group whose conversation this chat goes on with
         verbose_transcription: whether interim transcripts are wanted
         event_limit: how many entries of earlier chats are remembered
@@ -47,7 +48,7 @@ class Handshake:
             learn nothing from a refused upgrade but its status
     """
 
-    api_key: str | None = field(default=None, repr=False)
+    api_keys: tuple[str, ...] = field(default=(), repr=False)
     access_token: str | None = field(default=None, repr=False)
     resumed_chat_group_id: str | None = None
     verbose_transcription: bool = False
@@ -59,11 +60,13 @@ class Handshake:
 def read_handshake(upgrade: Upgrade) -> Handshake:
     """Read credentials, options and initial settings; unknown parameters are ignored."""
     query = upgrade.path.partition("?")[2]
-    header = upgrade.headers.get("X-Hume-Api-Key")
+    header = (upgrade.headers.get("X-Hume-Api-Key", ""),)
     try:
         parameters = parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
     except ValueError:
-        return Handshake(header, fault=malformed("The query has too many parameters."))
+        return Handshake(
+            tuple(filter(None, header)), fault=malformed("The query has too many parameters.")
+        )
     # SDKs write a parameter that is None as an empty value.
     plain = {name: value for name, value in parameters if value}
     nested, fault = _nested_settings(parameters)
@@ -77,7 +80,7 @@ def read_handshake(upgrade: Upgrade) -> Handshake:
     if isinstance(settings, Fault):
         settings, fault = None, fault or settings
     return Handshake(
-        api_key=header or plain.get("api_key"),
+        api_keys=tuple(filter(None, (*header, plain.get("api_key")))),
         access_token=plain.get("access_token"),
         resumed_chat_group_id=plain.get("resumed_chat_group_id"),
         verbose_transcription=verbose,

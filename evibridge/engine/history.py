@@ -17,6 +17,7 @@ LINE_CHARACTERS = 20
 class _Line:
     role: Literal["user", "assistant", "tool"]
     content: str
+    number: int
     segment_id: str | None = None
     tool: ToolUse | None = None
 
@@ -32,18 +33,19 @@ class History:
     def __init__(self) -> None:
         self._lines: deque[_Line] = deque()
         self._characters = 0
+        self._added = 0
 
     def add_user(self, text: str) -> None:
         """The caller said or typed something."""
-        self._add(_Line("user", text))
+        self._add("user", text)
 
     def add_tool(self, use: ToolUse, result: str) -> None:
         """A tool has answered; an empty result is a failure without a word."""
-        self._add(_Line("tool", result, tool=use))
+        self._add("tool", result, tool=use)
 
     def add_sentence(self, segment_id: str, text: str) -> None:
         """The agent says a sentence."""
-        self._add(_Line("assistant", text, segment_id))
+        self._add("assistant", text, segment_id=segment_id)
 
     def keep_heard(self, heard: Mapping[str, str]) -> None:
         """Shorten sentences, named by segment, to the words that reached the caller."""
@@ -53,15 +55,22 @@ class History:
         self._lines = deque(line for line in self._lines if line.content or not line.segment_id)
         self._characters = sum(line.weight for line in self._lines)
 
-    def keep_last(self, count: int) -> None:
-        """Forget all but the last lines: EVI bounds what a resumed chat remembers."""
-        while len(self._lines) > count:
-            self._characters -= self._lines.popleft().weight
+    def place_of_last(self, count: int) -> int:
+        """Where the last lines begin: EVI bounds what a resumed chat remembers."""
+        if count < len(self._lines):
+            return self._lines[-count].number if count else self._added
+        return 0
 
-    def entries(self) -> list[HistoryEntry]:
-        """The history for a prompt; neighbouring sentences of the agent are one entry."""
+    def entries(self, since: int = 0) -> list[HistoryEntry]:
+        """The history for a prompt; neighbouring sentences of the agent are one entry.
+
+        Args:
+            since: a place of `place_of_last`
+        """
         entries: list[HistoryEntry] = []
         for line in self._lines:
+            if line.number < since:
+                continue
             if line.role == "assistant" and entries and entries[-1].role == "assistant":
                 joined = f"{entries[-1].content} {line.content}"
                 entries[-1] = HistoryEntry("assistant", joined)
@@ -69,7 +78,16 @@ class History:
                 entries.append(HistoryEntry(line.role, line.content, line.tool))
         return entries
 
-    def _add(self, line: _Line) -> None:
+    def _add(
+        self,
+        role: Literal["user", "assistant", "tool"],
+        content: str,
+        *,
+        segment_id: str | None = None,
+        tool: ToolUse | None = None,
+    ) -> None:
+        line = _Line(role, content, self._added, segment_id, tool)
+        self._added += 1
         self._lines.append(line)
         self._characters += line.weight
         while self._characters > MAX_CHARACTERS and len(self._lines) > 1:

@@ -136,7 +136,7 @@ class UserInput(_Message):
 class AssistantInput(_Message):
     """Text to be spoken as it is."""
 
-    text: Annotated[str, Field(max_length=MAX_SPOKEN_CHARACTERS)]
+    text: Annotated[str, Field(max_length=MAX_SPOKEN_CHARACTERS, pattern=r"\S")]
 
 
 class ToolResponse(_Message):

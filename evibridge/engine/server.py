@@ -83,9 +83,9 @@ class Engine:
 
     def _accept(self, upgrade: Upgrade) -> SocketListener | Refusal:
         handshake = read_handshake(upgrade)
-        key, token = handshake.api_key, handshake.access_token
+        keys, token = handshake.api_keys, handshake.access_token
         access = self._parts.access
-        if not access.admits(upgrade, key, token, time.time()):
+        if not access.admits(upgrade, keys, token, time.time()):
             refusal = Refusal(401, access.wrong_credentials)
         elif self._turns_away:
             refusal = Refusal(503, SHUTTING_DOWN)

@@ -1,5 +1,6 @@
 """When a chat has been silent, or has lasted, for too long. Pure."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -41,6 +42,10 @@ class ChatLimits:
 
 CHECK_IN_GRACE_S = 15.0
 """Between the check-in and the end of an inactive chat."""
+WORDS_S = 2.0
+"""From speech to the message that comes of it: silence that ends the turn, and recognition."""
+MAX_WORDS_S = 30.0
+"""How long speech without a message, such as that of a television, may put the end off."""
 LAST_WORDS_S = 15.0
 """For the notice that the longest chat is over."""
 AFTER_LAST_WORDS_S = 0.5
@@ -61,6 +66,7 @@ class Timeouts:
         self._spoke_s = now_s
         """When the caller last said something, or the chat began."""
         self._nudged_s = now_s
+        self._sounded_s = -math.inf
         self._ends_s = now_s + min(limits.max_duration_s or MAX_CHAT_S, MAX_CHAT_S)
         self._checked_in = False
         self._noticed_s: float | None = None
@@ -70,9 +76,9 @@ class Timeouts:
         self._spoke_s = now_s
         self._checked_in = False
 
-    def postpone_nudge(self, now_s: float) -> None:
-        """The caller is speaking: the silence begins anew."""
-        self._nudged_s = now_s
+    def caller_is_speaking(self, now_s: float) -> None:
+        """There is speech that is no message yet: it is not cut short, and no silence."""
+        self._nudged_s = self._sounded_s = now_s
 
     def next_s(self, voice_ends_s: float | None, *, may_nudge: bool) -> float | None:
         """When something is due if nothing happens until then; None while that is unknown.
@@ -121,7 +127,10 @@ class Timeouts:
         if self._limits.inactivity_s is None or voice_ends_s is None:
             return None
         at_s = self._spoke_s + self._limits.inactivity_s
-        return max(at_s + CHECK_IN_GRACE_S if self._checked_in else at_s, voice_ends_s)
+        if self._checked_in:
+            at_s += CHECK_IN_GRACE_S
+        words_end_s = min(self._sounded_s + WORDS_S, at_s + MAX_WORDS_S)
+        return max(at_s, voice_ends_s, words_end_s)
 
     def _nudge_s(self, voice_ends_s: float | None) -> float | None:
         if self._limits.nudge_interval_s is None or voice_ends_s is None:

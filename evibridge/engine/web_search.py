@@ -68,8 +68,13 @@ def _searching(function: Callable[[str], object]) -> WebSearch:
         found = function(query) if is_async else await _in_thread(function, query)
         if inspect.isawaitable(found):  # a decorated function may hide that it is async
             found = await found
-        text = found if isinstance(found, str) else orjson.dumps(found).decode()
-        return text[:MAX_RESULT_CHARACTERS]
+        if isinstance(found, str):
+            # What EVI's clients read: `{"summary", "references"}`.
+            found = {"summary": found[:MAX_RESULT_CHARACTERS], "references": []}
+        text = orjson.dumps(found).decode()
+        if len(text) > 2 * MAX_RESULT_CHARACTERS:
+            raise ValueError(f"a search found {len(text)} characters: return fewer")
+        return text
 
     return search
 

@@ -45,7 +45,7 @@ def refusal(access: Access, headers: dict[str, str], form: str = FORM) -> TokenR
 
 
 def admits_token(access: Access, text: str, now_s: float = NOW_S) -> bool:
-    return access.admits(upgrade(), None, text, now_s)
+    return access.admits(upgrade(), (), text, now_s)
 
 
 # Keys as text
@@ -95,31 +95,31 @@ def test_keys_and_tokens_are_not_shown() -> None:
 def test_without_keys_only_this_machine_may_connect() -> None:
     access = Access()
 
-    assert access.admits(upgrade(HERE), None, None, NOW_S)
-    assert access.admits(upgrade("::1"), "any", "any", NOW_S)
-    assert not access.admits(upgrade(AWAY), "any", None, NOW_S)
-    assert not access.admits(upgrade(""), None, None, NOW_S)
-    assert not access.admits(upgrade(HERE, Origin="https://elsewhere.example"), None, None, NOW_S)
+    assert access.admits(upgrade(HERE), (), None, NOW_S)
+    assert access.admits(upgrade("::1"), ("any",), "any", NOW_S)
+    assert not access.admits(upgrade(AWAY), ("any",), None, NOW_S)
+    assert not access.admits(upgrade(""), (), None, NOW_S)
+    assert not access.admits(upgrade(HERE, Origin="https://elsewhere.example"), (), None, NOW_S)
     assert access.wrong_credentials == NOT_LOCAL
 
 
 def test_with_keys_one_of_them_is_needed_from_everywhere() -> None:
     access = Access(KEYS)
 
-    assert access.admits(upgrade(), "k2", None, NOW_S)
-    assert access.admits(upgrade(), "k3", None, NOW_S)
-    assert not access.admits(upgrade(HERE), "k4", None, NOW_S)
-    assert not access.admits(upgrade(HERE), None, None, NOW_S)
-    assert not access.admits(upgrade(), "s1", None, NOW_S)
-    assert not access.admits(upgrade(), "k1:s1", None, NOW_S)
-    assert not access.admits(upgrade(), "ключ", None, NOW_S)
+    assert access.admits(upgrade(), ("k2",), None, NOW_S)
+    assert access.admits(upgrade(), ("k3",), None, NOW_S)
+    assert not access.admits(upgrade(HERE), ("k4",), None, NOW_S)
+    assert not access.admits(upgrade(HERE), (), None, NOW_S)
+    assert not access.admits(upgrade(), ("s1",), None, NOW_S)
+    assert not access.admits(upgrade(), ("k1:s1",), None, NOW_S)
+    assert not access.admits(upgrade(), ("ключ",), None, NOW_S)
     assert "missing, wrong or expired" in access.wrong_credentials
 
 
 def test_bytes_that_are_no_text_are_no_key() -> None:
     key = b"\xff\xfe".decode(errors="surrogateescape")
 
-    assert not Access(KEYS).admits(upgrade(), key, None, NOW_S)
+    assert not Access(KEYS).admits(upgrade(), (key,), None, NOW_S)
 
 
 # Tokens
@@ -138,15 +138,15 @@ def test_a_token_is_taken_from_the_authorization_header_as_well() -> None:
     access = Access(KEYS)
     bearing = upgrade(Authorization=f"bearer {token(access)}")
 
-    assert access.admits(bearing, None, None, NOW_S)
-    assert not access.admits(upgrade(Authorization="Bearer"), None, None, NOW_S)
-    assert not access.admits(upgrade(Authorization=f"Basic {token(access)}"), None, None, NOW_S)
+    assert access.admits(bearing, (), None, NOW_S)
+    assert not access.admits(upgrade(Authorization="Bearer"), (), None, NOW_S)
+    assert not access.admits(upgrade(Authorization=f"Basic {token(access)}"), (), None, NOW_S)
 
 
 def test_a_token_counts_beside_a_wrong_key() -> None:
     access = Access(KEYS)
 
-    assert access.admits(upgrade(), "wrong", token(access), NOW_S)
+    assert access.admits(upgrade(), ("wrong",), token(access), NOW_S)
 
 
 def test_engines_with_the_same_key_accept_each_others_tokens() -> None:
@@ -263,8 +263,8 @@ def test_without_keys_any_pair_of_this_machine_gets_a_token() -> None:
     access = Access()
     text = token(access, "my-key:my-secret", HERE)
 
-    assert access.admits(upgrade(HERE), None, text, NOW_S)
-    assert not access.admits(upgrade(AWAY), None, text, NOW_S)
+    assert access.admits(upgrade(HERE), (), text, NOW_S)
+    assert not access.admits(upgrade(AWAY), (), text, NOW_S)
     assert refusal(access, basic("my-key:my-secret")).sentence == NOT_LOCAL
     nobody = access.issue_token({"Host": "localhost"}, HERE, FORM, NOW_S)
     assert isinstance(nobody, TokenRefusal)

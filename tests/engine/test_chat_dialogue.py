@@ -353,7 +353,17 @@ def test_a_mind_that_calls_tools_in_circles_is_stopped() -> None:
         stage.note(stage.dialogue.tool_answered(stage.calls(), "again", failed=False))
 
     assert stage.dialogue.tool_called(stage.part, LOOK, stage.now_s) == []
+    assert work(stage.finishes()) == Recite(Phrases().apology)
+    stage.says(Phrases().apology)
     assert told(stage.finishes()) == ["assistant_end"]
+
+
+def test_a_mind_has_one_tool_call_at_a_time() -> None:
+    stage = Stage()
+    stage.asks("Where is order 1042?")
+    assert told(stage.dialogue.tool_called(stage.part, LOOK, stage.now_s)) == ["tool_call"]
+
+    assert stage.dialogue.tool_called(stage.part, LOOK, stage.now_s) == []
 
 
 def test_the_memory_of_answered_calls_is_bounded() -> None:
@@ -558,6 +568,20 @@ def test_a_caller_who_speaks_again_is_not_hung_up_on() -> None:
 
     assert stage.dialogue.wake_at_s == ENDS_S
     assert stage.dialogue.woke(START_S + 60) == []
+
+
+def test_a_pause_in_the_farewell_only_puts_the_hang_up_off() -> None:
+    stage = Stage()
+    stage.asks("Goodbye.")
+    stage.dialogue.hang_up_wanted(stage.part)
+    stage.says("Goodbye.", 2.0)
+    stage.finishes()
+    stage.dialogue.pause(START_S + 1)
+    assert stage.dialogue.woke(START_S + 60) == []
+
+    stage.dialogue.resume()
+
+    assert stage.dialogue.woke(START_S + 61) == [EndChat("hang_up")]
 
 
 # Context

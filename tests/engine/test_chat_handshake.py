@@ -98,16 +98,18 @@ def test_later_parameters_win() -> None:
 
 
 def test_the_key_is_found_in_header_and_query() -> None:
-    assert read_handshake(upgrade("api_key=k1")).api_key == "k1"
-    assert read_handshake(upgrade(**{"X-Hume-Api-Key": "k2"})).api_key == "k2"
-    assert read_handshake(upgrade()).api_key is None
+    assert read_handshake(upgrade("api_key=k1")).api_keys == ("k1",)
+    assert read_handshake(upgrade(**{"X-Hume-Api-Key": "k2"})).api_keys == ("k2",)
+    both = read_handshake(upgrade("api_key=k1", **{"X-Hume-Api-Key": "k2"}))
+    assert both.api_keys == ("k2", "k1")
+    assert read_handshake(upgrade()).api_keys == ()
 
 
 def test_a_key_counts_even_beside_too_many_parameters() -> None:
     query = "&".join(f"p{number}=1" for number in range(MAX_PARAMETERS + 1))
     handshake = read_handshake(upgrade(query, **{"X-Hume-Api-Key": "k1"}))
 
-    assert handshake.api_key == "k1"
+    assert handshake.api_keys == ("k1",)
     assert handshake.fault is not None
 
 

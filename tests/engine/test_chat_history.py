@@ -76,8 +76,11 @@ def test_a_resumed_chat_remembers_the_last_entries_only() -> None:
     for number in range(5):
         history.add_user(str(number))
 
-    history.keep_last(2)
-    assert [entry.content for entry in history.entries()] == ["3", "4"]
+    def remembered(count: int) -> list[str]:
+        place = history.place_of_last(count)
+        history.add_user("now")
+        return [entry.content for entry in history.entries(place)]
 
-    history.keep_last(0)
-    assert history.entries() == []
+    assert remembered(2) == ["3", "4", "now"]
+    assert remembered(0) == ["now"]
+    assert len(remembered(300)) == 8

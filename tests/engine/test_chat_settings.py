@@ -1,5 +1,7 @@
 from typing import Any
 
+import pytest
+
 from evibridge.engine.chat_settings import AudioFormat, ChatSettings
 from evibridge.engine.messages import Context, Fault, SessionSettings, read_settings
 from evibridge.engine.mind import HistoryEntry, Prompt, ToolOffer
@@ -110,6 +112,14 @@ def test_an_unreadable_schema_is_a_fault_and_changes_nothing() -> None:
         fault = EVERYTHING.merged(change(system_prompt="Sing.", tools=tools))
         assert isinstance(fault, Fault)
         assert "parameters" in fault.message
+
+
+@pytest.mark.parametrize("name", ["", "look up", "x" * 65, "größe"])
+def test_a_tool_that_no_model_could_call_is_a_fault(name: str) -> None:
+    fault = EVERYTHING.merged(change(tools=[{**TOOL, "name": name}]))
+
+    assert isinstance(fault, Fault)
+    assert "name of a tool" in fault.message
 
 
 def test_offers_are_found_by_name() -> None:

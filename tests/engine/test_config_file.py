@@ -1,3 +1,4 @@
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -24,6 +25,7 @@ from evibridge.engine.config import (
 from evibridge.engine.config_file import read_config
 from evibridge.engine.timeouts import ChatLimits, EventMessage
 from evibridge.engine.turns import TurnTaking
+from evibridge.engine.web_search import MAX_RESULT_CHARACTERS
 from evibridge.errors import EngineSetupError
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "engine.md"
@@ -267,10 +269,10 @@ async def test_a_web_search_is_imported_from_beside_the_file(path: Path, tmp_pat
 
     assert quick is not None
     assert slow is not None
-    assert await quick("books") == "All about books."
+    assert await quick("books") == '{"summary":"All about books.","references":[]}'
     assert hidden is not None
     assert await slow("books") == '{"query":"books","limit":3}'
-    assert await hidden("books") == "All about books."
+    assert await hidden("books") == await quick("books")
 
 
 async def test_a_web_search_that_fails_raises_what_it_raised(path: Path, tmp_path: Path) -> None:
@@ -291,7 +293,18 @@ async def test_what_a_web_search_finds_is_cut_to_what_a_mind_can_use(
     search = config(path, "web_search: wordy_search:find").web_search
 
     assert search is not None
-    assert len(await search("a")) == 20_000
+    summary = json.loads(await search("a"))["summary"]
+    assert summary == "a" * MAX_RESULT_CHARACTERS
+
+
+async def test_a_web_search_that_finds_far_too_much_has_failed(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "endless_search.py").write_text("def find(query):\n    return [query] * 100_000\n")
+
+    search = config(path, "web_search: endless_search:find").web_search
+
+    assert search is not None
+    with pytest.raises(ValueError, match="return fewer"):
+        await search("a")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ def test_a_group_is_resumed_with_its_history() -> None:
     group_id, history = groups.open()
 
     assert groups.resume(group_id) is history
+    assert groups.resume(group_id.upper()) is history
     assert groups.resume("00000000-0000-0000-0000-000000000000") is None
 
 

@@ -9,6 +9,8 @@ from evibridge.engine.timeouts import (
     CHECK_IN_GRACE_S,
     LAST_WORDS_S,
     MAX_CHAT_S,
+    MAX_WORDS_S,
+    WORDS_S,
     ChatLimits,
     Due,
     EventMessage,
@@ -132,9 +134,19 @@ def test_nobody_is_nudged_without_reason(voice_ends_s: float | None, may_nudge: 
 
 def test_a_caller_who_is_speaking_puts_the_nudge_off() -> None:
     timeouts = Timeouts(NUDGING, 0)
-    timeouts.postpone_nudge(9)
+    timeouts.caller_is_speaking(9)
 
     assert next_s(timeouts) == 19
+
+
+def test_a_caller_who_is_speaking_is_not_asked_whether_he_is_there_but_a_television_is() -> None:
+    timeouts = Timeouts(INACTIVE, 0)
+    timeouts.caller_is_speaking(120)
+
+    assert due(timeouts, 120) is None
+    assert next_s(timeouts) == 120 + WORDS_S
+    timeouts.caller_is_speaking(120 + MAX_WORDS_S)
+    assert due(timeouts, 120 + MAX_WORDS_S) == "check_in"
 
 
 @given(
