@@ -27,6 +27,8 @@ with warnings.catch_warnings():
     import_module("hume.empathic_voice.chat.client")
     from hume.empathic_voice.chat.socket_client import AsyncChatSocketClient
 
+ChatSocket = AsyncChatSocketClient
+"""One open chat of the SDK."""
 CHUNK_BYTES = 640  # 20 ms at 16 kHz
 
 Event = TypeVar("Event")

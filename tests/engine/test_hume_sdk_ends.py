@@ -13,13 +13,13 @@ from hume.empathic_voice import (
     UserMessage,
     WebSocketError,
 )
-from hume.empathic_voice.chat.socket_client import AsyncChatSocketClient
 
 from evibridge.engine.mind import Say
 from evibridge.engine.timeouts import ChatLimits, EventMessage
 from tests.engine.chat_client import PATIENCE_S, serving
 from tests.engine.chat_parts import RuleMind, Steps, ToneVoice
 from tests.engine.hume_client import (
+    ChatSocket,
     chatting,
     close_code,
     connected,
@@ -135,7 +135,7 @@ async def test_without_a_notice_the_longest_chat_just_ends() -> None:
 # Chat groups
 
 
-async def metadata_of(chat: AsyncChatSocketClient) -> ChatMetadata:
+async def metadata_of(chat: ChatSocket) -> ChatMetadata:
     metadata = await receive(chat)
     assert isinstance(metadata, ChatMetadata)
     return metadata

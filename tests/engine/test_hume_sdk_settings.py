@@ -17,7 +17,6 @@ from hume.empathic_voice import (
     UserInput,
     UserMessage,
 )
-from hume.empathic_voice.chat.socket_client import AsyncChatSocketClient
 from hume.empathic_voice.types.audio_configuration import AudioConfiguration
 
 from evibridge.engine.mind import Prompt, Say
@@ -31,14 +30,14 @@ from tests.engine.chat_parts import (
     silence,
     tone,
 )
-from tests.engine.hume_client import chatting, heard, send_audio, until, words
+from tests.engine.hume_client import ChatSocket, chatting, heard, send_audio, until, words
 
 
 def echo(said: str) -> Steps:
     return [Say(f"You said {said}")]
 
 
-async def answered(chat: AsyncChatSocketClient, mind: RuleMind) -> Prompt:
+async def answered(chat: ChatSocket, mind: RuleMind) -> Prompt:
     """Ask something; what the mind was told for its answer."""
     await chat.send_publish(UserInput(text="Hello?"))
     await until(chat, AssistantEnd)

@@ -15,13 +15,13 @@ from hume.empathic_voice import (
     UserInput,
     WebSocketError,
 )
-from hume.empathic_voice.chat.socket_client import AsyncChatSocketClient
 
 from evibridge.engine.mind import CallTool, HangUp, Say, ToolOutcome
 from evibridge.engine.timeouts import ChatLimits
 from tests.engine.chat_client import serving
 from tests.engine.chat_parts import RuleMind, Steps, ToneVoice
 from tests.engine.hume_client import (
+    ChatSocket,
     chatting,
     close_code,
     kinds,
@@ -53,7 +53,7 @@ def tell(outcome: ToolOutcome) -> Steps:
     return [Say(outcome.content or "I do not know.")]
 
 
-async def called(chat: AsyncChatSocketClient, tool: Tool = ORDER_STATUS) -> ToolCallMessage:
+async def called(chat: ChatSocket, tool: Tool = ORDER_STATUS) -> ToolCallMessage:
     """Offer a tool, ask for the order, and return the call."""
     await chat.send_publish(SessionSettings(tools=[tool]))
     await chat.send_publish(UserInput(text="Where is order 1042?"))
