@@ -1,17 +1,20 @@
-"""All benchmarks with short defaults, in under three minutes: `make bench`.
+"""All benchmarks with short defaults, in about three minutes: `make bench`.
 
 Each can be run by itself, longer and in more rounds; docs/benchmarks.md tells how.
 """
 
 import asyncio
-import shutil
 
-from benchmarks import call_figures, calls_per_core, hot_path, response_time
+from benchmarks import call_figures, calls_per_core, conversations, hot_path, response_time
+from benchmarks.questions import QUESTIONS
 from benchmarks.report import headline
 
 CALLS = (10, 50)
 ROUNDS = 8
 SECONDS_PER_STEP = 0.2
+SCRIPTED_QUESTIONS = 3
+CONVERSATIONS = (1, 4)
+QUESTIONS_PER_CALLER = 3
 
 
 def main() -> None:
@@ -26,10 +29,14 @@ def main() -> None:
     print(f"{hot_path.shown(path)}\n", flush=True)
 
     print("## Response time of the engine\n", flush=True)
-    if shutil.which("espeak-ng") is None:
-        print("Not measured: the callers' voice is missing. Install espeak-ng and run again.")
-    else:
-        print(response_time.shown(asyncio.run(response_time.measure())))
+    answers = asyncio.run(response_time.measure(QUESTIONS[:SCRIPTED_QUESTIONS], mind="script"))
+    print(f"{response_time.shown(answers)}\n", flush=True)
+
+    print("## Conversations at the same time, with a language model\n", flush=True)
+    talks = conversations.measure(
+        CONVERSATIONS, rounds=QUESTIONS_PER_CALLER, questions_end=["in a second"]
+    )
+    print(conversations.shown(asyncio.run(talks)))
 
 
 if __name__ == "__main__":

@@ -30,6 +30,9 @@ WRONG_CREDENTIALS = "The API key or the access token is missing, wrong or expire
 WRONG_PAIR = "The API key or its secret is missing or wrong."
 NOT_LOCAL = "An engine without API keys only serves clients on its own machine."
 
+LOCAL = "local"
+"""Who a client of an engine without keys is."""
+
 _ALGORITHM = "HS256"
 _PLAIN = re.compile(r"[A-Za-z0-9._~-]+")
 """What stands for itself in headers, in queries and in the forms of OAuth2."""
@@ -100,8 +103,10 @@ class Access:
 
     def admits(
         self, upgrade: Upgrade, api_keys: tuple[str, ...], access_token: str | None, now_s: float
-    ) -> bool:
-        """Tell whether a client may open a chat.
+    ) -> str | None:
+        """Return who may open a chat by these credentials, None for nobody.
+
+        A name stands for a key, however it was shown, and tells nothing about it.
 
         Args:
             upgrade: the request; it may bear a token in its `Authorization` header
@@ -110,11 +115,12 @@ class Access:
             now_s: Unix time
         """
         if self._local is not None:
-            return is_local_request(upgrade.headers, upgrade.peer)
-        if any(self._knows(api_key) for api_key in api_keys):
-            return True
+            return LOCAL if is_local_request(upgrade.headers, upgrade.peer) else None
+        for api_key in api_keys:
+            if self._knows(api_key):
+                return _name(api_key)
         token = access_token or _credentials(upgrade.headers.get("Authorization", ""), "bearer")
-        return bool(token) and self._has_issued(token, now_s)
+        return self._bearer(token, now_s) if token else None
 
     def issue_token(
         self, headers: Mapping[str, str], peer: str, form: str, now_s: float
@@ -150,12 +156,13 @@ class Access:
         matches = [hmac.compare_digest(offered, key) for key in self._keys]
         return any(matches)
 
-    def _has_issued(self, token: str, now_s: float) -> bool:
+    def _bearer(self, token: str, now_s: float) -> str | None:
+        """Whose token this is, if it counts."""
         try:
             signer = self._signer_of.get(jwt.get_unverified_header(token).get("kid", ""))
-            return signer is not None and signer.expiry_s(token) > now_s
+            return signer.owner if signer and signer.expiry_s(token) > now_s else None
         except (jwt.PyJWTError, ValueError, RecursionError):
-            return False  # whatever a stranger writes: no JWT, no UTF-8, endlessly nested JSON
+            return None  # whatever a stranger writes: no JWT, no UTF-8, endlessly nested JSON
 
     def _signer_for(self, headers: Mapping[str, str], peer: str) -> "_Signer | TokenRefusal":
         pair = _basic_pair(headers.get("Authorization", ""))
@@ -175,12 +182,14 @@ class _Signer:
 
     Attributes:
         name: what tokens call the key; it tells nothing about key or secret
+        owner: whom `admits` names for the key
         pair_digest: of `key:secret`
     """
 
     def __init__(self, key: str, secret: str) -> None:
         pair = f"{key}:{secret}"
         self.pair_digest = _digest(pair)
+        self.owner = _name(key)
         self.name = _derived(pair, "name").hex()[:16]
         self._signing_key = _derived(pair, "signature")
 
@@ -193,6 +202,10 @@ class _Signer:
         options: jwt.types.Options = {"require": ["exp"], "verify_exp": False}
         claims = jwt.decode(token, self._signing_key, [_ALGORITHM], options)
         return int(claims["exp"])
+
+
+def _name(api_key: str) -> str:
+    return _digest(api_key).hex()[:16]
 
 
 def _digest(text: str) -> bytes:

@@ -39,6 +39,7 @@ class Part:
         calls: tool calls of its turn so far
         context: the context that its turn answers with
         spoke: a sentence of it has begun
+        said: a sentence has begun that is no stop-gap
         awaits_tool: it ended with a tool call, and its turn goes on with the answer
         hangs_up: the chat ends after it
     """
@@ -48,6 +49,7 @@ class Part:
     calls: int = 0
     context: str | None = None
     spoke: bool = False
+    said: bool = False
     awaits_tool: bool = False
     hangs_up: bool = False
 

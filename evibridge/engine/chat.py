@@ -55,10 +55,13 @@ class Chat(SocketListener):
     """The server side of one chat: its fault ends this chat and harms no other.
 
     Args:
+        owner: who the client is, as `Access.admits` tells
         live: the chats of the engine, which this one joins and leaves by itself
     """
 
-    def __init__(self, parts: EngineParts, handshake: Handshake, live: set["Chat"]) -> None:
+    def __init__(
+        self, parts: EngineParts, handshake: Handshake, owner: str, live: set["Chat"]
+    ) -> None:
         self.id = str(uuid.uuid4())
         self._parts = parts
         self._handshake = handshake
@@ -67,8 +70,11 @@ class Chat(SocketListener):
         self._loop = asyncio.get_running_loop()
         self._unix_minus_loop_s = time.time() - self._loop.time()
         self._opened_s = self.now_s()
-        self._group_id, group_history = self._group()
-        history = group_history or History()
+        self._last_received_s = self._opened_s
+        resumed_id = handshake.resumed_chat_group_id
+        groups = parts.groups
+        self._group = groups.resume(resumed_id, owner) if resumed_id else groups.open(owner)
+        history = self._group.history if self._group else History()
         self.dialogue = Dialogue(
             now_s=self._opened_s,
             limits=parts.limits,
@@ -77,7 +83,7 @@ class Chat(SocketListener):
             history=history,
             remembers_since=history.place_of_last(handshake.event_limit),
             count_tool_call=parts.metrics.tool_call_ended,
-            greets=handshake.resumed_chat_group_id is None,
+            resumes=resumed_id is not None,
             can_search=parts.web_search is not None,
         )
         self.dialogue.settings = ChatSettings(configured_prompt=parts.system_prompt)
@@ -90,6 +96,7 @@ class Chat(SocketListener):
             interim=handshake.verbose_transcription,
         )
         self._part: asyncio.Task[None] | None = None
+        self._searching: asyncio.Task[None] | None = None
         self._turn_ended_s: float | None = None
         self._turns = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -102,16 +109,6 @@ class Chat(SocketListener):
         self._last_fault: Fault | None = None
         self._identical_faults = 0
         self._audio_fault_told_s = 0.0
-
-    def _group(self) -> tuple[str | None, History | None]:
-        """Begin a group or find the one to go on with, None when there is no such group."""
-        resumed_id = self._handshake.resumed_chat_group_id
-        if resumed_id is None:
-            return self._parts.groups.open()
-        history = self._parts.groups.resume(resumed_id)
-        if history is None:
-            return None, None
-        return resumed_id, history
 
     def now_s(self) -> float:
         """Unix time that no correction of the system's clock can set back."""
@@ -141,14 +138,16 @@ class Chat(SocketListener):
         self._socket = socket
         self._live.add(self)
         self._parts.metrics.chat_started()
+        group = self._group
         resumes = self._handshake.resumed_chat_group_id is not None
-        log.info("chat_started", chat_id=self.id, group_id=self._group_id, resumes=resumes)
-        if self._group_id is None:
+        log.info("chat_started", chat_id=self.id, resumes=resumes)
+        if group is None:
             fault = messages.GROUP_NOT_FOUND
             self._report(fault)
             self.end(1000, fault.message, why=fault.slug)
             return
-        self.send(messages.chat_metadata(self.id, self._group_id, str(uuid.uuid4())))
+        group.members.append(self)
+        self.send(messages.chat_metadata(self.id, group.id, str(uuid.uuid4())))
         self._guard(self._begin)
 
     def _begin(self) -> None:
@@ -160,17 +159,21 @@ class Chat(SocketListener):
 
     def on_text(self, text: bytes) -> None:
         """One message of the client."""
+        self._last_received_s = self.now_s()
         self._guard(self._receive, text)
 
     def on_binary(self, data: bytes) -> None:
         """Raw audio of the caller."""
+        self._last_received_s = self.now_s()
         self._guard(self._hear, data)
 
     def on_close(self, code: int, reason: str) -> None:
         """The connection is gone, whoever ended it."""
         del reason  # free text of a peer
         self._stop()
-        self.dialogue.client_left(self.now_s())
+        self.dialogue.client_left(self._last_received_s)
+        if self._group is not None:
+            self._parts.groups.leave(self._group, self)
         self._gone.set()
         self._parts.metrics.chat_ended(self._why)
         log.info(
@@ -184,13 +187,17 @@ class Chat(SocketListener):
         )
         self._clean_up = self._loop.create_task(self._give_back())
 
+    def resumed_elsewhere(self) -> None:
+        """Count as heard only what was played while the client was surely there."""
+        self.dialogue.client_left(self._last_received_s)
+
     async def _give_back(self) -> None:
-        await self._tasks.ended()
-        try:
-            async with asyncio.timeout(CLEAN_UP_TIMEOUT_S):
-                await self._conversation.close()
-        except Exception as error:  # whatever its mind does, the chat is over
-            log.warning("mind_not_closed", chat_id=self.id, exc_info=error)
+        for ending in (self._tasks.ended(), self._conversation.close()):
+            try:
+                async with asyncio.timeout(CLEAN_UP_TIMEOUT_S):
+                    await ending
+            except Exception as error:  # whatever its mind does, the chat is over
+                log.warning("chat_not_cleaned_up", chat_id=self.id, exc_info=error)
         self._live.discard(self)
 
     # What the client says
@@ -225,7 +232,7 @@ class Chat(SocketListener):
             case messages.PauseAssistant():
                 self.perform(dialogue.pause(self.now_s()))
             case messages.ResumeAssistant():
-                self.perform(dialogue.resume())
+                self.perform(dialogue.resume(self.now_s()))
             case _:
                 assert_never(message)
 
@@ -233,9 +240,10 @@ class Chat(SocketListener):
         # The client is not told its own settings: SDKs older than the control plane cannot read
         # a `session_settings` from a server (UNCONFIRMED U6).
         settings = self.dialogue.settings.merged(change)
-        if isinstance(settings, ChatSettings) and settings.audio is not None:
+        announced = settings.audio if isinstance(settings, ChatSettings) else None
+        if change.audio is not None and announced is not None:
             try:
-                self._hearing.announce(settings.audio)
+                self._hearing.announce(announced)
             except BadAudio as error:
                 settings = malformed(f"session_settings: {error}")
         if isinstance(settings, Fault):
@@ -283,9 +291,11 @@ class Chat(SocketListener):
     def turn_ended(self) -> None:
         """The caller has finished and waits for an answer."""
         self._turns += 1
-        self._parts.metrics.turn_ended()
-        self._turn_ended_s = self.now_s()
-        self.perform(self.dialogue.turn_ended())
+        actions = self.dialogue.turn_ended()
+        if actions:
+            self._parts.metrics.turn_ended()
+            self._turn_ended_s = self.now_s()
+        self.perform(actions)
 
     def not_heard(self) -> None:
         """The ears have failed to recognise what the caller said."""
@@ -298,21 +308,19 @@ class Chat(SocketListener):
         for action in actions:
             match action:
                 case Tell(message):
-                    self.send(message)
+                    self._tell(message)
                 case Refuse(fault):
                     self._refuse(fault)
                 case Report(fault):
                     self._report(fault)
                 case Start(number, work):
-                    if isinstance(work, SpeakUp):
-                        self._turn_ended_s = None  # its words answer nobody
                     part = PartAtWork(self, number)
                     self._part = self._tasks.start(part.run(self._steps(work), self._speak))
                 case Stop():
                     assert self._part is not None
                     self._part.cancel()
                 case Search(call_id, query):
-                    self._tasks.start(self._search(call_id, query))
+                    self._start_search(call_id, query)
                 case EndChat(why):
                     self.end(1000, "The conversation is over.", why=why)
                 case _:
@@ -338,6 +346,16 @@ class Chat(SocketListener):
 
     def _speak(self, sentence: str) -> AsyncIterator[bytes]:
         return self._parts.voice.speak(sentence, self.dialogue.settings.voice_id)
+
+    def _tell(self, message: ServerMessage) -> None:
+        if message["type"] == "assistant_end":
+            self._turn_ended_s = None  # whatever is said after it answers nobody
+        self.send(message)
+
+    def _start_search(self, call_id: str, query: str) -> None:
+        if self._searching is not None:
+            self._searching.cancel()  # the call that it was for is dropped
+        self._searching = self._tasks.start(self._search(call_id, query))
 
     async def _search(self, call_id: str, query: str) -> None:
         assert self._parts.web_search is not None

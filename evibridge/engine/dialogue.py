@@ -39,7 +39,14 @@ from evibridge.engine.mind import CallTool, Occasion, Prompt, fill_in
 from evibridge.engine.occasions import standard_sentence
 from evibridge.engine.phrases import Phrases
 from evibridge.engine.playback import Playback
-from evibridge.engine.timeouts import MAX_CHAT_S, ChatLimits, Due, EventMessage, Timeouts
+from evibridge.engine.timeouts import (
+    MAX_CHAT_S,
+    WORDS_S,
+    ChatLimits,
+    Due,
+    EventMessage,
+    Timeouts,
+)
 from evibridge.engine.tool_calls import (
     HANG_UP,
     WEB_SEARCH,
@@ -56,6 +63,10 @@ INTERRUPTED_FAREWELL_S = 5.0
 """A sound over the farewell may be the beginning of words: they are given this time to come."""
 HANG_UP_GRACE_S = 0.5
 """Between the estimated end of the last words and the close: what networks and players add."""
+MAX_FAREWELL_S = 30.0
+"""How long sounds over the farewell may put the end off."""
+BETWEEN_SENTENCES_S = 1.0
+"""A pause in the agent's turn; in a longer one the caller may speak without interrupting."""
 MAX_TOOL_CALLS = 8
 """Tool calls of one turn, one after the other; a mind that wants more goes in circles."""
 MAX_UNHEARD_TURNS = 3
@@ -77,6 +88,8 @@ class Dialogue:
         now_s: the clock of all methods: Unix seconds that advance steadily
         new_id: gives 32 hex digits, never the same twice
         history: of the chat's group; an empty one unless a group is resumed
+        resumes: whether the chat goes on with its group's conversation: then nobody is greeted, but
+            words that were left without an answer get one
         remembers_since: the place in the history before which nothing is told to the mind
         count_tool_call: told how each tool call ended
         can_search: whether the engine has a web search to offer
@@ -92,7 +105,7 @@ class Dialogue:
         history: History,
         count_tool_call: Callable[[ToolEnd], None],
         remembers_since: int = 0,
-        greets: bool = True,
+        resumes: bool = False,
         can_search: bool = False,
     ) -> None:
         self.settings = ChatSettings()
@@ -105,14 +118,16 @@ class Dialogue:
         self._playback = Playback()
         self._timeouts = Timeouts(limits, now_s)
         self._tool_calls = ToolCalls(limits.tool_timeout_s, new_id, count_tool_call)
-        greets = greets and limits.on_new_chat.enabled
-        self._greet_at_s = now_s + GREETING_WAIT_S if greets else None
         self._paused = False
-        self._unanswered = False
+        self._unanswered = resumes and history.awaits_answer
+        begins = self._unanswered or (limits.on_new_chat.enabled and not resumes)
+        self._begin_at_s = now_s + GREETING_WAIT_S if begins else None
         self._unheard_turns = 0
         self._hanging_up: str | None = None
         """Why the chat ends once the last words have been heard."""
         self._hang_up_not_before_s = 0.0
+        self._hang_up_latest_s = 0.0
+        self._used_context: str | None = None
         self._agenda = Agenda()
         self._cut: _Cut | None = None
 
@@ -121,8 +136,8 @@ class Dialogue:
     def speaking(self, now_s: float) -> bool:
         """True while the caller hears the agent, or is about to hear the rest of its turn."""
         part = self._agenda.part
-        between_sentences = part is not None and part.spoke
-        return between_sentences or self._playback.end_s > now_s
+        more_follows = part is not None and part.spoke
+        return self._playback.end_s > now_s - (BETWEEN_SENTENCES_S if more_follows else 0.0)
 
     def lead_s(self, now_s: float) -> float:
         """How much audio the client has that it has not played yet."""
@@ -132,7 +147,7 @@ class Dialogue:
     def wake_at_s(self) -> float | None:
         """When `woke` is due, whatever else happens."""
         times = [
-            self._greet_at_s,
+            None if self._paused else self._begin_at_s,
             self._tool_calls.deadline_s,
             self._timeouts.next_s(self._voice_ends_s, may_nudge=self._may_nudge),
         ]
@@ -143,10 +158,13 @@ class Dialogue:
     # Facts about the client and its caller
 
     def client_ready(self) -> list[Action]:
-        """The client has sent its first settings or audio: it may be greeted."""
-        if self._greet_at_s is None:
+        """The client has sent its first settings or audio: the agent may begin."""
+        if self._begin_at_s is None or self._paused:
             return []
-        self._greet_at_s = None
+        self._begin_at_s = None
+        if self._unanswered:
+            self._agenda.add(Unanswered())
+            return self._start_next()
         return self._speak_up("greeting", self._limits.on_new_chat)
 
     def caller_is_saying(self, text: str, begin_ms: int, end_ms: int) -> list[Action]:
@@ -157,7 +175,8 @@ class Dialogue:
         self, text: str, begin_ms: int, end_ms: int, now_s: float, *, from_text: bool = False
     ) -> list[Action]:
         """A stretch of speech, or a typed text: whatever the agent was doing is superseded."""
-        self._greet_at_s = None
+        self._begin_at_s = None
+        self._spend_context()
         self._timeouts.caller_spoke(now_s)
         self._unheard_turns = 0
         actions = self._silence(now_s, interrupted=True)
@@ -176,6 +195,7 @@ class Dialogue:
     def not_heard(self) -> list[Action]:
         """The caller has spoken, and the ears have failed to recognise a word of it."""
         self._unheard_turns += 1
+        self._hanging_up = None
         if self._unheard_turns >= MAX_UNHEARD_TURNS:
             return [Report(messages.NOT_TRANSCRIBED), EndChat(messages.NOT_TRANSCRIBED.slug)]
         please_repeat = Recite(self._phrases.please_repeat)
@@ -200,6 +220,7 @@ class Dialogue:
         if saying_goodbye:
             self._hanging_up = HANG_UP
             self._hang_up_not_before_s = now_s + INTERRUPTED_FAREWELL_S
+            self._hang_up_latest_s = now_s + MAX_FAREWELL_S
         return actions
 
     def interruption_was_noise(self) -> list[Action]:
@@ -207,10 +228,10 @@ class Dialogue:
         cut, self._cut = self._cut, None
         if cut is None or self._paused or self._hanging_up:
             return []
-        if cut.unheard:
-            self._agenda.add(Recite(" ".join(cut.unheard)))
-        elif cut.unanswered:
+        if cut.unanswered:
             self._agenda.add(Unanswered())
+        elif cut.unheard:
+            self._agenda.add(Recite(" ".join(cut.unheard)))
         return self._start_next()
 
     def text_to_speak(self, text: str) -> list[Action]:
@@ -250,11 +271,14 @@ class Dialogue:
         self._agenda.keep(lambda work: isinstance(work, Recite | Answered))
         return self._silence(now_s, interrupted=False)
 
-    def resume(self) -> list[Action]:
+    def resume(self, now_s: float) -> list[Action]:
         """The agent may speak again: texts held back first, then the unanswered words."""
         if not self._paused:
             return []
         self._paused = False
+        self._timeouts.silence_begins(now_s)
+        if self._begin_at_s is not None:
+            return self.client_ready()
         goes_on = self._tool_calls.pending or self._agenda.has_tool_answer()
         if self._unanswered and not goes_on:
             self._agenda.add(Unanswered())
@@ -277,9 +301,11 @@ class Dialogue:
         segment_id = self._new_id()
         self._playback.begin(segment_id, text, now_s)
         self._history.add_sentence(segment_id, text)
-        if running.answers and not quick:
-            self.settings = self.settings.after_answer(running.context)
         running.spoke = True
+        if not quick:
+            running.said = True
+            if running.answers:
+                self._used_context = running.context
         message = messages.assistant_message(
             segment_id, text, from_text=running.from_text, quick=quick
         )
@@ -331,9 +357,11 @@ class Dialogue:
             return self._start_next()
         if running.answers:
             self._unanswered = False
+            self._spend_context()
         if running.hangs_up:
             self._hanging_up = HANG_UP
-            if not running.spoke:
+            self._hang_up_latest_s = self._playback.end_s + MAX_FAREWELL_S
+            if not running.said:
                 self._agenda.add_next(Recite(self._phrases.farewell))
                 return self._start_next()
         ends = [Tell(messages.assistant_end())] if running.spoke or running.answers else []
@@ -351,13 +379,18 @@ class Dialogue:
             return []
         self._agenda.end_part()
         self._playback.complete()
-        self._unanswered = self._unanswered and not running.answers
         actions: list[Action] = [Report(fault)] if fault else []
+        if running.awaits_tool:
+            return actions + self._start_next()  # the tool's answer makes up for what is lost
+        self._unanswered = self._unanswered and not running.answers
         apology = Recite(self._phrases.apology)
         if running.work == apology:
             return [*actions, Tell(messages.assistant_end()), *self._start_next()]
-        sentence = standard_sentence(running.occasion) if running.occasion else None
-        self._agenda.add_next(Recite(sentence) if sentence else apology)
+        if running.occasion is None:
+            self._agenda.add_next(apology)
+        else:
+            sentence = standard_sentence(running.occasion) or self._phrases.greeting
+            self._agenda.add_next(Recite(sentence))
         return actions + self._start_next()
 
     # Time
@@ -365,11 +398,13 @@ class Dialogue:
     def woke(self, now_s: float, *, caller_speaks: bool = False) -> list[Action]:
         """Do what is due; early calls do nothing."""
         actions: list[Action] = []
-        if self._greet_at_s is not None and now_s >= self._greet_at_s:
+        if self._begin_at_s is not None and now_s >= self._begin_at_s:
             actions += self.client_ready()
         if expired := self._tool_calls.expired(now_s):
             message, answered = expired
             actions += [Tell(message), *self._go_on_after_tool(answered)]
+        if caller_speaks:
+            self._hang_up_not_before_s = min(now_s + WORDS_S, self._hang_up_latest_s)
         if self._hanging_up and self._may_hang_up and now_s >= self._farewell_over_s:
             return [*actions, EndChat(self._hanging_up)]
         if caller_speaks:
@@ -428,6 +463,11 @@ class Dialogue:
             self._tool_calls.drop()
             self._agenda.keep(lambda work: self._paused and isinstance(work, Recite))
         return actions
+
+    def _spend_context(self) -> None:
+        """A temporary context is for one answer: one that was begun, and was not cut by a noise."""
+        self.settings = self.settings.after_answer(self._used_context)
+        self._used_context = None
 
     def _speak_up(self, occasion: Occasion, message: EventMessage) -> list[Action]:
         if self._paused:

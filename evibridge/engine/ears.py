@@ -24,9 +24,9 @@ _SMOOTHING = 0.5
 _PRE_EMPHASIS = 0.9  # speech is told from rumble above some hundred hertz
 
 # Neither measure alone tells speech from noise: a ringing tone may have no_speech 0.5, words in
-# noise 0.8, but noise never reads well. Measured doubt: noise from 0.95, good guesses up to 0.9.
+# noise 0.8, but noise never reads well. Measured doubt: noise from 0.84, good guesses up to 0.76.
 _DOUBT_PER_LOGPROB = 0.15
-_MAX_DOUBT = 0.93
+_MAX_DOUBT = 0.82
 
 # An utterance takes 0.12 to 0.3 s: who waits behind 16 others has hung up or said it again.
 _MAX_WAITING_PER_WORKER = 16

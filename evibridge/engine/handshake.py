@@ -100,7 +100,7 @@ def _truth(parameters: dict[str, str], name: str) -> tuple[bool, Fault | None]:
 def _event_limit(value: object) -> tuple[int, Fault | None]:
     if value is None:
         return DEFAULT_EVENT_LIMIT, None
-    text = str(value)
+    text = str(value) if isinstance(value, str | int) else ""
     if not text.isascii() or not text.isdigit() or len(text) > 9:
         return DEFAULT_EVENT_LIMIT, malformed("event_limit must be a whole number from 0.")
     return int(text), None

@@ -55,6 +55,11 @@ class History:
         self._lines = deque(line for line in self._lines if line.content or not line.segment_id)
         self._characters = sum(line.weight for line in self._lines)
 
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether the last words are the caller's."""
+        return bool(self._lines) and self._lines[-1].role == "user"
+
     def place_of_last(self, count: int) -> int:
         """Where the last lines begin: EVI bounds what a resumed chat remembers."""
         if count < len(self._lines):

@@ -9,6 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 MAX_CONTROL_BYTES = 1024 * 1024
 """Largest client message that is not audio: far above any prompt."""
+MAX_AUDIO_QUOTES = 32
+"""Around the few names and values of an audio message; base64 has none."""
+MAX_ID_CHARACTERS = 1024
+"""Of a client's own ids, which are echoed in every message."""
+MAX_INPUT_CHARACTERS = 100_000
+"""One typed text, which is echoed too: a short book."""
 MAX_MEMBERS = 256
 """Tools or variables of one message; checking a list of a hundred thousand would hold up others."""
 MAX_SPOKEN_CHARACTERS = 20_000
@@ -123,14 +129,14 @@ class SessionSettings(_Message):
     builtin_tools: list[BuiltinToolSettings] | None = None
     voice_id: str | None = None
     language_model_api_key: Annotated[str | None, Field(repr=False)] = None
-    custom_session_id: str | None = None
+    custom_session_id: Annotated[str | None, Field(max_length=MAX_ID_CHARACTERS)] = None
     metadata: dict[str, Any] | None = None
 
 
 class UserInput(_Message):
     """Text to be handled as if the caller had said it."""
 
-    text: str
+    text: Annotated[str, Field(max_length=MAX_INPUT_CHARACTERS)]
 
 
 class AssistantInput(_Message):
@@ -142,14 +148,14 @@ class AssistantInput(_Message):
 class ToolResponse(_Message):
     """The result of a tool call."""
 
-    tool_call_id: str
+    tool_call_id: Annotated[str, Field(max_length=MAX_ID_CHARACTERS)]
     content: str
 
 
 class ToolError(_Message):
     """A tool call failed; `content` is what the mind may tell instead of a result."""
 
-    tool_call_id: str
+    tool_call_id: Annotated[str, Field(max_length=MAX_ID_CHARACTERS)]
     error: str
     content: str | None = None
 
@@ -194,7 +200,9 @@ _CONTROL: dict[str, type[ControlMessage]] = {
 def decode(text: bytes) -> ClientMessage | Fault:
     """Read one text frame of a client; never raises, whatever the bytes are."""
     # Audio is one flat object: only what cannot be audio has a list or an object in it.
-    if len(text) > MAX_CONTROL_BYTES and (b"[" in text or text.count(b"{") > 1):
+    if len(text) > MAX_CONTROL_BYTES and (
+        b"[" in text or text.count(b"{") > 1 or text.count(b'"') > MAX_AUDIO_QUOTES
+    ):
         return malformed("A message other than audio may have 1 MiB at most.")
     try:
         body = orjson.loads(text)
@@ -249,7 +257,20 @@ def encode(message: ServerMessage, custom_session_id: str | None) -> bytes:
     """Turn a server message into a text frame; the client's own session id is echoed in it."""
     if custom_session_id is not None:
         message = {**message, "custom_session_id": custom_session_id}
-    return orjson.dumps(message)
+    try:
+        return orjson.dumps(message)
+    except TypeError:  # half a surrogate pair, out of some model's text
+        return orjson.dumps(_well_formed(message))
+
+
+def _well_formed(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode(errors="replace").decode()
+        case dict():
+            return {_well_formed(name): _well_formed(member) for name, member in value.items()}
+        case _:
+            return value  # messages hold no lists
 
 
 def chat_metadata(chat_id: str, chat_group_id: str, request_id: str) -> ServerMessage:

@@ -7,8 +7,8 @@ from evibridge.engine.mind import Action, Say
 
 READ_AHEAD = 1
 """Actions that wait here for the reader. One: the reader has a queue of its own for sentences."""
-CLEAN_UP_TIMEOUT_S = 2.0
-"""How long a mind that is given up may take to stop."""
+CLEAN_UP_TIMEOUT_S = 1.0
+"""How long a mind that is given up may take to stop; less than the reader waits for all of this."""
 
 
 async def patient(

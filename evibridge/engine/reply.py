@@ -6,9 +6,13 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+import structlog
+
 from evibridge.engine.mind import Action, CallTool, HangUp, Say, SayPart
 from evibridge.engine.sentences import SentenceStream, sentences
 from evibridge.errors import EvibridgeError, UpstreamFailed
+
+log = structlog.get_logger()
 
 STEP_TIMEOUT_S = 30.0
 """How long a mind may think, or a voice may work, before it gives the next thing. Parts that use a
@@ -163,5 +167,8 @@ async def _bounded(source: AsyncIterator[_Item]) -> AsyncGenerator[_Item, None]:
     finally:
         close = getattr(source, "aclose", None)  # generators have it, the interface need not
         if close is not None:
-            async with asyncio.timeout(CLEAN_UP_TIMEOUT_S):
-                await close()
+            try:
+                async with asyncio.timeout(CLEAN_UP_TIMEOUT_S):
+                    await close()
+            except TimeoutError:  # the conversation goes on without it
+                log.warning("part_not_cleaned_up", source=type(source).__name__)

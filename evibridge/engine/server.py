@@ -85,14 +85,15 @@ class Engine:
         handshake = read_handshake(upgrade)
         keys, token = handshake.api_keys, handshake.access_token
         access = self._parts.access
-        if not access.admits(upgrade, keys, token, time.time()):
+        owner = access.admits(upgrade, keys, token, time.time())
+        if owner is None:
             refusal = Refusal(401, access.wrong_credentials)
         elif self._turns_away:
             refusal = Refusal(503, SHUTTING_DOWN)
         elif self._is_full():
             refusal = Refusal(429, FULL)  # UNCONFIRMED U2: EVI's status for too many chats
         else:
-            return Chat(self._parts, handshake, self._chats)
+            return Chat(self._parts, handshake, owner, self._chats)
         self._parts.metrics.handshake_refused(refusal.status)
         return refusal
 

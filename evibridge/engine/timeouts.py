@@ -41,7 +41,9 @@ class ChatLimits:
 
 
 CHECK_IN_GRACE_S = 15.0
-"""Between the check-in and the end of an inactive chat."""
+"""Between the end of the check-in and that of an inactive chat."""
+PAUSE_S = 3.0
+"""Between the agent's last word and the check-in: a caller who was listening may answer."""
 WORDS_S = 2.0
 """From speech to the message that comes of it: silence that ends the turn, and recognition."""
 MAX_WORDS_S = 30.0
@@ -68,13 +70,17 @@ class Timeouts:
         self._nudged_s = now_s
         self._sounded_s = -math.inf
         self._ends_s = now_s + min(limits.max_duration_s or MAX_CHAT_S, MAX_CHAT_S)
-        self._checked_in = False
+        self._checked_in_s: float | None = None
         self._noticed_s: float | None = None
 
     def caller_spoke(self, now_s: float) -> None:
         """The caller said or typed something."""
         self._spoke_s = now_s
-        self._checked_in = False
+        self._checked_in_s = None
+
+    def silence_begins(self, now_s: float) -> None:
+        """The agent may speak again: what was silence before does not count for a nudge."""
+        self._nudged_s = now_s
 
     def caller_is_speaking(self, now_s: float) -> None:
         """There is speech that is no message yet: it is not cut short, and no silence."""
@@ -104,9 +110,9 @@ class Timeouts:
             self._noticed_s = now_s
             return "notice"
         if _is_past(self._inactive_s(voice_ends_s), now_s):
-            if self._checked_in or not self._limits.on_inactivity.enabled:
+            if self._checked_in_s is not None or not self._limits.on_inactivity.enabled:
                 return "inactive"
-            self._checked_in = True
+            self._checked_in_s = now_s
             return "check_in"
         if may_nudge and _is_past(self._nudge_s(voice_ends_s), now_s):
             self._nudged_s = now_s
@@ -126,11 +132,11 @@ class Timeouts:
         """When the check-in, or after it the end, is due; never in the middle of a sentence."""
         if self._limits.inactivity_s is None or voice_ends_s is None:
             return None
-        at_s = self._spoke_s + self._limits.inactivity_s
-        if self._checked_in:
-            at_s += CHECK_IN_GRACE_S
-        words_end_s = min(self._sounded_s + WORDS_S, at_s + MAX_WORDS_S)
-        return max(at_s, voice_ends_s, words_end_s)
+        if self._checked_in_s is not None:
+            at_s = max(self._checked_in_s, voice_ends_s) + CHECK_IN_GRACE_S
+        else:
+            at_s = max(self._spoke_s + self._limits.inactivity_s, voice_ends_s + PAUSE_S)
+        return max(at_s, min(self._sounded_s + WORDS_S, at_s + MAX_WORDS_S))
 
     def _nudge_s(self, voice_ends_s: float | None) -> float | None:
         if self._limits.nudge_interval_s is None or voice_ends_s is None:

@@ -103,7 +103,7 @@ class HibariVoice(Voice):
         """Speak one piece of `sentences`, see `Voice.speak`; there is one voice for every id."""
         if voice_id is not None and not self._asked_for_another_voice:
             self._asked_for_another_voice = True
-            log.info("voice_not_selectable", voice_id=voice_id)
+            log.info("voice_not_selectable", voice_id=voice_id[:100])
         pcm16, rest = await self.workers.run(self._begin, sentence)
         for chunk in _chunks(pcm16):
             yield chunk

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evibridge.engine.whisper import RATE_HZ
+from evibridge.engine.audio_in import HEARING_RATE_HZ
 
 WINDOW_SAMPLES = 768
 """48 ms at 16 kHz: four periods of a low voice."""
@@ -20,26 +20,28 @@ WINDOW_SAMPLES = 768
 _MIN_DBFS = -38.0
 """The agent speaks at -21 dBFS, its echo on a telephone is some 25 dB weaker."""
 
-_RATE_HZ = RATE_HZ // 2  # of a voice, 4 kHz are enough
+_RATE_HZ = HEARING_RATE_HZ // 2  # of a voice, 4 kHz are enough
 _FRAME = WINDOW_SAMPLES // 2
 _NEWEST = 128  # samples that are news since the window before: the level is theirs
 _FFT = 512
 _HIGHEST_PITCH_HZ, _LOWEST_PITCH_HZ = 400, 70
 _SHORTEST, _LONGEST = _RATE_HZ // _HIGHEST_PITCH_HZ, _RATE_HZ // _LOWEST_PITCH_HZ
-_MIN_PERIODICITY = 0.55  # noise is below 0.5, vowels are above 0.8
-# What repeats sooner than at the highest pitch does so again at each multiple: a bark, a whistle.
+_MIN_PERIODICITY = 0.53  # noise is below 0.5, most vowels are above 0.8
+# What repeats sooner than at the highest pitch repeats at each multiple as well: a bark, a whistle.
+# A creaking voice does so too, but not as exactly.
 _TOO_SHORT = 9
-_MAX_HIGH_PITCHED = 0.95
+_HIGH_PITCHED = 0.95  # of the periodicity at the pitch of a voice
+_EXACT = 0.72
+_MIN_OVERTONES = 0.01  # of all power in the pitch band: with less, it is what a hum leaves there
 # Two tones fill this many bins of the spectrum with all of their power.
 _TONE_BINS = 10
-_MAX_TONAL = 0.998
+_MAX_TONAL = 0.996
 
 _Spectrum = NDArray[np.floating[Any]]
 
 _WINDOW = np.hanning(_FRAME + 1)[:-1].astype(np.float32)
 _HZ = np.fft.rfftfreq(_FFT, 1 / _RATE_HZ)
 # Thumps and hum are below, consonants and most of a line's noise above.
-_MIN_OVERTONES = 0.01  # of all power: with less, it is what a hum leaves there
 _PITCH_BAND = (_HZ >= 200) & (_HZ <= 1500)
 _VOICE_BAND = (_HZ >= 200) & (_HZ <= 3400)
 _LAGS = np.arange(_TOO_SHORT, _LONGEST + 1)
@@ -74,7 +76,7 @@ def _has_pitch(power: _Spectrum) -> bool:
     if voice < _MIN_PERIODICITY:
         return False
     sooner = periodicity[: _SHORTEST - _TOO_SHORT + 1]
-    return not (_peaks(sooner) > _MAX_HIGH_PITCHED * voice).any()
+    return not (_peaks(sooner) > max(_HIGH_PITCHED * voice, _EXACT)).any()
 
 
 def _peaks(curve: _Spectrum) -> _Spectrum:

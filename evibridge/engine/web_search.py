@@ -4,17 +4,21 @@ import asyncio
 import importlib
 import inspect
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from pathlib import Path
-from threading import Thread
 
 import orjson
 
-from evibridge.errors import EngineSetupError
+from evibridge.errors import EngineSetupError, Overloaded
 
 WebSearch = Callable[[str], Awaitable[str]]
 """From a query to what was found, as text for the mind; any exception is a failed search."""
+
+MAX_THREADS = 32
+"""For functions that block: one that hangs cannot be stopped, and must not fill the process."""
+_THREAD_NAME = "web_search"
 
 MAX_RESULT_CHARACTERS = 20_000
 """More than a mind can turn into a spoken answer; a whole web page would crowd out the talk."""
@@ -85,6 +89,8 @@ async def _in_thread(function: Callable[[str], object], query: str) -> object:
     In asyncio's own threads, a few that hang would hold up look-ups of host names, and the end of
     the process.
     """
+    if sum(thread.name == _THREAD_NAME for thread in threading.enumerate()) >= MAX_THREADS:
+        raise Overloaded("Too many searches are under way: let the function give up in time.")
     answer: Future[object] = Future()
     answer.set_running_or_notify_cancel()
 
@@ -94,5 +100,5 @@ async def _in_thread(function: Callable[[str], object], query: str) -> object:
         except BaseException as error:  # noqa: BLE001 - whoever searches raises it
             answer.set_exception(error)
 
-    Thread(target=work, name="web_search", daemon=True).start()
+    threading.Thread(target=work, name=_THREAD_NAME, daemon=True).start()
     return await asyncio.wrap_future(answer)

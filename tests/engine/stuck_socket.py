@@ -44,6 +44,6 @@ class StuckSocket:
 def opened(socket: StuckSocket) -> Chat:
     mind = RuleMind(lambda heard: [Say(heard)])
     parts = EngineParts(ears=QueuedEars(), mind=mind, voice=ToneVoice())
-    chat = Chat(parts, Handshake(), live=set())
+    chat = Chat(parts, Handshake(), "ada", live=set())
     chat.on_open(socket)
     return chat

@@ -45,7 +45,7 @@ def refusal(access: Access, headers: dict[str, str], form: str = FORM) -> TokenR
 
 
 def admits_token(access: Access, text: str, now_s: float = NOW_S) -> bool:
-    return access.admits(upgrade(), (), text, now_s)
+    return access.admits(upgrade(), (), text, now_s) is not None
 
 
 # Keys as text
@@ -277,3 +277,14 @@ def test_a_token_of_an_engine_without_keys_opens_no_other() -> None:
 @given(st.text(max_size=40))
 def test_no_header_can_make_issuing_raise(authorization: str) -> None:
     refusal(Access(KEYS), {"Host": "localhost", "Authorization": authorization})
+
+
+def test_a_client_is_the_same_by_its_key_and_by_its_tokens() -> None:
+    access = Access(KEYS)
+    ada = access.admits(upgrade(), ("k1",), None, NOW_S)
+
+    assert ada
+    assert access.admits(upgrade(), (), token(access), NOW_S) == ada
+    assert access.admits(upgrade(), ("wrong", "k1"), None, NOW_S) == ada
+    assert access.admits(upgrade(), ("k2",), None, NOW_S) != ada
+    assert "k1" not in ada

@@ -91,7 +91,7 @@ def test_a_client_that_begins_is_not_greeted() -> None:
 @pytest.mark.parametrize(
     "stage",
     [
-        Stage(greets=False),
+        Stage(resumes=True),
         Stage(limits=replace(LIMITS, on_new_chat=EventMessage(enabled=False))),
     ],
     ids=["a resumed chat", "a greeting that is off"],
@@ -143,7 +143,7 @@ def test_the_agent_speaks_on_while_its_next_sentence_is_late() -> None:
     stage.asks("Hello?")
     stage.says("Good day.", 1.0)
 
-    assert stage.dialogue.speaking(START_S + 5)
+    assert stage.dialogue.speaking(START_S + 1.5)
 
 
 def test_a_new_utterance_supersedes_an_answer_that_is_not_spoken_yet() -> None:
@@ -443,13 +443,13 @@ def test_a_pause_silences_without_a_message_and_cuts_what_was_not_heard() -> Non
     assert stage.dialogue.pause(stage.now_s) == [Stop()]
     assert stage.dialogue.pause(stage.now_s) == []
 
-    answer = work(stage.dialogue.resume())
+    answer = work(stage.dialogue.resume(stage.now_s))
     assert isinstance(answer, Answer)
     assert answer.prompt.history == [
         HistoryEntry("user", "Tell me about the shop."),
         HistoryEntry("assistant", "one two"),
     ]
-    assert stage.dialogue.resume() == []
+    assert stage.dialogue.resume(stage.now_s) == []
 
 
 def test_what_is_said_in_a_pause_is_answered_after_it_and_once() -> None:
@@ -458,11 +458,20 @@ def test_what_is_said_in_a_pause_is_answered_after_it_and_once() -> None:
 
     assert told(stage.asks("Hello?")) == ["user_message"]
     assert told(stage.asks("Are you there?")) == ["user_message"]
-    answer = work(stage.note(stage.dialogue.resume()))
+    answer = work(stage.note(stage.dialogue.resume(stage.now_s)))
 
     assert isinstance(answer, Answer)
     assert [entry.content for entry in answer.prompt.history] == ["Hello?", "Are you there?"]
     assert told(stage.finishes()) == ["assistant_end"]
+
+
+def test_a_pause_puts_the_greeting_off() -> None:
+    stage = Stage()
+    stage.dialogue.pause(stage.now_s)
+    assert stage.dialogue.client_ready() == []
+    assert stage.dialogue.wake_at_s == ENDS_S
+
+    assert isinstance(work(stage.dialogue.resume(START_S + 5)), SpeakUp)
 
 
 def test_nothing_is_answered_twice_after_a_pause() -> None:
@@ -472,7 +481,7 @@ def test_nothing_is_answered_twice_after_a_pause() -> None:
     stage.finishes()
     stage.dialogue.pause(stage.now_s)
 
-    assert stage.dialogue.resume() == []
+    assert stage.dialogue.resume(stage.now_s) == []
 
 
 def test_texts_are_held_back_in_a_pause_and_come_before_the_answer() -> None:
@@ -481,9 +490,9 @@ def test_texts_are_held_back_in_a_pause_and_come_before_the_answer() -> None:
     stage.asks("Hello?")
     assert stage.dialogue.text_to_speak("I am back.") == []
 
-    assert isinstance(work(stage.note(stage.dialogue.resume())), Recite)
+    assert isinstance(work(stage.note(stage.dialogue.resume(stage.now_s))), Recite)
     stage.dialogue.pause(stage.now_s)
-    assert isinstance(work(stage.note(stage.dialogue.resume())), Answer)
+    assert isinstance(work(stage.note(stage.dialogue.resume(stage.now_s))), Answer)
     assert told(stage.finishes()) == ["assistant_end"]
     assert stage.finishes() == []
 
@@ -496,7 +505,7 @@ def test_a_tools_answer_in_a_pause_is_told_after_it() -> None:
 
     assert stage.dialogue.tool_answered(call_id, "here", failed=False) == []
 
-    assert isinstance(work(stage.note(stage.dialogue.resume())), AnswerAfterTool)
+    assert isinstance(work(stage.note(stage.dialogue.resume(stage.now_s))), AnswerAfterTool)
     stage.says("It is here.")
     assert told(stage.finishes()) == ["assistant_end"]
 
@@ -507,7 +516,7 @@ def test_a_tool_that_answers_after_the_pause_is_not_called_again() -> None:
     call_id = stage.calls()
     stage.dialogue.pause(stage.now_s)
 
-    assert stage.dialogue.resume() == []
+    assert stage.dialogue.resume(stage.now_s) == []
 
     answered = stage.dialogue.tool_answered(call_id, "here", failed=False)
     assert isinstance(work(answered), AnswerAfterTool)
@@ -522,7 +531,7 @@ def test_words_in_a_pause_supersede_a_tools_answer() -> None:
 
     assert told(stage.asks("Never mind.")) == ["user_message"]
 
-    assert isinstance(work(stage.dialogue.resume()), Answer)
+    assert isinstance(work(stage.dialogue.resume(stage.now_s)), Answer)
 
 
 # Hanging up
@@ -556,6 +565,32 @@ def test_a_sound_over_the_farewell_only_puts_the_hang_up_off(whole: bool) -> Non
     assert stage.dialogue.woke(START_S + 1 + INTERRUPTED_FAREWELL_S) == [EndChat("hang_up")]
 
 
+def test_a_caller_who_is_still_speaking_over_the_farewell_is_heard_out_for_a_while() -> None:
+    stage = Stage()
+    stage.asks("Goodbye.")
+    stage.dialogue.hang_up_wanted(stage.part)
+    stage.says("Goodbye.", 2.0)
+    stage.finishes()
+    stage.dialogue.caller_interrupts(START_S + 1)
+
+    for second in range(6, 31):
+        assert stage.dialogue.woke(START_S + second, caller_speaks=True) == []
+    assert stage.dialogue.woke(START_S + 31, caller_speaks=True) == [EndChat("hang_up")]
+
+
+def test_a_caller_whose_last_words_were_lost_is_not_hung_up_on() -> None:
+    stage = Stage()
+    stage.asks("Goodbye.")
+    stage.dialogue.hang_up_wanted(stage.part)
+    stage.says("Goodbye.", 2.0)
+    stage.finishes()
+    stage.dialogue.caller_interrupts(START_S + 1)
+
+    assert work(stage.note(stage.dialogue.not_heard())) == Recite(Phrases().please_repeat)
+    stage.finishes()
+    assert stage.dialogue.woke(START_S + 60) == []
+
+
 def test_a_caller_who_speaks_again_is_not_hung_up_on() -> None:
     stage = Stage()
     stage.asks("Goodbye.")
@@ -579,7 +614,7 @@ def test_a_pause_in_the_farewell_only_puts_the_hang_up_off() -> None:
     stage.dialogue.pause(START_S + 1)
     assert stage.dialogue.woke(START_S + 60) == []
 
-    stage.dialogue.resume()
+    stage.dialogue.resume(stage.now_s)
 
     assert stage.dialogue.woke(START_S + 61) == [EndChat("hang_up")]
 
@@ -599,6 +634,25 @@ def test_a_temporary_context_is_for_the_next_answer_only() -> None:
     assert isinstance(after, AnswerAfterTool)
     assert after.prompt.context == "Verified."
 
+    assert stage.prompt().context is None
+
+
+def test_a_temporary_context_outlives_a_noise_and_a_pause() -> None:
+    stage = Stage(replace(SETTINGS, context=Context(text="Verified.", type="temporary")))
+    stage.asks("Hello?")
+    stage.says("Good day.", 1.0)
+    stage.dialogue.caller_interrupts(START_S + 0.5)
+    again = work(stage.note(stage.dialogue.interruption_was_noise()))
+    assert isinstance(again, Answer)
+    assert again.prompt.context == "Verified."
+
+    stage.says("Good day.", 1.0)
+    stage.dialogue.pause(START_S + 1)
+    resumed = work(stage.note(stage.dialogue.resume(START_S + 2)))
+    assert isinstance(resumed, Answer)
+    assert resumed.prompt.context == "Verified."
+    stage.says("Good day.", 1.0)
+    stage.finishes()
     assert stage.prompt().context is None
 
 
@@ -678,21 +732,22 @@ def test_a_question_whose_answer_a_noise_has_stopped_is_answered_again() -> None
     stage = Stage()
     stage.asks("Where is order 1042?")
     stage.says("One moment.", 1.0)
-    stage.calls()
-    stage.now_s += 0.9
-    stage.note(stage.dialogue.text_to_speak("Hold on."))
-    stage.says("Hold on.", 0.5)
-    stage.dialogue.caller_interrupts(stage.now_s + 0.1)
-    stage.note(stage.dialogue.interruption_was_noise())
-    stage.finishes()
+    call_id = stage.calls()
+    stage.dialogue.caller_interrupts(START_S + 0.5)
 
-    quiet = Stage()
-    quiet.asks("Where is order 1042?")
-    quiet.dialogue.sentence_begins(quiet.part, "One moment.", quiet.now_s)
-    quiet.dialogue.chunk_ready(quiet.part, 1.0, quiet.now_s)
-    quiet.calls()
-    quiet.dialogue.caller_interrupts(quiet.now_s + 0.5)
-    assert work(quiet.dialogue.interruption_was_noise()) == Recite("One moment.")
+    assert isinstance(work(stage.note(stage.dialogue.interruption_was_noise())), Answer)
+    assert told(stage.dialogue.tool_answered(call_id, "here", failed=False)) == ["tool_error"]
+    stage.says("It is here.")
+    assert told(stage.finishes()) == ["assistant_end"]
+
+
+def test_a_pause_of_the_agent_is_time_for_the_caller_to_speak() -> None:
+    stage = Stage()
+    stage.asks("Hello?")
+    stage.says("One moment.", 1.0)
+
+    assert stage.dialogue.speaking(START_S + 1.9)
+    assert not stage.dialogue.speaking(START_S + 2.1)
 
 
 def test_words_after_an_interruption_make_an_end_of_the_turn_that_was_cut() -> None:
@@ -737,7 +792,25 @@ def test_a_question_that_could_not_be_answered_is_not_asked_again_after_a_pause(
     stage.finishes()
     stage.dialogue.pause(stage.now_s)
 
-    assert stage.dialogue.resume() == []
+    assert stage.dialogue.resume(stage.now_s) == []
+
+
+def test_a_voice_that_fails_before_a_tools_answer_is_not_apologised_for() -> None:
+    stage = Stage()
+    stage.asks("Where is order 1042?")
+    (call,) = messages_in(stage.dialogue.tool_called(stage.part, LOOK, stage.now_s))
+
+    assert stage.dialogue.part_failed(stage.part, None) == []
+
+    answered = stage.dialogue.tool_answered(call["tool_call_id"], "here", failed=False)
+    assert isinstance(work(answered), AnswerAfterTool)
+
+
+def test_a_mind_that_cannot_greet_leaves_a_hello() -> None:
+    stage = Stage()
+    stage.note(stage.dialogue.client_ready())
+
+    assert work(stage.dialogue.part_failed(stage.part, MODEL_FAILED)) == Recite("Hello.")
 
 
 def test_words_that_the_ears_lost_are_asked_for_again() -> None:
@@ -808,6 +881,15 @@ def test_a_mind_that_hangs_up_without_a_word_says_goodbye() -> None:
     assert stage.dialogue.woke(START_S + 1 + HANG_UP_GRACE_S) == [EndChat("hang_up")]
 
 
+def test_a_stop_gap_is_no_farewell() -> None:
+    stage = Stage()
+    stage.asks("Goodbye.")
+    stage.dialogue.sentence_begins(stage.part, "One moment.", stage.now_s, quick=True)
+    stage.dialogue.hang_up_wanted(stage.part)
+
+    assert work(stage.finishes()) == Recite(Phrases().farewell)
+
+
 def test_hanging_up_has_to_be_allowed() -> None:
     stage = Stage()
     stage.asks("Goodbye.")
@@ -876,9 +958,9 @@ def test_a_caller_who_says_nothing_is_asked_and_then_left() -> None:
     stage.now_s = START_S + 120
     stage.says("Are you there?", 1.0)
     stage.finishes()
-    assert stage.dialogue.woke(START_S + 134) == []
+    assert stage.dialogue.woke(START_S + 135) == []
 
-    fault, end = stage.dialogue.woke(START_S + 135)
+    fault, end = stage.dialogue.woke(START_S + 136)
     assert isinstance(fault, Report)
     assert fault.fault.code == "E0714"
     assert fault.fault.message.endswith("no user message was received in 120 seconds.")
@@ -944,9 +1026,19 @@ def test_the_agent_speaks_up_after_a_silence_unless_the_caller_is_speaking() -> 
 def test_a_resumed_chat_knows_what_was_said_before() -> None:
     history = History()
     history.add_user("My name is Ada.")
-    stage = Stage(history=history, greets=False)
+    stage = Stage(history=history, resumes=True)
 
     assert [entry.content for entry in stage.prompt().history] == ["My name is Ada.", "?"]
+
+
+def test_words_that_the_lost_chat_left_unanswered_are_answered_by_the_next() -> None:
+    history = History()
+    history.add_user("Where is my order?")
+    stage = Stage(history=history, resumes=True)
+
+    assert isinstance(work(stage.note(stage.dialogue.client_ready())), Answer)
+    stage.says("It is here.")
+    assert told(stage.finishes()) == ["assistant_end"]
 
 
 def test_words_that_were_cut_off_with_the_connection_are_not_remembered() -> None:

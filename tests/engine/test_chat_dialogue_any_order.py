@@ -127,7 +127,7 @@ class AnyChat(RuleBasedStateMachine):
     @rule()
     def the_client_resumes(self) -> None:
         self.paused = False
-        self.take(self.stage.dialogue.resume())
+        self.take(self.stage.dialogue.resume(self.stage.now_s))
 
     @rule(age=AGES)
     def a_part_speaks(self, age: int) -> None:
@@ -198,7 +198,7 @@ class AnyChat(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Whatever happened, a caller who speaks is answered."""
         if hasattr(self, "stage"):
-            self.stage.dialogue.resume()
+            self.stage.dialogue.resume(self.stage.now_s)
             assert isinstance(work(self.stage.asks("Hello?")), Answer)
 
 

@@ -67,10 +67,35 @@ def test_the_clients_session_id_is_echoed() -> None:
     }
 
 
+def test_text_that_is_half_a_character_is_sent_as_far_as_it_can_be() -> None:
+    message = messages.assistant_message("1f", "Hello \ud83d.", from_text=False)
+
+    assert json.loads(encode(message, "\udcff"))["message"]["content"] == "Hello ?."
+
+
 def test_audio_arrives_as_bytes() -> None:
     text = json.dumps({"type": "audio_input", "data": base64.b64encode(b"\x01\x02\x03").decode()})
 
     assert decode(text.encode()) == messages.AudioInput(b"\x01\x02\x03")
+
+
+def test_a_huge_flat_message_is_refused_unread() -> None:
+    members = ",".join(f'"{number}":0' for number in range(200_000))
+
+    assert "1 MiB" in fault_of(f'{{"type":"audio_input",{members}}}').message
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"type": "tool_response", "tool_call_id": "x" * 1025, "content": ""},
+        {"type": "session_settings", "custom_session_id": "x" * 1025},
+        {"type": "user_input", "text": "x" * 100_001},
+        {"type": "assistant_input", "text": " "},
+    ],
+)
+def test_what_is_echoed_or_spoken_has_bounds(message: dict[str, Any]) -> None:
+    assert fault_of(json.dumps(message)).code == "E0101"
 
 
 def test_settings_tell_null_from_absent() -> None:

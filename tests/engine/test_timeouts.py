@@ -10,6 +10,7 @@ from evibridge.engine.timeouts import (
     LAST_WORDS_S,
     MAX_CHAT_S,
     MAX_WORDS_S,
+    PAUSE_S,
     WORDS_S,
     ChatLimits,
     Due,
@@ -84,9 +85,13 @@ def test_an_agent_that_speaks_is_let_finish() -> None:
 
     assert next_s(timeouts, None) == MAX_CHAT_S
     assert due(timeouts, 500, None) is None
-    assert next_s(timeouts, 510) == 510
-    assert due(timeouts, 509, 510) is None
-    assert due(timeouts, 510, 510) == "check_in"
+    assert next_s(timeouts, 510) == 510 + PAUSE_S
+    assert due(timeouts, 512, 510) is None
+    assert due(timeouts, 513, 510) == "check_in"
+    assert next_s(timeouts, None) == MAX_CHAT_S
+    assert next_s(timeouts, 516) == 516 + CHECK_IN_GRACE_S
+    assert due(timeouts, 530, 516) is None
+    assert due(timeouts, 531, 516) == "inactive"
 
 
 def test_the_longest_chat_ends_when_the_notice_has_been_heard() -> None:
@@ -130,6 +135,13 @@ def test_nobody_is_nudged_without_reason(voice_ends_s: float | None, may_nudge: 
 
     assert next_s(timeouts, voice_ends_s, may_nudge=may_nudge) == MAX_CHAT_S
     assert due(timeouts, 500, voice_ends_s, may_nudge=may_nudge) is None
+
+
+def test_a_pause_is_no_silence() -> None:
+    timeouts = Timeouts(NUDGING, 0)
+    timeouts.silence_begins(300)
+
+    assert next_s(timeouts) == 310
 
 
 def test_a_caller_who_is_speaking_puts_the_nudge_off() -> None:
