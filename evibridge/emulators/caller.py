@@ -9,6 +9,8 @@ from evibridge.emulators.call_report import CallEnd
 from evibridge.emulators.speech_detector import SpeechDetector, is_loud
 from evibridge.emulators.twilio_media import FRAME_BYTES, FRAME_MS, SILENT_FRAME
 
+LAST_QUIET_MS = 3_000
+"""Behind the last answer: longer than from a stop-gap to the answer that it stands in for."""
 GREETING_LIMIT_MS = 5000
 DIGIT_MS = 200
 """One key after another, as fast as fingers go."""
@@ -86,11 +88,14 @@ class CallerFrame:
 def conversation(speeches: Iterable[Speech]) -> list[Step]:
     """A script that hears the greeting out, then says one thing after another, each once answered.
 
-    An agent that greets nobody is waited for no longer than `GREETING_LIMIT_MS`.
+    An agent that greets nobody is waited for no longer than `GREETING_LIMIT_MS`. After the last
+    answer the caller stays a little longer: it may have been a stop-gap of a slow model.
     """
     script: list[Step] = [WaitForAgent(limit_ms=GREETING_LIMIT_MS)]
     for speech in speeches:
         script += [Say(speech), WaitForAgent()]
+    if len(script) > 1:
+        script[-1] = WaitForAgent(quiet_ms=LAST_QUIET_MS)
     return script
 
 

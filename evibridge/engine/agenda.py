@@ -91,9 +91,9 @@ class Agenda:
         """Whether this is being done, or waits."""
         return work in self._waiting or (self.part is not None and self.part.work == work)
 
-    def has_tool_answer(self) -> bool:
-        """Whether the answer of a tool waits to be told."""
-        return any(isinstance(work, Answered) for work in self._waiting)
+    def tool_answers(self) -> list[Answered]:
+        """The answers of tools that wait to be told."""
+        return [work for work in self._waiting if isinstance(work, Answered)]
 
     def running(self, number: int) -> Part | None:
         """Return the part that runs, if this is its number."""

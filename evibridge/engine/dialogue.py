@@ -179,7 +179,7 @@ class Dialogue:
         self._spend_context()
         self._timeouts.caller_spoke(now_s)
         self._unheard_turns = 0
-        actions = self._silence(now_s, interrupted=True)
+        actions = self._silence(now_s, interrupted=True, is_read=from_text)
         actions.append(Tell(messages.user_message(text, begin_ms, end_ms, from_text=from_text)))
         self._history.add_user(text)
         self._unanswered = True
@@ -279,7 +279,7 @@ class Dialogue:
         self._timeouts.silence_begins(now_s)
         if self._begin_at_s is not None:
             return self.client_ready()
-        goes_on = self._tool_calls.pending or self._agenda.has_tool_answer()
+        goes_on = self._tool_calls.pending or self._agenda.tool_answers()
         if self._unanswered and not goes_on:
             self._agenda.add(Unanswered())
         return self._start_next()
@@ -378,6 +378,7 @@ class Dialogue:
         if running is None:
             return []
         self._agenda.end_part()
+        self._history.keep_heard(self._playback.drop_silent())
         self._playback.complete()
         actions: list[Action] = [Report(fault)] if fault else []
         if running.awaits_tool:
@@ -450,17 +451,24 @@ class Dialogue:
 
     # Doing
 
-    def _silence(self, now_s: float, *, interrupted: bool) -> list[Action]:
-        """Stop all that the agent does and wants to do; keep of its words what was heard."""
+    def _silence(self, now_s: float, *, interrupted: bool, is_read: bool = False) -> list[Action]:
+        """Stop all that the agent does and wants to do; keep of its words what was heard.
+
+        Who types reads what the agent says as well: then all of it counts.
+        """
         was_speaking = self.speaking(now_s)
         actions: list[Action] = [Stop()] if self._agenda.end_part() else []
         if interrupted and was_speaking:
             actions.append(Tell(messages.user_interruption(int(now_s * 1000))))
-        self._history.keep_heard(self._playback.cut(now_s))
+        heard = self._playback.cut(now_s)
+        if not is_read:
+            self._history.keep_heard(heard)
         self._cut = None
         if interrupted:
             self._hanging_up = None
             self._tool_calls.drop()
+            for answered in self._agenda.tool_answers():
+                self._remember(answered)  # what a tool has done is done
             self._agenda.keep(lambda work: self._paused and isinstance(work, Recite))
         return actions
 
@@ -485,9 +493,12 @@ class Dialogue:
         return [Tell(message), Search(call_id, query)]
 
     def _go_on_after_tool(self, answered: Answered) -> list[Action]:
-        self._history.add_tool(answered.use, answered.outcome.content or "")
+        """Go on with the turn, once the words before the call have been sent."""
         self._agenda.add_next(answered)
         return self._start_next()
+
+    def _remember(self, answered: Answered) -> None:
+        self._history.add_tool(answered.use, answered.outcome.content or "")
 
     def _start_next(self) -> list[Action]:
         part = None if self._paused else self._agenda.begin_next()
@@ -499,7 +510,8 @@ class Dialogue:
                 return work
             case OnOccasion(occasion):
                 return SpeakUp(self._prompt(None), occasion)
-            case Answered(asking, outcome):
+            case Answered(asking, outcome) as answered:
+                self._remember(answered)
                 part.calls, part.context = asking.calls, asking.context
                 return AnswerAfterTool(self._prompt(asking.context), asking.call, outcome)
             case Unanswered():

@@ -73,6 +73,12 @@ class Playback:
             if not segment.complete or segment.begin_s + segment.sent_s > now_s
         ]
 
+    def drop_silent(self) -> dict[str, str]:
+        """Forget the last sentence if it has no sound: nothing, by its id, was heard of it."""
+        if not self._segments or self._segments[-1].chunks:
+            return {}
+        return {self._segments.pop().id: ""}
+
     def cut(self, now_s: float) -> dict[str, str]:
         """The client stops playing now: what was heard of each sentence not played to its end."""
         heard = {

@@ -4,6 +4,7 @@ import asyncio
 import time
 from ipaddress import ip_address
 
+import structlog
 from aiohttp import web
 
 from evibridge.engine.access import Token, TokenRefusal
@@ -25,6 +26,9 @@ CLOSE_TIMEOUT_S = 2.0
 NOT_KEPT = {"Cache-Control": "no-store"}
 SHUTTING_DOWN = "The engine is shutting down."
 FULL = "The engine has as many chats as it may have: try again in a moment."
+
+
+log = structlog.get_logger()
 
 
 class Engine:
@@ -94,6 +98,7 @@ class Engine:
             refusal = Refusal(429, FULL)  # UNCONFIRMED U2: EVI's status for too many chats
         else:
             return Chat(self._parts, handshake, owner, self._chats)
+        log.info("chat_refused", status=refusal.status, reason=refusal.sentence)
         self._parts.metrics.handshake_refused(refusal.status)
         return refusal
 

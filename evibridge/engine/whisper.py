@@ -125,7 +125,9 @@ def log_mel(pcm: NDArray[np.float32]) -> NDArray[np.float32]:
     window = np.hanning(_FFT + 1)[:-1].astype(np.float32)
     frames = np.lib.stride_tricks.sliding_window_view(padded, _FFT)[::_HOP][:-1] * window
     power = np.abs(np.fft.rfft(frames)).astype(np.float32) ** 2
-    mel = np.log10(np.maximum(_mel_filters() @ power.T, 1e-10))
+    # Not a matrix product: that would wake the threads of BLAS, which are slower at this and keep
+    # another core busy while they wait.
+    mel = np.log10(np.maximum(np.vecdot(_mel_filters()[:, None], power), 1e-10))
     scaled: NDArray[np.float32] = (np.maximum(mel, mel.max() - 8) + 4) / 4
     return np.ascontiguousarray(scaled, np.float32)
 

@@ -5,6 +5,7 @@ import pytest
 from evibridge.emulators.call_report import CallEnd
 from evibridge.emulators.caller import (
     GREETING_LIMIT_MS,
+    LAST_QUIET_MS,
     Caller,
     CallerFrame,
     HearAgent,
@@ -167,4 +168,6 @@ def test_a_conversation_goes_on_whether_the_agent_greets_or_not(*, greets: bool)
 def test_a_conversation_waits_for_each_answer() -> None:
     wait = WaitForAgent()
     script = conversation([HELLO, HELLO])
-    assert script[1:] == [Say(HELLO), wait, Say(HELLO), wait]
+    stay = WaitForAgent(quiet_ms=LAST_QUIET_MS)
+    assert script[1:] == [Say(HELLO), wait, Say(HELLO), stay]
+    assert conversation([]) == [WaitForAgent(limit_ms=GREETING_LIMIT_MS)]

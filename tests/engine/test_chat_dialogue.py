@@ -219,6 +219,18 @@ def test_words_that_were_not_played_leave_the_history() -> None:
     assert stage.assistant_words() == ["It is old. one two"]
 
 
+def test_who_types_has_read_what_the_agent_said() -> None:
+    stage = Stage()
+    stage.asks("Tell me about the shop.")
+    stage.says("It is old and stands by the river.", 4.0)
+    stage.finishes()
+
+    typed = stage.dialogue.caller_said("And then?", 0, 0, START_S + 1, from_text=True)
+
+    assert told(typed) == ["user_interruption", "user_message"]
+    assert stage.assistant_words() == ["It is old and stands by the river."]
+
+
 def test_a_silent_agent_cannot_be_interrupted() -> None:
     stage = Stage()
     stage.asks("Hello?")
@@ -313,6 +325,33 @@ def test_a_tool_that_does_not_answer_is_given_up() -> None:
     assert (error["type"], error["level"], error["tool_call_id"]) == ("tool_error", "warn", call_id)
     assert outcome_of(woke) == ToolOutcome("It cannot be found out.", failed=True)
     assert told(stage.dialogue.tool_answered(call_id, "late", failed=False)) == ["tool_error"]
+
+
+def test_a_result_comes_behind_the_words_that_were_said_before_the_call() -> None:
+    stage = Stage()
+    stage.asks("Where is order 1042?")
+    (call,) = messages_in(stage.dialogue.tool_called(stage.part, LOOK, stage.now_s))
+    stage.dialogue.tool_answered(call["tool_call_id"], "here", failed=False)
+
+    stage.says("One moment.", 0.1)
+    after = work(stage.note(stage.finishes()))
+
+    assert isinstance(after, AnswerAfterTool)
+    roles = [entry.role for entry in after.prompt.history]
+    assert roles == ["user", "assistant", "tool"]
+
+
+def test_what_a_tool_has_done_is_remembered_though_its_turn_is_superseded() -> None:
+    stage = Stage()
+    stage.asks("Cancel order 1042.")
+    (call,) = messages_in(stage.dialogue.tool_called(stage.part, LOOK, stage.now_s))
+    stage.dialogue.tool_answered(call["tool_call_id"], "cancelled", failed=False)
+
+    answer = work(stage.asks("No, wait!"))
+
+    assert isinstance(answer, Answer)
+    contents = [entry.content for entry in answer.prompt.history]
+    assert contents == ["Cancel order 1042.", "cancelled", "No, wait!"]
 
 
 def test_a_new_turn_supersedes_the_tool_call() -> None:
@@ -804,6 +843,17 @@ def test_a_voice_that_fails_before_a_tools_answer_is_not_apologised_for() -> Non
 
     answered = stage.dialogue.tool_answered(call["tool_call_id"], "here", failed=False)
     assert isinstance(work(answered), AnswerAfterTool)
+
+
+def test_a_sentence_that_could_not_be_spoken_was_not_said() -> None:
+    stage = Stage()
+    stage.asks("Hello?")
+    stage.says("Good day.", 0.1)
+    stage.dialogue.sentence_begins(stage.part, "How are you?", stage.now_s)
+    stage.note(stage.dialogue.part_failed(stage.part, None))
+    stage.now_s += 1
+
+    assert stage.assistant_words() == ["Good day."]
 
 
 def test_a_mind_that_cannot_greet_leaves_a_hello() -> None:

@@ -90,3 +90,15 @@ def test_indices_run_from_zero_and_heard_words_are_a_beginning(
     for heard in playback.cut(now_s).values():
         assert SENTENCE.startswith(heard)
     assert playback.end_s <= now_s
+
+
+def test_a_sentence_without_sound_can_be_dropped() -> None:
+    playback = Playback()
+    assert playback.drop_silent() == {}
+    playback.begin("a", "Good day.", 0)
+    playback.send(1.0, 0)
+    assert playback.drop_silent() == {}
+    playback.begin("b", "How are you?", 0)
+
+    assert playback.drop_silent() == {"b": ""}
+    assert playback.unheard(0.5) == ["Good day."]
