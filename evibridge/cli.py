@@ -7,14 +7,19 @@ import signal
 import sys
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from evibridge.agent.definition import Agent
 from evibridge.agent.loading import load_agent
+from evibridge.engine.config import EngineConfig, ScriptedMindConfig
 from evibridge.errors import EvibridgeError
 from evibridge.logs import configure_logs
 from evibridge.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from evibridge.engine.server import Engine
 
 T = TypeVar("T")
 
@@ -26,8 +31,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Host = Annotated[str | None, typer.Option(help="Address to listen on.")]
-Port = Annotated[int | None, typer.Option(min=0, max=65535, help="TCP port; 0 takes any free one.")]
+HOST = typer.Option(help="Address to listen on.")
+PORT = typer.Option(min=0, max=65535, help="TCP port; 0 takes any free one.")
 
 
 def main() -> None:
@@ -44,8 +49,8 @@ def run(
     agent: Annotated[
         str, typer.Argument(metavar="APP", help="path/to/file.py[:name] or module:name, an Agent")
     ],
-    host: Host = None,
-    port: Port = None,
+    host: Annotated[str | None, HOST] = None,
+    port: Annotated[int | None, PORT] = None,
     evi_url: Annotated[
         str | None, typer.Option(help="Origin of an EVI server; without it the engine is embedded.")
     ] = None,
@@ -58,8 +63,8 @@ def run(
 
 @app.command()
 def engine(
-    host: Host = None,
-    port: Port = None,
+    host: Annotated[str, HOST] = "127.0.0.1",
+    port: Annotated[int, PORT] = 8765,
     config: Annotated[
         Path | None, typer.Option(help="What the engine is made of, a YAML file.")
     ] = None,
@@ -70,7 +75,7 @@ def engine(
     """Serve the EVI protocol alone, for the bridge, for Hume's SDKs and applications."""
     settings = load_settings(engine_config=config)
     configure_logs(settings.log_level, settings.log_format)
-    _run(_serve_engine(host or "127.0.0.1", 8765 if port is None else port, settings, script))
+    _run(_serve_engine(host, port, settings, script))
 
 
 @app.command()
@@ -110,9 +115,9 @@ async def _serve(where: str, settings: Settings) -> None:
     agent = load_agent(where)
     service = await start_service(agent, settings)
     try:
-        typer.echo(_banner(where, settings, service.origin), err=True)
-        if agent.script is not None and settings.evi_url is not None:
-            typer.echo(f"  {agent.script} is not used: the EVI server decides.", err=True)
+        typer.echo(_banner(where, settings, service.origin, service.engine), err=True)
+        for line in _unused_files(agent, settings, service.engine):
+            typer.echo(f"  {line}", err=True)
         _spare_the_collector()
         await stop.wait()
     finally:
@@ -130,14 +135,15 @@ async def _serve_engine(host: str, port: int, settings: Settings, script: Path |
         _spare_the_collector()
         await stop.wait()
         if not at_once.is_set():
-            typer.echo(
-                f"Running chats may go on for {config.drain_s:g} s (Ctrl-C ends them).", err=True
-            )
-            await _first_of(running.drain(config.drain_s), at_once.wait())
+            await _drain(running, config.drain_s, at_once)
 
 
-async def _first_of(*waits: Coroutine[Any, Any, object]) -> None:
-    tasks = [asyncio.create_task(wait) for wait in waits]
+async def _drain(running: "Engine", timeout_s: float, at_once: asyncio.Event) -> None:
+    draining = asyncio.create_task(running.drain(timeout_s))
+    await asyncio.sleep(0)  # without any chat it is over now
+    if not draining.done():
+        typer.echo(f"Running chats may go on for {timeout_s:g} s (Ctrl-C ends them).", err=True)
+    tasks = (draining, asyncio.create_task(at_once.wait()))
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:
         task.cancel()
@@ -152,11 +158,9 @@ def _engine_banner(origin: str, descriptions: Mapping[str, str], keys: int) -> s
     return "\n".join((f"The engine listens on {origin} (Ctrl-C stops it).", *lines))
 
 
-def _banner(where: str, settings: Settings, origin: str) -> str:
-    if settings.evi_url is None:
-        server = "embedded engine (EVIBRIDGE_EVI_URL is not set)"
-    else:
-        server = settings.evi_url
+def _banner(where: str, settings: Settings, origin: str, engine: EngineConfig | None) -> str:
+    server = settings.evi_url or "embedded engine (EVIBRIDGE_EVI_URL is not set)"
+    parts = engine.descriptions() if engine is not None else {}
     called = settings.public_url or origin
     webhook = f"{called}/twilio/voice"
     if settings.twilio_auth_token is None:
@@ -165,10 +169,22 @@ def _banner(where: str, settings: Settings, origin: str) -> str:
         (
             f"evibridge serves {where} (Ctrl-C stops it)",
             f"  EVI server     {server}",
+            *(f"  {part:<15}{what}" for part, what in parts.items()),
             f"  phone webhook  {webhook}",
             f'  try it         {_own_name()} call --url {called} --say "Where is order 1042?"',
         )
     )
+
+
+def _unused_files(agent: Agent, settings: Settings, engine: EngineConfig | None) -> list[str]:
+    """Say which files of the owner have no effect, and why."""
+    if engine is None:
+        files = (agent.script, settings.engine_config)
+        return [f"{file} is not used: the EVI server decides." for file in files if file]
+    if agent.script is None or engine.mind == ScriptedMindConfig(Path(agent.script)):
+        return []
+    decides = settings.engine_config if settings.model is None else "EVIBRIDGE_MODEL"
+    return [f"{agent.script} is not used: {decides} names the mind."]
 
 
 def _own_name() -> str:

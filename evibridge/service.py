@@ -18,6 +18,7 @@ from evibridge.agent.evi_client import EviServer
 from evibridge.agent.session import CallLimits
 from evibridge.bridges.twilio import TwilioBridge
 from evibridge.bridges.twilio_signature import SignatureCheck
+from evibridge.engine.config import EngineConfig
 from evibridge.engine_service import engine_config, running_engine
 from evibridge.errors import SettingsError
 from evibridge.logs import configure_logs
@@ -39,11 +40,12 @@ def create_app(agent: Agent, settings: Settings | None = None) -> web.Applicatio
 
     Raises:
         SettingsError: settings that contradict each other
+        EngineSetupError: the configuration of the embedded engine is missing or wrong
     """
     settings = settings or load_settings()
     if not structlog.is_configured():
         configure_logs(settings.log_level, settings.log_format)
-    app, calls, twilio = _build(agent, settings)
+    app, calls, twilio = _build(agent, settings, _embedded_engine(agent, settings))
 
     async def end_calls(_: web.Application) -> None:
         await calls.close()
@@ -55,12 +57,17 @@ def create_app(agent: Agent, settings: Settings | None = None) -> web.Applicatio
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A running service."""
+    """A running service.
+
+    Attributes:
+        engine: what the embedded engine is made of; None when the EVI server is another
+    """
 
     server: sockets.Server
     calls: Calls
     twilio: TwilioBridge
     host: str
+    engine: EngineConfig | None
 
     @property
     def origin(self) -> str:
@@ -82,13 +89,26 @@ async def start_service(agent: Agent, settings: Settings) -> Service:
         SettingsError: settings that contradict each other, or a port in use
         EngineSetupError: the embedded engine cannot be started
     """
-    app, calls, twilio = _build(agent, settings)
+    engine = _embedded_engine(agent, settings)
+    app, calls, twilio = _build(agent, settings, engine)
     routes = [twilio.media_route]
     server = await sockets.serve(app, routes, host=settings.host, port=settings.port)
-    return Service(server, calls, twilio, settings.host)
+    return Service(server, calls, twilio, settings.host, engine)
 
 
-def _build(agent: Agent, settings: Settings) -> tuple[web.Application, Calls, TwilioBridge]:
+def _embedded_engine(agent: Agent, settings: Settings) -> EngineConfig | None:
+    """What the embedded engine is made of; None when the settings name an EVI server."""
+    if settings.evi_url is not None:
+        return None
+    script = Path(agent.script) if agent.script is not None else None
+    config = engine_config(settings, agent_script=script)
+    # The bridge counts the calls; the chat of one that has ended may still be closing.
+    return replace(config, max_chats=2 * settings.max_calls)
+
+
+def _build(
+    agent: Agent, settings: Settings, engine: EngineConfig | None
+) -> tuple[web.Application, Calls, TwilioBridge]:
     token = settings.twilio_auth_token
     if token is not None and settings.public_url is None:
         raise SettingsError(
@@ -103,7 +123,7 @@ def _build(agent: Agent, settings: Settings) -> tuple[web.Application, Calls, Tw
     _add_probes(app, calls)
 
     async def run_calls(_: web.Application) -> AsyncIterator[None]:
-        async with _evi_origin(agent, settings) as origin:
+        async with _evi_origin(settings, engine) as origin:
             runner = ToolRunner(agent.tools, default_timeout_s=settings.tool_seconds)
             calls.open(_plan(agent, settings, origin, runner))
             yield
@@ -114,15 +134,12 @@ def _build(agent: Agent, settings: Settings) -> tuple[web.Application, Calls, Tw
 
 
 @asynccontextmanager
-async def _evi_origin(agent: Agent, settings: Settings) -> AsyncIterator[str]:
+async def _evi_origin(settings: Settings, config: EngineConfig | None) -> AsyncIterator[str]:
     """The EVI server of the settings, or the embedded engine on a free loopback port."""
-    if settings.evi_url is not None:
+    if config is None:
+        assert settings.evi_url is not None
         yield settings.evi_url
         return
-    script = Path(agent.script) if agent.script is not None else None
-    config = engine_config(settings, agent_script=script)
-    # The bridge counts the calls; the chat of one that has ended may still be closing.
-    config = replace(config, max_chats=2 * settings.max_calls)
     async with running_engine(config, host="127.0.0.1", port=0) as engine:
         log.info("embedded_engine_started", origin=engine.origin, **config.descriptions())
         yield engine.origin

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import re
 import signal
 import socket
 from collections.abc import AsyncIterator
@@ -235,6 +236,17 @@ async def test_an_engine_that_is_told_to_end_lets_chats_go_on(tmp_path: Path) ->
     assert "may go on for 30 s" in said
 
 
+async def test_an_engine_without_chats_ends_without_a_word(tmp_path: Path) -> None:
+    path = tmp_path / "engine.yaml"
+    path.write_text(f"{LIGHT_ENGINE}limits: {{drain_secs: 3600}}")
+    async with running(
+        "engine", "--port", "0", "--config", str(path), announced_by="The engine listens"
+    ) as engine:
+        assert await engine.stop() == 0
+
+    assert "may go on" not in "".join(engine.log)
+
+
 async def test_a_second_signal_ends_an_engine_at_once(tmp_path: Path) -> None:
     path = tmp_path / "engine.yaml"
     path.write_text(f"{LIGHT_ENGINE}limits: {{drain_secs: 3600}}")
@@ -282,6 +294,67 @@ async def test_ctrl_c_ends_an_engine_at_once(tmp_path: Path) -> None:
             assert await engine.process.wait() == 0
 
     assert "may go on" not in "".join(engine.log)
+
+
+async def what_a_bookshop_says(**variables: str) -> str:
+    """What the service of the example says at its start."""
+    process = await start("run", "examples/bookshop.py", "--port", "0", **variables)
+    assert process.stderr is not None
+    said = ""
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            async for line in process.stderr:
+                said += line.decode()
+                if line.startswith(b"  try it"):
+                    process.send_signal(signal.SIGTERM)
+            assert await process.wait() == 0, said
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return said
+
+
+async def test_a_service_says_what_its_engine_uses(tmp_path: Path) -> None:
+    path = tmp_path / "engine.yaml"
+    path.write_text(LIGHT_ENGINE)
+
+    said = await what_a_bookshop_says(EVIBRIDGE_ENGINE_CONFIG=str(path))
+
+    assert "  mind           the script " in said
+    assert "  ears           m at http://127.0.0.1:1/v1\n" in said
+    assert "  voice          m (v) at http://127.0.0.1:1/v1\n" in said
+    assert "is not used" not in said
+
+
+@pytest.mark.parametrize(
+    ("mind", "model", "decides"),
+    [(f"mind: {NOBODY}}}\n", "", "engine.yaml"), ("", "m", "EVIBRIDGE_MODEL")],
+)
+async def test_the_script_of_an_agent_is_told_to_be_of_no_use_beside_a_mind(
+    tmp_path: Path, mind: str, model: str, decides: str
+) -> None:
+    path = tmp_path / "engine.yaml"
+    path.write_text(f"{LIGHT_ENGINE}{mind}")
+
+    said = await what_a_bookshop_says(
+        EVIBRIDGE_ENGINE_CONFIG=str(path),
+        EVIBRIDGE_MODEL=model,
+        OPENAI_BASE_URL="http://127.0.0.1:1/v1",
+    )
+
+    assert "  mind           m at http://127.0.0.1:1/v1\n" in said
+    assert re.search(rf"bookshop\.yaml is not used: .*{decides} names the mind\.", said)
+
+
+async def test_files_of_the_engine_are_told_to_be_of_no_use_to_another_server() -> None:
+    said = await what_a_bookshop_says(
+        EVIBRIDGE_EVI_URL="http://127.0.0.1:1", EVIBRIDGE_ENGINE_CONFIG="engine.yaml"
+    )
+
+    assert "  EVI server     http://127.0.0.1:1\n" in said
+    assert "bookshop.yaml is not used: the EVI server decides.\n" in said
+    assert "engine.yaml is not used: the EVI server decides.\n" in said
 
 
 async def test_a_call_to_nobody_is_one_sentence() -> None:
@@ -334,3 +407,11 @@ async def test_help_names_every_command() -> None:
 
     assert code == 0
     assert all(command in out for command in ("run", "engine", "call"))
+
+
+async def test_help_of_the_engine_shows_where_it_listens() -> None:
+    code, out, _ = await finish(await start("engine", "--help"))
+
+    assert code == 0
+    assert "127.0.0.1" in out
+    assert "8765" in out

@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -58,6 +59,11 @@ EARS_KEYS = {
 VOICE_KEYS = {
     "hibari": ("workers",),
     "openai": (*_SERVICE_KEYS, "voice", "voices", "rate_hz", "timeout_s"),
+}
+_PART_EXAMPLES = {
+    "mind": "{kind: openai, model: ...}",
+    "ears": "{kind: whisper}",
+    "voice": "{kind: hibari}",
 }
 TURN_DETECTION_KEYS = (
     "end_of_turn_silence_ms",
@@ -212,8 +218,8 @@ class _Reader:
             url = _address(keys.needs("url"), ("http", "https", "ws", "wss"))
             return CustomMindConfig(Service(url, self._key(keys)), **waiting)
         return OpenAIMindConfig(
-            self._service(keys),
             model=keys.needs("model").text(),
+            service=self._service(keys),
             temperature=keys.number("temperature", 0, 2, None),
             max_tokens=keys.whole("max_tokens", 1, 1_000_000, None),
             **waiting,
@@ -228,8 +234,8 @@ class _Reader:
                 self._path(keys, "model_folder"), workers=keys.whole("workers", 1, 64, 1)
             )
         return OpenAIEarsConfig(
-            self._service(keys),
             model=keys.needs("model").text(),
+            service=self._service(keys),
             language=keys.text("language", None),
             timeout_s=keys.number("timeout_s", 0.1, LONGEST_RECOGNITION_S, 10.0),
         )
@@ -243,9 +249,9 @@ class _Reader:
         voices = keys.get("voices")
         names = {} if voices is None else voices.mapping('"voices"')
         return OpenAIVoiceConfig(
-            self._service(keys),
             model=keys.needs("model").text(),
             voice=keys.needs("voice").text(),
+            service=self._service(keys),
             voices={voice_id: name.text() for voice_id, name in names.items()},
             rate_hz=keys.whole("rate_hz", 8000, 48_000, 24_000),
             timeout_s=keys.number("timeout_s", 0.1, LONGEST_STEP_S, 10.0),
@@ -296,6 +302,8 @@ class _Reader:
 
 def _part(value: Value, name: str, kinds: Mapping[str, tuple[str, ...]]) -> tuple[str, _Section]:
     """Tell ears, mind or voice from others of their sort, because their keys depend on it."""
+    if not value.is_mapping():
+        raise value.fault(f'"{name}" has keys of its own; write it as {_PART_EXAMPLES[name]}')
     kind = required(value.mapping(f'"{name}"'), "kind", value, f'"{name}"')
     text = kind.text()
     if text not in kinds:
@@ -313,12 +321,30 @@ def _address(value: Value, schemes: tuple[str, ...]) -> str:
     except ValueError:
         parts = urlsplit("")
     if parts.scheme not in schemes or not parts.hostname or " " in url or parts.fragment:
+        local = _is_local(_likely_host(url))
+        usual = [f"{scheme}://" for scheme in schemes if (scheme in ("http", "ws")) is local]
         raise value.fault(
-            f"an address is expected here; write one that begins with {schemes[-1]}://"
+            f"an address is expected here; write one that begins with {' or '.join(usual)}"
         )
     if parts.username is not None:
         raise value.fault('an address has no user name here; use "api_key_env" for a key')
     return url
+
+
+def _likely_host(url: str) -> str:
+    """Guess the host of what is no address, most often for want of a scheme."""
+    try:
+        return urlsplit(f"//{url.rpartition('://')[2]}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_local(host: str) -> bool:
+    """Tell whether a host is of this machine or its network, where services seldom have TLS."""
+    try:
+        return ip_address(host).is_private
+    except ValueError:
+        return bool(host) and "." not in host
 
 
 def _turn_taking(file: _Section) -> TurnTaking:

@@ -50,7 +50,10 @@ class ModelService:
         if base_url is not None:
             base_url, query = _checked_address(kind, base_url)
         if api_key is not None and not is_sendable_key(api_key):
-            raise EngineSetupError(f"The API key of the {kind} holds characters that no key has.")
+            raise EngineSetupError(
+                f"The API key of the {kind} holds characters that no key has: check "
+                'OPENAI_API_KEY, or the variable that its "api_key_env" names.'
+            )
         self._api_key = api_key
         limits = httpx2.Limits(
             max_connections=MAX_CONNECTIONS,
@@ -115,6 +118,8 @@ class ModelService:
                 return f"{self.name} cannot be reached: no connection in {CONNECT_TIMEOUT_S:g} s."
             case openai.APIConnectionError():
                 reason = str(fault.__cause__).rstrip(".")
+                if isinstance(fault.__cause__, httpx2.ConnectError):
+                    return f"{self.name} cannot be reached ({reason}): check that it is running."
                 return f"{self.name} cannot be reached, or breaks connections: {reason}."
             case openai.APIError():
                 return f"{self.name} reports an error instead of an answer."

@@ -43,7 +43,7 @@ class Value:
         Raises:
             EngineSetupError: it is no mapping, or a key stands twice
         """
-        if not isinstance(self.node, yaml.MappingNode):
+        if not self.is_mapping():
             raise self.fault(f'{what} is expected here; write "key: value" lines')
         members: dict[str, Value] = {}
         for key_node, node in self.node.value:
@@ -102,7 +102,7 @@ class Value:
         """Return a number of a range, a whole one as an `int`."""
         number = self._constant() if self.node.tag in (f"{_TAG}int", f"{_TAG}float") else None
         if not isinstance(number, int | float) or not lowest <= number <= highest:
-            raise self.fault(f"a number from {lowest} to {highest} is expected here")
+            raise self.fault(f"a number from {lowest:g} to {highest:g} is expected here")
         return number
 
     def whole_number(self, lowest: int, highest: int) -> int:
@@ -111,6 +111,10 @@ class Value:
         if not isinstance(number, int) or not lowest <= number <= highest:
             raise self.fault(f"a whole number from {lowest} to {highest} is expected here")
         return number
+
+    def is_mapping(self) -> bool:
+        """Tell whether the value has keys."""
+        return isinstance(self.node, yaml.MappingNode)
 
     def is_null(self) -> bool:
         """Tell whether there is no value: nothing at all, `null` or `~`."""

@@ -1,4 +1,5 @@
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -336,7 +337,12 @@ def test_a_web_search_that_cannot_work_is_told_with_its_place(
     [
         ("[mind]", 'line 1, column 1: the configuration is expected here; write "key: value" li'),
         ("minds: {}", 'line 1, column 1: "minds" is no key of the configuration; write "mind".'),
-        ("mind: script", 'line 1, column 7: "mind" is expected here; write "key: value" lines.'),
+        (
+            "mind: openai",
+            'line 1, column 7: "mind" has keys of its own; write it as {kind: openai, model: ...}.',
+        ),
+        ("ears: [whisper]", "write it as {kind: whisper}."),
+        ("voice: hibari", "write it as {kind: hibari}."),
         ("mind: {model: m}", 'line 1, column 7: "mind" needs the key "kind"; write it.'),
         ("mind: {kind: opanai}", 'line 1, column 14: "opanai" is no kind of mind; write "openai".'),
         ("ears: {kind: vosk}", '"vosk" is no kind of ears; write one of whisper, openai.'),
@@ -362,10 +368,15 @@ def test_a_web_search_that_cannot_work_is_told_with_its_place(
         ("mind: {kind: custom, url: 'ws://a', api_key_env: EMPTY_KEY}", "EMPTY_KEY is not set"),
         (
             "mind: {kind: openai, model: m, base_url: 127.0.0.1:8000}",
-            "line 1, column 42: an address is expected here; write one that begins with https://.",
+            "line 1, column 42: an address is expected here; write one that begins with http://.",
         ),
         ("mind: {kind: openai, model: m, base_url: 'http://a:b'}", "an address is expected"),
-        ("mind: {kind: custom, url: 'ftp://a'}", "write one that begins with wss://."),
+        ("ears: {kind: openai, model: m, base_url: 'localhost:80/v1'}", "begins with http://."),
+        ("ears: {kind: openai, model: m, base_url: 'ftp://192.168.1.2'}", "begins with http://."),
+        ("ears: {kind: openai, model: m, base_url: a.example/v1}", "begins with https://."),
+        ("ears: {kind: openai, model: m, base_url: 'http://[a'}", "begins with https://."),
+        ("mind: {kind: custom, url: 'ftp://a.example'}", "begins with https:// or wss://."),
+        ("mind: {kind: custom, url: 'llm:80'}", "begins with http:// or ws://."),
         ("mind: {kind: custom, url: 'https://u:hush@a'}", "an address has no user name here"),
         ("mind: {kind: openai, model: m, temperature: 3}", "a number from 0 to 2 is expected"),
         ("mind: {kind: openai, model: m, max_tokens: 1.5}", "a whole number from 1 to 1000000"),
@@ -375,12 +386,12 @@ def test_a_web_search_that_cannot_work_is_told_with_its_place(
         ("voice: {kind: openai, model: v, voice: a, voices: [b]}", '"voices" is expected here'),
         ("voice: {kind: openai, model: v, voice: a, rate_hz: fast}", "a whole number from 8000"),
         ("turn_detection: {end_of_turn_silence_ms: 499}", "a whole number from 500 to 3000 is"),
-        ("turn_detection: {speech_detection_threshold: 1.1}", "a number from 0.0 to 1.0 is exp"),
+        ("turn_detection: {speech_detection_threshold: 1.1}", "a number from 0 to 1 is expected"),
         ("interruption: {min_interruption: 9}", 'of "interruption"; write "min_interruption_ms".'),
         ("nudges: {enabled: maybe}", "line 1, column 19: a truth value is expected here"),
         ("nudges: {enabled: false, interval_secs: 0}", "a number from 1 to 1800"),
         ("timeouts: {inactivity: 120}", 'line 1, column 24: "inactivity" is expected here'),
-        ("timeouts: {inactivity: {duration_secs: 29}}", "a number from 30 to 1800"),
+        ("timeouts: {inactivity: {duration_secs: 29}}", "a number from 30 to 1800 is"),
         ("timeouts: {max_duration: {duration_secs: 1801}}", "a number from 30 to 1800"),
         ("limits: {max_chats: 0}", "a whole number from 1 to 10000 is expected here"),
     ],
@@ -395,6 +406,18 @@ def test_openai_without_a_key_is_told_with_the_part_that_wants_it(path: Path) ->
     told = fault(path, text, OpenAIDefaults())
 
     assert told.startswith("line 3, column 3: OPENAI_API_KEY is not set: set it to your key")
+
+
+@pytest.mark.parametrize(
+    ("text", "missing"),
+    [
+        ("mind: {kind: openai}", "model"),
+        ("ears: {kind: openai}", "model"),
+        ("voice: {kind: openai, model: v}", "voice"),
+    ],
+)
+def test_a_missing_name_is_told_before_a_missing_key(path: Path, text: str, missing: str) -> None:
+    assert f'needs the key "{missing}"' in fault(path, text, OpenAIDefaults())
 
 
 def test_a_file_that_is_not_there_is_told(path: Path) -> None:
@@ -449,7 +472,9 @@ def test_a_script_is_described_by_its_path() -> None:
 
 
 def documented(key: str) -> bool:
-    return f"`{key}`" in DOCUMENTATION.read_text(encoding="utf-8")
+    """A key stands alone, or between those that it belongs to and those that belong to it."""
+    text = DOCUMENTATION.read_text(encoding="utf-8")
+    return re.search(rf"`([a-z_]+\.)*{key}(\.[a-z_]+)*`", text) is not None
 
 
 @pytest.mark.parametrize(

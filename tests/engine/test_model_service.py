@@ -38,6 +38,12 @@ def refusal(status: int, body: object = None, **headers: str) -> openai.APIStatu
 REQUEST = httpx2.Request("POST", "https://models.example/v1")
 
 
+def lost_connection() -> openai.APIConnectionError:
+    fault = openai.APIConnectionError(request=REQUEST)
+    fault.__cause__ = httpx2.ReadError("Connection reset by peer.")
+    return fault
+
+
 def no_connection() -> openai.APIConnectionError:
     fault = openai.APIConnectionError(request=REQUEST)
     fault.__cause__ = httpx2.ConnectError("Name or service not known")
@@ -60,7 +66,8 @@ def no_connection() -> openai.APIConnectionError:
         (refusal(500), "out of order", True),
         (refusal(503), "out of order", True),
         (openai.APITimeoutError(REQUEST), "no connection in 3 s", True),
-        (no_connection(), "Name or service not known.", True),
+        (no_connection(), "(Name or service not known): check that it is running.", True),
+        (lost_connection(), "breaks connections: Connection reset by peer.", True),
         (openai.APIError("overloaded", REQUEST, body=None), "an error instead", True),
         (ValueError("Expecting value"), "check its address", False),
         (RecursionError(), "check its address", False),
@@ -152,7 +159,7 @@ def test_an_address_that_is_none_is_refused_at_once(address: str) -> None:
 @pytest.mark.parametrize("key", ["", "sk secret", "sk-secret\n", "sk-sécret"])
 def test_a_key_that_no_header_can_hold_is_refused_without_showing_it(key: str) -> None:
     assert not is_sendable_key(key)
-    with pytest.raises(EngineSetupError) as refused:
+    with pytest.raises(EngineSetupError, match=r"check OPENAI_API_KEY, .*api_key_env") as refused:
         ModelService("language model", None, key)
     assert key not in str(refused.value) or not key
 
