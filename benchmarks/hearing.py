@@ -32,11 +32,11 @@ from benchmarks.heard import percentile
 from benchmarks.noises import RATE_HZ, Sound, at_level
 from benchmarks.report import headline, machine, table
 from benchmarks.word_errors import SENTENCES, word_errors
-from evibridge.engine.chat_settings import AudioFormat
-from evibridge.engine.ears import Ears, Transcript, VoiceActivity, WhisperEars
-from evibridge.engine.hearing import Hearing
+from evibridge.engine.chat.chat_settings import AudioFormat
+from evibridge.engine.hearing.ears import Ears, Transcript, VoiceActivity, WhisperEars
+from evibridge.engine.hearing.hearing import Hearing
+from evibridge.engine.hearing.turns import TurnTaking
 from evibridge.engine.tasks import OwnedTasks
-from evibridge.engine.turns import TurnTaking
 
 SNR_DB = 15.0
 MIN_INTERRUPTION_MS = 240

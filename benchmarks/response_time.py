@@ -19,7 +19,7 @@ from benchmarks.engine_under_test import FIRST_TOKEN_MS, MINDS, Mind, engine
 from benchmarks.heard import percentile
 from benchmarks.questions import QUESTIONS, spoken
 from benchmarks.report import headline, machine, table
-from evibridge.engine.turns import TurnTaking
+from evibridge.engine.hearing.turns import TurnTaking
 
 
 @dataclass(frozen=True, slots=True)

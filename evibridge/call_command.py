@@ -15,8 +15,8 @@ from evibridge.emulators.twilio import TwilioPhone
 from evibridge.errors import BadAudio, EngineSetupError, LinkRefused, SettingsError
 
 if TYPE_CHECKING:
-    from evibridge.engine.ears import WhisperEars
-    from evibridge.engine.voice import HibariVoice
+    from evibridge.engine.hearing.ears import WhisperEars
+    from evibridge.engine.voices.voice import HibariVoice
 
 PHONE_RATE_HZ = 8000
 RECOGNISER_RATE_HZ = 16_000
@@ -171,7 +171,7 @@ async def _spoken(voice: "HibariVoice", text: str) -> Speech:
 
 def _load_voice() -> "HibariVoice":
     try:
-        from evibridge.engine.voice import HibariVoice
+        from evibridge.engine.voices.voice import HibariVoice
     except ImportError as error:
         raise EngineSetupError(
             f"--say needs the engine's voice ({error.name} is not installed): install "
@@ -183,7 +183,7 @@ def _load_voice() -> "HibariVoice":
 def _load_ears() -> "WhisperEars | None":
     """Without the engine's packages the agent's words are not written down."""
     try:
-        from evibridge.engine.ears import WhisperEars
+        from evibridge.engine.hearing.ears import WhisperEars
     except ImportError:
         return None
     return WhisperEars.load()

@@ -26,12 +26,12 @@ from evibridge.errors import EngineSetupError, SettingsError
 from evibridge.settings import Settings, load_environment
 
 if TYPE_CHECKING:
-    from evibridge.engine.ears import Ears
+    from evibridge.engine.hearing.ears import Ears
     from evibridge.engine.metrics import EngineMetrics
-    from evibridge.engine.mind import Mind
+    from evibridge.engine.minds.mind import Mind
     from evibridge.engine.parts import EngineParts
     from evibridge.engine.server import Engine
-    from evibridge.engine.voice import Voice
+    from evibridge.engine.voices.voice import Voice
 
 
 def engine_config(
@@ -135,8 +135,8 @@ async def _parts(
 ) -> "EngineParts":
     from evibridge.engine.metrics import EngineMetrics
     from evibridge.engine.parts import EngineParts
-    from evibridge.engine.phrases import Phrases
-    from evibridge.engine.standby import StandbyVoice
+    from evibridge.engine.voices.phrases import Phrases
+    from evibridge.engine.voices.standby import StandbyVoice
 
     mind, filler, filler_after_s = config.mind, Phrases().filler, None
     if not isinstance(mind, ScriptedMindConfig):
@@ -165,15 +165,15 @@ async def _parts(
 
 def _mind(config: MindConfig, stack: AsyncExitStack) -> "Mind":
     if isinstance(config, ScriptedMindConfig):
-        from evibridge.engine.script import ScriptedMind
+        from evibridge.engine.minds.script import ScriptedMind
 
         return ScriptedMind.load(config.script)
     service = config.service
     if isinstance(config, CustomMindConfig) and config.is_socket:
-        from evibridge.engine.language_socket import LanguageSocketMind
+        from evibridge.engine.minds.language_socket import LanguageSocketMind
 
         return LanguageSocketMind(service.url, service.api_key, config.first_token_timeout_s)
-    from evibridge.engine.completions import CompletionsMind
+    from evibridge.engine.minds.completions import CompletionsMind
 
     if isinstance(config, CustomMindConfig):
         mind = CompletionsMind(
@@ -198,13 +198,13 @@ def _mind(config: MindConfig, stack: AsyncExitStack) -> "Mind":
 
 async def _ears(config: EarsConfig, metrics: "EngineMetrics", stack: AsyncExitStack) -> "Ears":
     if isinstance(config, WhisperEarsConfig):
-        from evibridge.engine.ears import WhisperEars
+        from evibridge.engine.hearing.ears import WhisperEars
 
         load = partial(WhisperEars.load, config.model_folder, workers=config.workers)
         whisper = stack.enter_context(closing(await asyncio.to_thread(load)))
         metrics.watch("ears", whisper.workers)
         return whisper
-    from evibridge.engine.openai_ears import OpenAIEars
+    from evibridge.engine.hearing.openai_ears import OpenAIEars
 
     ears = OpenAIEars(
         base_url=config.service.url,
@@ -219,13 +219,13 @@ async def _ears(config: EarsConfig, metrics: "EngineMetrics", stack: AsyncExitSt
 
 async def _voice(config: VoiceConfig, metrics: "EngineMetrics", stack: AsyncExitStack) -> "Voice":
     if isinstance(config, HibariVoiceConfig):
-        from evibridge.engine.voice import HibariVoice
+        from evibridge.engine.voices.voice import HibariVoice
 
         load = partial(HibariVoice.load, workers=config.workers)
         hibari = stack.enter_context(closing(await asyncio.to_thread(load)))
         metrics.watch("voice", hibari.workers)
         return hibari
-    from evibridge.engine.openai_voice import OpenAIVoice
+    from evibridge.engine.voices.openai_voice import OpenAIVoice
 
     voice = OpenAIVoice(
         base_url=config.service.url,

@@ -2,10 +2,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from evibridge.engine.openai_ears import OpenAIEars
 from pydantic import SecretStr
 
-from evibridge.engine.completions import CompletionsMind
+from evibridge.engine.chat.timeouts import ChatLimits
 from evibridge.engine.config import (
     OPENAI_URL,
     CustomMindConfig,
@@ -16,10 +15,11 @@ from evibridge.engine.config import (
     ScriptedMindConfig,
     Service,
 )
-from evibridge.engine.ears import WhisperEars
-from evibridge.engine.language_socket import LanguageSocketMind
-from evibridge.engine.script import ScriptedMind
-from evibridge.engine.timeouts import ChatLimits
+from evibridge.engine.hearing.ears import WhisperEars
+from evibridge.engine.hearing.openai_ears import OpenAIEars
+from evibridge.engine.minds.completions import CompletionsMind
+from evibridge.engine.minds.language_socket import LanguageSocketMind
+from evibridge.engine.minds.script import ScriptedMind
 from evibridge.engine_service import build_parts, engine_config, engine_keys
 from evibridge.errors import EngineSetupError, SettingsError
 from evibridge.settings import Settings

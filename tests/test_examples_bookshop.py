@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from evibridge import Agent, ToolContext
-from evibridge.engine.mind import (
+from evibridge.engine.minds.mind import (
     Action,
     CallTool,
     HangUp,
@@ -19,9 +19,9 @@ from evibridge.engine.mind import (
     ToolOffer,
     ToolOutcome,
 )
-from evibridge.engine.script import ScriptedMind
-from evibridge.engine.scripted.definition import Script, Texts, Turn
-from evibridge.engine.scripted.script_file import read_script
+from evibridge.engine.minds.script import ScriptedMind
+from evibridge.engine.minds.scripted.definition import Script, Texts, Turn
+from evibridge.engine.minds.scripted.script_file import read_script
 from evibridge.tools_registry.runner import ToolResult, ToolRunner
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "bookshop.py"

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from evibridge.engine.phrases import Phrases
-from evibridge.engine.timeouts import ChatLimits
-from evibridge.engine.turns import TurnTaking
+from evibridge.engine.chat.timeouts import ChatLimits
+from evibridge.engine.hearing.turns import TurnTaking
+from evibridge.engine.voices.phrases import Phrases
 from evibridge.engine.web_search import WebSearch
 from evibridge.errors import EngineSetupError
 

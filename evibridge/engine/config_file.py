@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from evibridge.engine.chat.timeouts import MAX_CHAT_S, ChatLimits, EventMessage
 from evibridge.engine.config import (
     FILLER,
     FILLER_AFTER_S,
@@ -26,8 +27,7 @@ from evibridge.engine.config import (
     VoiceConfig,
     WhisperEarsConfig,
 )
-from evibridge.engine.timeouts import MAX_CHAT_S, ChatLimits, EventMessage
-from evibridge.engine.turns import TurnTaking
+from evibridge.engine.hearing.turns import TurnTaking
 from evibridge.engine.web_search import WebSearch, load_search
 from evibridge.engine.yaml_file import Value, read_yaml, required
 from evibridge.errors import EngineSetupError

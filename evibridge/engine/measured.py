@@ -6,9 +6,9 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import TypeVar
 
-from evibridge.engine.ears import Ears, Transcript
+from evibridge.engine.hearing.ears import Ears, Transcript
 from evibridge.engine.metrics import EngineMetrics
-from evibridge.engine.mind import (
+from evibridge.engine.minds.mind import (
     Action,
     CallTool,
     Conversation,
@@ -18,7 +18,7 @@ from evibridge.engine.mind import (
     ToolOutcome,
 )
 from evibridge.engine.parts import EngineParts
-from evibridge.engine.voice import Voice
+from evibridge.engine.voices.voice import Voice
 from evibridge.errors import Overloaded
 
 

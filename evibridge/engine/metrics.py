@@ -10,7 +10,7 @@ from typing import Literal, get_args
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from evibridge.engine.tool_calls import ToolEnd
+from evibridge.engine.chat.tool_calls import ToolEnd
 from evibridge.engine.workers import Workers
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4

@@ -3,14 +3,14 @@
 from dataclasses import dataclass, field
 
 from evibridge.engine.access import Access
-from evibridge.engine.ears import Ears
-from evibridge.engine.groups import ChatGroups
+from evibridge.engine.chat.groups import ChatGroups
+from evibridge.engine.chat.timeouts import ChatLimits
+from evibridge.engine.hearing.ears import Ears
+from evibridge.engine.hearing.turns import TurnTaking
 from evibridge.engine.metrics import EngineMetrics
-from evibridge.engine.mind import Mind
-from evibridge.engine.phrases import Phrases
-from evibridge.engine.timeouts import ChatLimits
-from evibridge.engine.turns import TurnTaking
-from evibridge.engine.voice import Voice
+from evibridge.engine.minds.mind import Mind
+from evibridge.engine.voices.phrases import Phrases
+from evibridge.engine.voices.voice import Voice
 from evibridge.engine.web_search import WebSearch
 
 

@@ -8,8 +8,8 @@ import structlog
 from aiohttp import web
 
 from evibridge.engine.access import Token, TokenRefusal
-from evibridge.engine.chat import Chat
-from evibridge.engine.handshake import read_handshake
+from evibridge.engine.chat.chat import Chat
+from evibridge.engine.chat.handshake import read_handshake
 from evibridge.engine.measured import measured
 from evibridge.engine.metrics import CONTENT_TYPE
 from evibridge.engine.parts import EngineParts

@@ -13,7 +13,7 @@ from evibridge.audio.wav import parse_wav
 from evibridge.emulators.call_report import CallEnd
 from evibridge.emulators.caller import HearAgent, Listen, Say, Speech, WaitForAgent
 from evibridge.emulators.twilio import TwilioPhone
-from evibridge.engine.ears import WhisperEars
+from evibridge.engine.hearing.ears import WhisperEars
 from tests.processes import Running, finish, run_service, start
 from tests.speech import espeak_wav, spoken
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 import aiohttp
 
 from evibridge.audio.wav import Wav, parse_wav
-from evibridge.engine.mind import Mind
+from evibridge.engine.minds.mind import Mind
 from evibridge.engine.parts import EngineParts
 from evibridge.engine.server import Engine, start_engine
 from tests.engine.chat_parts import HEARING_RATE_HZ, QueuedEars, ToneVoice

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evibridge.engine.ears import Transcript
-from evibridge.engine.mind import Action, CallTool, Occasion, Prompt, Say, ToolOutcome
-from evibridge.engine.occasions import standard_sentence
+from evibridge.engine.hearing.ears import Transcript
+from evibridge.engine.minds.mind import Action, CallTool, Occasion, Prompt, Say, ToolOutcome
+from evibridge.engine.minds.occasions import standard_sentence
 
 VOICE_RATE_HZ = 48_000
 HEARING_RATE_HZ = 16_000

@@ -3,14 +3,14 @@
 from itertools import count
 from typing import Any
 
-from evibridge.engine.actions import Action, Answer, Start, Tell, Work
-from evibridge.engine.chat_settings import ChatSettings
-from evibridge.engine.dialogue import Dialogue
-from evibridge.engine.history import History
-from evibridge.engine.mind import CallTool, Prompt, ToolOffer
-from evibridge.engine.phrases import Phrases
-from evibridge.engine.timeouts import ChatLimits
-from evibridge.engine.tool_calls import ToolEnd
+from evibridge.engine.chat.actions import Action, Answer, Start, Tell, Work
+from evibridge.engine.chat.chat_settings import ChatSettings
+from evibridge.engine.chat.dialogue import Dialogue
+from evibridge.engine.chat.history import History
+from evibridge.engine.chat.timeouts import ChatLimits
+from evibridge.engine.chat.tool_calls import ToolEnd
+from evibridge.engine.minds.mind import CallTool, Prompt, ToolOffer
+from evibridge.engine.voices.phrases import Phrases
 
 START_S = 1_767_000_000.0
 TOOL_TIMEOUT_S = 10.0

@@ -3,9 +3,9 @@
 import asyncio
 import json
 
-from evibridge.engine.chat import Chat
-from evibridge.engine.handshake import Handshake
-from evibridge.engine.mind import Say
+from evibridge.engine.chat.chat import Chat
+from evibridge.engine.chat.handshake import Handshake
+from evibridge.engine.minds.mind import Say
 from evibridge.engine.parts import EngineParts
 from tests.engine.chat_parts import QueuedEars, RuleMind, ToneVoice
 

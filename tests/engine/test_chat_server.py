@@ -8,7 +8,7 @@ import pytest
 
 from evibridge.engine.access import Access, parse_keys
 from evibridge.engine.metrics import EngineMetrics
-from evibridge.engine.mind import Say
+from evibridge.engine.minds.mind import Say
 from evibridge.engine.parts import EngineParts
 from evibridge.engine.server import TOKEN_PATH, Engine, _origin, start_engine
 from evibridge.errors import SettingsError

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evibridge.engine import config_file
+from evibridge.engine.chat.timeouts import ChatLimits, EventMessage
 from evibridge.engine.config import (
     OPENAI_URL,
     CustomMindConfig,
@@ -24,8 +25,7 @@ from evibridge.engine.config import (
     WhisperEarsConfig,
 )
 from evibridge.engine.config_file import read_config
-from evibridge.engine.timeouts import ChatLimits, EventMessage
-from evibridge.engine.turns import TurnTaking
+from evibridge.engine.hearing.turns import TurnTaking
 from evibridge.engine.web_search import MAX_RESULT_CHARACTERS
 from evibridge.errors import EngineSetupError
 

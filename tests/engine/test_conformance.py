@@ -13,7 +13,7 @@ import pytest
 from yarl import URL
 
 from evibridge.audio.wav import wav_file
-from evibridge.engine.mind import CallTool, Say
+from evibridge.engine.minds.mind import CallTool, Say
 from evibridge.engine.server import MAX_MESSAGE_BYTES
 from tests.engine.chat_client import (
     AUDIO,
@@ -42,7 +42,7 @@ ANSWERED = ["user_message", "assistant_message", "audio_output", "assistant_end"
 
 @pytest.fixture(autouse=True)
 def loud_is_speech(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("evibridge.engine.hearing.VoiceActivity", LoudnessActivity)
+    monkeypatch.setattr("evibridge.engine.hearing.hearing.VoiceActivity", LoudnessActivity)
 
 
 def echo(said: str) -> Steps:

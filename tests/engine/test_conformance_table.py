@@ -20,12 +20,9 @@ NAMED = sorted(set(re.findall(r"`([\w/]+\.py::\w+)`", PAGE)))
 @cache
 def _names(file: str) -> set[str]:
     """The functions and classes at the top of a file of tests."""
-    for folder in (TESTS / "engine", TESTS):
-        if (folder / file).is_file():
-            tree = ast.parse((folder / file).read_text())
-            kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-            return {node.name for node in tree.body if isinstance(node, kinds)}
-    return set()
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    trees = [ast.parse(path.read_text()) for path in TESTS.rglob(file)]
+    return {node.name for tree in trees for node in tree.body if isinstance(node, kinds)}
 
 
 def _exists(test: str) -> bool:
@@ -65,7 +62,7 @@ def test_no_open_point_is_missing() -> None:
 
 def test_every_open_point_that_the_code_names_is_answered() -> None:
     engine = TESTS.parent / "evibridge" / "engine"
-    code = "".join(file.read_text() for file in engine.glob("*.py"))
+    code = "".join(file.read_text() for file in engine.rglob("*.py"))
     named = set(re.findall(r"UNCONFIRMED:? (U\d+)", code))
 
     assert named

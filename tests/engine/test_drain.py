@@ -4,7 +4,7 @@ import aiohttp
 import pytest
 
 from evibridge.engine.metrics import EngineMetrics
-from evibridge.engine.mind import HangUp, Say
+from evibridge.engine.minds.mind import HangUp, Say
 from evibridge.engine.server import Engine
 from tests.engine.chat_client import PATIENCE_S, ChatClient, serving, words
 from tests.engine.chat_parts import RuleMind

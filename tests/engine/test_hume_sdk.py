@@ -21,8 +21,8 @@ from hume.empathic_voice import (
 from websockets.exceptions import ConnectionClosedError
 
 from evibridge.engine.access import Access, parse_keys
-from evibridge.engine.chat import MAX_IDENTICAL_FAULTS
-from evibridge.engine.mind import HangUp, Say
+from evibridge.engine.chat.chat import MAX_IDENTICAL_FAULTS
+from evibridge.engine.minds.mind import HangUp, Say
 from evibridge.engine.server import TOKEN_PATH
 from tests.engine.chat_client import AUDIO, PATIENCE_S, serving
 from tests.engine.chat_parts import RuleMind, Steps, ToneVoice

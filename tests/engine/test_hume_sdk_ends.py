@@ -14,8 +14,8 @@ from hume.empathic_voice import (
     WebSocketError,
 )
 
-from evibridge.engine.mind import Say
-from evibridge.engine.timeouts import ChatLimits, EventMessage
+from evibridge.engine.chat.timeouts import ChatLimits, EventMessage
+from evibridge.engine.minds.mind import Say
 from tests.engine.chat_client import PATIENCE_S, serving
 from tests.engine.chat_parts import RuleMind, Steps, ToneVoice
 from tests.engine.hume_client import (
@@ -38,7 +38,7 @@ SILENT = EventMessage(enabled=False)
 @pytest.fixture
 def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     """The caller has a tenth of a second to answer the check-in."""
-    monkeypatch.setattr("evibridge.engine.timeouts.CHECK_IN_GRACE_S", 0.1)
+    monkeypatch.setattr("evibridge.engine.chat.timeouts.CHECK_IN_GRACE_S", 0.1)
 
 
 def echo(said: str) -> Steps:

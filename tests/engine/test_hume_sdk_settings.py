@@ -19,7 +19,7 @@ from hume.empathic_voice import (
 )
 from hume.empathic_voice.types.audio_configuration import AudioConfiguration
 
-from evibridge.engine.mind import Prompt, Say
+from evibridge.engine.minds.mind import Prompt, Say
 from tests.engine.chat_client import AUDIO, serving
 from tests.engine.chat_parts import (
     LoudnessActivity,
@@ -153,7 +153,7 @@ async def test_a_new_list_of_tools_takes_the_place_of_the_old_one() -> None:
 
 @pytest.mark.parametrize("rate_hz", [8_000, 16_000, 44_100, 48_000])
 async def test_any_usual_rate_is_heard(monkeypatch: pytest.MonkeyPatch, rate_hz: int) -> None:
-    monkeypatch.setattr("evibridge.engine.hearing.VoiceActivity", LoudnessActivity)
+    monkeypatch.setattr("evibridge.engine.hearing.hearing.VoiceActivity", LoudnessActivity)
     speech = silence(200, rate_hz) + tone(600, rate_hz) + silence(1_100, rate_hz)
     audio = AudioConfiguration(encoding="linear16", sample_rate=rate_hz, channels=1)
     async with (

@@ -16,8 +16,8 @@ from hume.empathic_voice import (
     WebSocketError,
 )
 
-from evibridge.engine.mind import CallTool, HangUp, Say, ToolOutcome
-from evibridge.engine.timeouts import ChatLimits
+from evibridge.engine.chat.timeouts import ChatLimits
+from evibridge.engine.minds.mind import CallTool, HangUp, Say, ToolOutcome
 from tests.engine.chat_client import serving
 from tests.engine.chat_parts import RuleMind, Steps, ToneVoice
 from tests.engine.hume_client import (

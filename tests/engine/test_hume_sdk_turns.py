@@ -20,10 +20,10 @@ from hume.empathic_voice import (
 )
 
 from evibridge.audio.wav import mono_pcm16, parse_wav
-from evibridge.engine.ears import Transcript
-from evibridge.engine.mind import Say
-from evibridge.engine.timeouts import ChatLimits, EventMessage
-from evibridge.engine.turns import TurnTaking
+from evibridge.engine.chat.timeouts import ChatLimits, EventMessage
+from evibridge.engine.hearing.ears import Transcript
+from evibridge.engine.hearing.turns import TurnTaking
+from evibridge.engine.minds.mind import Say
 from evibridge.errors import UpstreamFailed
 from tests.engine.chat_client import AUDIO, serving
 from tests.engine.chat_parts import (
@@ -53,7 +53,7 @@ ANSWERED = ["user_message", "assistant_message", "audio_output", "assistant_end"
 
 @pytest.fixture(autouse=True)
 def loud_is_speech(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("evibridge.engine.hearing.VoiceActivity", LoudnessActivity)
+    monkeypatch.setattr("evibridge.engine.hearing.hearing.VoiceActivity", LoudnessActivity)
 
 
 def echo(said: str) -> Steps:

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from evibridge.engine.ears import Transcript
-from evibridge.engine.mind import Say
-from evibridge.engine.phrases import Phrases
-from evibridge.engine.sentences import sentences
+from evibridge.engine.hearing.ears import Transcript
+from evibridge.engine.minds.mind import Say
 from evibridge.engine.server import Engine
+from evibridge.engine.voices.phrases import Phrases
+from evibridge.engine.voices.sentences import sentences
 from evibridge.errors import Overloaded
 from tests.engine.chat_client import AUDIO, PATIENCE_S, ChatClient, serving, words
 from tests.engine.chat_parts import (
@@ -24,7 +24,7 @@ from tests.engine.chat_parts import (
 
 @pytest.fixture(autouse=True)
 def loud_is_speech(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("evibridge.engine.hearing.VoiceActivity", LoudnessActivity)
+    monkeypatch.setattr("evibridge.engine.hearing.hearing.VoiceActivity", LoudnessActivity)
 
 
 async def shown(engine: Engine) -> dict[str, float]:

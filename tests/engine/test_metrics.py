@@ -4,10 +4,10 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from evibridge.engine.chat.tool_calls import ToolEnd
 from evibridge.engine.metrics import CONTENT_TYPE, EngineMetrics, ModelPart
-from evibridge.engine.mind import Say
+from evibridge.engine.minds.mind import Say
 from evibridge.engine.server import Engine
-from evibridge.engine.tool_calls import ToolEnd
 from evibridge.engine.workers import Workers
 from tests.engine.chat_client import PATIENCE_S, ChatClient, serving
 from tests.engine.chat_parts import RuleMind

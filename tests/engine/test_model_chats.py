@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from evibridge.engine.completions import CompletionsMind
-from evibridge.engine.phrases import Phrases
+from evibridge.engine.minds.completions import CompletionsMind
 from evibridge.engine.server import Engine
+from evibridge.engine.voices.phrases import Phrases
 from tests.engine.chat_client import (
     AUDIO,
     PATIENCE_S,
@@ -105,7 +105,7 @@ async def test_a_result_that_comes_at_once_is_told_behind_the_words_before_the_c
 async def test_after_a_barge_in_the_model_knows_what_was_really_heard(
     server: RunningModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("evibridge.engine.hearing.VoiceActivity", LoudnessActivity)
+    monkeypatch.setattr("evibridge.engine.hearing.hearing.VoiceActivity", LoudnessActivity)
     parts = {"voice": ToneVoice(6_000), "ears": QueuedEars("Stop.")}
     async with thinking(server, "normal", **parts) as engine, ChatClient.connect(engine) as chat:
         await chat.send("session_settings", audio=AUDIO)

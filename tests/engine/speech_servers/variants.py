@@ -12,7 +12,7 @@ from aiohttp import web
 from hibari import Hibari
 
 from evibridge.audio.wav import wav_file
-from evibridge.engine.ears import WhisperEars
+from evibridge.engine.hearing.ears import WhisperEars
 from tests.engine.chat_parts import tone
 
 RATE_HZ = 24_000
