@@ -192,7 +192,7 @@ async def test_a_package_that_is_not_installed_is_told(
     monkeypatch: pytest.MonkeyPatch, package: str, module: str
 ) -> None:
     path = write("mind: {kind: custom, url: 'https://llm.example'}")
-    for name in ("config_file", "completions", "scripted.script_file"):
+    for name in ("config_file", "minds.completions", "minds.scripted.script_file"):
         monkeypatch.delitem(sys.modules, f"evibridge.engine.{name}", raising=False)
     monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setitem(sys.modules, package, None)
