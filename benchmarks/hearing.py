@@ -201,7 +201,7 @@ def onset_ms(speech: Sound) -> float:
     """Where speech begins to be heard."""
     whole = len(speech) // _ONSET_FRAME * _ONSET_FRAME
     power = np.mean(speech[:whole].reshape(-1, _ONSET_FRAME) ** 2, axis=1)
-    first = int(np.argmax(power > power.max() / 10 ** (_ONSET_RANGE_DB / 10)))
+    first = int(np.argmax(power > np.max(power) / 10 ** (_ONSET_RANGE_DB / 10)))
     return first * 1000 * _ONSET_FRAME / RATE_HZ
 
 

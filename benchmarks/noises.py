@@ -23,7 +23,7 @@ def at_level(sound: Sound, dbfs: float) -> Sound:
     """Bring a sound to an active level: that of its frames within 25 dB of the loudest."""
     whole = len(sound) // _ACTIVE_FRAME * _ACTIVE_FRAME
     power = np.mean(sound[:whole].reshape(-1, _ACTIVE_FRAME) ** 2, axis=1)
-    active = power[power > power.max() / 10 ** (_ACTIVE_RANGE_DB / 10)]
+    active = power[power > np.max(power) / 10 ** (_ACTIVE_RANGE_DB / 10)]
     return sound * float(10 ** (dbfs / 20) / np.sqrt(active.mean()))
 
 

@@ -60,7 +60,7 @@ class OpenAIEars(Ears):
         """
         pcm16 = pcm16[: len(pcm16) // 2 * 2]
         samples = np.frombuffer(pcm16, np.int16)
-        if not len(samples) or max(samples.max(), -int(samples.min())) < _SILENT_PEAK:
+        if not len(samples) or max(int(np.max(samples)), -int(np.min(samples))) < _SILENT_PEAK:
             return Transcript("")
         wav = wav_file(pcm16, RATE_HZ)
         with self._service.place():
