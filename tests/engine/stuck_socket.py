@@ -41,9 +41,13 @@ class StuckSocket:
         self.aborted.set()
 
 
-def opened(socket: StuckSocket) -> Chat:
+def quick_parts() -> EngineParts:
     mind = RuleMind(lambda heard: [Say(heard)])
-    parts = EngineParts(ears=QueuedEars(), mind=mind, voice=ToneVoice())
+    return EngineParts(ears=QueuedEars(), mind=mind, voice=ToneVoice())
+
+
+def opened(socket: StuckSocket, parts: EngineParts | None = None) -> Chat:
+    parts = parts or quick_parts()
     chat = Chat(parts, Handshake(), "ada", live=set())
     chat.on_open(socket)
     return chat

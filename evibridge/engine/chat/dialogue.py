@@ -123,8 +123,8 @@ class Dialogue:
         begins = self._unanswered or (limits.on_new_chat.enabled and not resumes)
         self._begin_at_s = now_s + GREETING_WAIT_S if begins else None
         self._unheard_turns = 0
-        self._hanging_up: str | None = None
-        """Why the chat ends once the last words have been heard."""
+        self._hanging_up = False
+        """Whether the chat ends once the last words have been heard."""
         self._hang_up_not_before_s = 0.0
         self._hang_up_latest_s = 0.0
         self._used_context: str | None = None
@@ -195,7 +195,7 @@ class Dialogue:
     def not_heard(self) -> list[Action]:
         """The caller has spoken, and the ears have failed to recognise a word of it."""
         self._unheard_turns += 1
-        self._hanging_up = None
+        self._hanging_up = False
         if self._unheard_turns >= MAX_UNHEARD_TURNS:
             return [Report(messages.NOT_TRANSCRIBED), EndChat(messages.NOT_TRANSCRIBED.slug)]
         please_repeat = Recite(self._phrases.please_repeat)
@@ -218,7 +218,7 @@ class Dialogue:
         actions = self._silence(now_s, interrupted=True)
         self._cut = cut
         if saying_goodbye:
-            self._hanging_up = HANG_UP
+            self._hanging_up = True
             self._hang_up_not_before_s = now_s + INTERRUPTED_FAREWELL_S
             self._hang_up_latest_s = now_s + MAX_FAREWELL_S
         return actions
@@ -359,7 +359,7 @@ class Dialogue:
             self._unanswered = False
             self._spend_context()
         if running.hangs_up:
-            self._hanging_up = HANG_UP
+            self._hanging_up = True
             self._hang_up_latest_s = self._playback.end_s + MAX_FAREWELL_S
             if not running.said:
                 self._agenda.add_next(Recite(self._phrases.farewell))
@@ -406,10 +406,9 @@ class Dialogue:
             actions += [Tell(message), *self._go_on_after_tool(answered)]
         if caller_speaks:
             self._hang_up_not_before_s = min(now_s + WORDS_S, self._hang_up_latest_s)
-        if self._hanging_up and self._may_hang_up and now_s >= self._farewell_over_s:
-            return [*actions, EndChat(self._hanging_up)]
-        if caller_speaks:
             self._timeouts.caller_is_speaking(now_s)
+        if self._may_hang_up and now_s >= self._farewell_over_s:
+            return [*actions, EndChat(HANG_UP)]
         due = self._timeouts.due(now_s, self._voice_ends_s, may_nudge=self._may_nudge)
         return actions + self._time_is_up(due, now_s)
 
@@ -433,7 +432,7 @@ class Dialogue:
 
     @property
     def _may_hang_up(self) -> bool:
-        return bool(self._hanging_up) and self._agenda.part is None and not self._paused
+        return self._hanging_up and self._agenda.part is None and not self._paused
 
     @property
     def _farewell_over_s(self) -> float:
@@ -465,7 +464,7 @@ class Dialogue:
             self._history.keep_heard(heard)
         self._cut = None
         if interrupted:
-            self._hanging_up = None
+            self._hanging_up = False
             self._tool_calls.drop()
             for answered in self._agenda.tool_answers():
                 self._remember(answered)  # what a tool has done is done

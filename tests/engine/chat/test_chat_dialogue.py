@@ -24,7 +24,7 @@ from evibridge.engine.chat.dialogue import (
     MAX_UNHEARD_TURNS,
 )
 from evibridge.engine.chat.history import History
-from evibridge.engine.chat.messages import MODEL_FAILED, MODEL_TIMED_OUT, Context
+from evibridge.engine.chat.messages import MODEL_FAILED, MODEL_TIMED_OUT, Context, Fault
 from evibridge.engine.chat.timeouts import ChatLimits, EventMessage
 from evibridge.engine.chat.tool_calls import BUILT_IN, REMEMBERED_CALLS
 from evibridge.engine.minds.mind import CallTool, HistoryEntry, ToolOffer, ToolOutcome, ToolUse
@@ -803,13 +803,13 @@ def test_words_after_an_interruption_make_an_end_of_the_turn_that_was_cut() -> N
 
 
 @pytest.mark.parametrize("fault", [MODEL_FAILED, MODEL_TIMED_OUT])
-def test_a_failed_mind_is_told_and_apologised_for(fault: object) -> None:
+def test_a_failed_mind_is_told_and_apologised_for(fault: Fault) -> None:
     stage = Stage()
     stage.asks("Hello?")
 
-    failed = stage.note(stage.dialogue.part_failed(stage.part, fault))  # type: ignore[arg-type]
+    failed = stage.note(stage.dialogue.part_failed(stage.part, fault))
 
-    assert failed[0] == Report(fault)  # type: ignore[arg-type]
+    assert failed[0] == Report(fault)
     assert work(failed) == Recite(Phrases().apology)
     stage.says(Phrases().apology)
     assert told(stage.finishes()) == ["assistant_end"]
@@ -1068,6 +1068,18 @@ def test_the_agent_speaks_up_after_a_silence_unless_the_caller_is_speaking() -> 
 
     assert isinstance(nudge, SpeakUp)
     assert nudge.occasion == "nudge"
+
+
+def test_a_pause_is_no_silence_that_asks_for_words() -> None:
+    stage = Stage(limits=replace(LIMITS, nudge_interval_s=10))
+    stage.asks("Hello?")
+    stage.says("Good day.", 2.0)
+    stage.finishes()
+    stage.dialogue.pause(START_S + 3)
+    stage.dialogue.resume(START_S + 300)
+
+    assert stage.dialogue.woke(START_S + 300) == []
+    assert stage.dialogue.wake_at_s == START_S + 310
 
 
 # Groups

@@ -230,3 +230,19 @@ async def test_a_failure_of_the_voice_stops_the_mind_and_is_told_apart() -> None
     assert isinstance(failure.value.__cause__, Overloaded)
     assert stopped.is_set()
     assert stage.events == ["One.", "200 ms", "Two."]
+
+
+async def test_a_mind_that_does_not_let_go_cannot_harm_the_chat(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reply, "CLEAN_UP_TIMEOUT_S", 0.01)
+
+    class Stubborn(Steps):
+        async def aclose(self) -> None:
+            await asyncio.Event().wait()
+
+    stage = Recorder()
+
+    await run(Stubborn([Say("One.")]), ToneVoice(200), stage)
+
+    assert stage.events == ["One.", "200 ms"]

@@ -549,6 +549,34 @@ async def test_audio_that_nobody_announced_is_one_error_a_second() -> None:
     assert "before the first audio" in turn[0]["message"]
 
 
+async def test_a_search_whose_question_is_superseded_is_given_up() -> None:
+    begun, given_up = asyncio.Event(), asyncio.Event()
+
+    async def search(query: str) -> str:
+        if query == "second":
+            return "found"
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            given_up.set()
+        raise AssertionError
+
+    mind = RuleMind(
+        lambda heard: [CallTool("web_search", {"query": heard})],
+        after_tool=lambda outcome: [Say(outcome.content or "")],
+    )
+    async with serving(mind, web_search=search) as engine, ChatClient.connect(engine) as chat:
+        await chat.send("session_settings", builtin_tools=[{"name": "web_search"}])
+        await chat.send("user_input", text="first")
+        await asyncio.wait_for(begun.wait(), PATIENCE_S)
+        await chat.send("user_input", text="second")
+        turn = await chat.until("assistant_end")
+
+        assert words(turn) == ["found"]
+        assert given_up.is_set()
+
+
 # Ends
 
 
