@@ -90,9 +90,15 @@ def call(
     record: Annotated[
         Path | None, typer.Option(help="WAV file for both sides: caller left, agent right.")
     ] = None,
+    interrupt_after: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SECONDS", help="Let each answer go on for so long, then cut in on it."
+        ),
+    ] = None,
 ) -> None:
     """Call a running service over Twilio's own protocol; exit code 0 if the agent was heard."""
-    from evibridge.call_command import PhoneCall, make_call
+    from evibridge.call_command import PhoneCall, interrupt_seconds, make_call
 
     settings = load_settings()
     configure_logs("warning", settings.log_format)
@@ -103,6 +109,7 @@ def call(
         texts=say or [],
         auth_token=token.get_secret_value() if token else None,
         record_to=record,
+        interrupt_after_s=None if interrupt_after is None else interrupt_seconds(interrupt_after),
     )
     was_heard = _run(make_call(wanted, typer.echo))
     raise typer.Exit(0 if was_heard else 1)

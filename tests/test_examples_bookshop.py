@@ -251,6 +251,9 @@ async def test_a_recommendation_ends_in_a_reservation(
         ("Are you a robot?", "the voice of the Paper Lantern"),
         ("How are you today?", "Very well, thank you"),
         ("Tell me a joke.", "maths book"),
+        ("Tell me a long story.", "Once upon a time"),
+        ("Read Me A Bed Time Story.", "Once upon a time"),
+        ("Do you know a good story?", "Once upon a time"),
         ("What is the name of the cat?", "Comma"),
         ("What is your favourite book?", "Moby Dick"),
         ("What can you do?", "I can look up an order"),
@@ -267,8 +270,9 @@ async def test_questions_are_understood_as_recognisers_write_them(
     assert answer in await caller.hears(said)
 
 
-async def test_the_long_answer_is_worth_interrupting(caller: Caller) -> None:
-    answer = await caller.hears("Tell me about the shop.")
+@pytest.mark.parametrize("wish", ["Tell me about the shop.", "Tell me a story."])
+async def test_a_long_answer_is_worth_interrupting(caller: Caller, wish: str) -> None:
+    answer = await caller.hears(wish)
     assert answer.count(". ") >= 4
 
 

@@ -1,7 +1,7 @@
 """What there is to tell about a simulated call."""
 
 import audioop
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from evibridge.audio.g711 import mulaw_to_pcm16
@@ -44,9 +44,9 @@ class CallEventKind(StrEnum):
     MARK_FLUSHED = "mark flushed"
     """The mark's name."""
     CLEARED = "buffer cleared"
-    """How much audio is never heard."""
+    """How much audio is never heard; the audio itself is in `CallEvent.unheard_pcm16_8k`."""
     CUT_OFF = "agent cut off"
-    """How much audio the service had sent, but not let be heard, when it closed the stream."""
+    """How much audio the service had sent that was not heard yet when the stream ended."""
     WARNING = "warning"
     """Twilio's code and a sentence."""
     CARRIER_SPEAKS = "carrier speaks"
@@ -62,6 +62,8 @@ class CallEvent:
     at_ms: int
     kind: CallEventKind
     detail: str = ""
+    unheard_pcm16_8k: bytes = field(default=b"", repr=False)
+    """Of the agent, int16 mono PCM at 8 kHz: what a `clear` kept from the caller's ear."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,8 @@ class AgentSpeech:
 class CallReport:
     """A whole call. Both sides of the recording are int16 mono PCM at 8 kHz and equally long.
 
-    Its clock runs while a stream is open, so `at_ms` of events counts recorded time.
+    Its clock runs while a stream is open, so `at_ms` of events counts recorded time. A call of
+    several streams is one recording, without what lay between them.
     """
 
     call_sid: str

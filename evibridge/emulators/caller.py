@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 
 from evibridge.audio.g711 import MULAW_SILENCE, pcm16_to_mulaw
 from evibridge.emulators.call_report import CallEnd
@@ -46,9 +45,14 @@ class WaitForAgent:
 
 @dataclass(frozen=True, slots=True)
 class HearAgent:
-    """Wait until the agent's answer has gone on for `after_ms`: the moment to barge in."""
+    """Wait until the agent's answer has gone on for `after_ms`: the moment to barge in.
+
+    A shorter answer is over once the agent has been quiet for `quiet_ms`. One that has not begun
+    after `limit_ms` is given up.
+    """
 
     after_ms: int
+    quiet_ms: int = 1200
     limit_ms: int = 30_000
 
 
@@ -71,7 +75,16 @@ class LoseLine:
     """Be cut off: no `stop`, no close frame, only an ended TCP connection."""
 
 
-Step = Say | WaitForAgent | HearAgent | Listen | Press | LoseLine
+@dataclass(frozen=True, slots=True)
+class LoseStream:
+    """Lose the media stream alone: its TCP connection is cut like a lost line, but the call lives.
+
+    The script goes on in the next stream, if the service gives the call one. What the agent said in
+    the lost one is no answer any more.
+    """
+
+
+Step = Say | WaitForAgent | HearAgent | Listen | Press | LoseLine | LoseStream
 """After the last step the caller hangs up."""
 
 
@@ -85,15 +98,23 @@ class CallerFrame:
     digit: str | None = None
 
 
-def conversation(speeches: Iterable[Speech]) -> list[Step]:
+def conversation(
+    speeches: Iterable[Speech], *, interrupt_after_ms: int | None = None
+) -> list[Step]:
     """A script that hears the greeting out, then says one thing after another, each once answered.
 
     An agent that greets nobody is waited for no longer than `GREETING_LIMIT_MS`. After the last
     answer the caller stays a little longer: it may have been a stop-gap of a slow model.
+
+    Args:
+        speeches: what the caller says
+        interrupt_after_ms: each speech but the first cuts the answer to the one before it off when
+            that has gone on for so long; None hears every answer out
     """
+    answer = WaitForAgent() if interrupt_after_ms is None else HearAgent(interrupt_after_ms)
     script: list[Step] = [WaitForAgent(limit_ms=GREETING_LIMIT_MS)]
     for speech in speeches:
-        script += [Say(speech), WaitForAgent()]
+        script += [Say(speech), answer]
     if len(script) > 1:
         script[-1] = WaitForAgent(quiet_ms=LAST_QUIET_MS)
     return script
@@ -110,11 +131,11 @@ class Caller:
         self._answer_after_ms = 0
         self._acts = self._act(script)
 
-    def next_frame(self) -> CallerFrame | CallEnd:
-        """The next 20 ms, or how the caller leaves."""
+    def next_frame(self) -> CallerFrame | LoseStream | CallEnd:
+        """The next 20 ms, or how the caller leaves the stream or the call."""
         return next(self._acts, CallEnd.CALLER_HUNG_UP)
 
-    def _act(self, script: Iterable[Step]) -> Iterator[CallerFrame | CallEnd]:
+    def _act(self, script: Iterable[Step]) -> Iterator[CallerFrame | LoseStream | CallEnd]:
         for step in script:
             match step:
                 case Say(speech):
@@ -124,12 +145,16 @@ class Caller:
                     while self._is_answered() and self._ear.quiet_ms < quiet_ms:
                         yield CallerFrame()
                     self._answer_after_ms = self._ear.now_ms
-                case HearAgent(after_ms, limit_ms):
-                    yield from self._wait(limit_ms, partial(self._hears_answer, after_ms))
+                case HearAgent(after_ms, quiet_ms, limit_ms):
+                    yield from self._wait(limit_ms, self._is_answered)
+                    yield from self._hear(after_ms, quiet_ms)
                 case Listen(duration_ms):
                     yield from self._wait(duration_ms, lambda: False)
                 case LoseLine():
                     yield CallEnd.LINE_LOST
+                case LoseStream():
+                    self._answer_after_ms = self._ear.now_ms
+                    yield step
                 case press:
                     yield from self._press(press.digits)
 
@@ -153,13 +178,16 @@ class Caller:
             yield CallerFrame()
 
     def _is_answered(self) -> bool:
-        onset_ms = self._ear.last_onset_ms
-        return onset_ms is not None and onset_ms >= self._answer_after_ms
+        return self._answered_at_ms() is not None
 
-    def _hears_answer(self, after_ms: int) -> bool:
-        onset_ms = self._ear.speaking_since_ms
-        return (
-            onset_ms is not None
-            and onset_ms >= self._answer_after_ms
-            and self._ear.now_ms - onset_ms >= after_ms
-        )
+    def _answered_at_ms(self) -> int | None:
+        onset_ms = self._ear.last_onset_ms
+        return onset_ms if onset_ms is not None and onset_ms >= self._answer_after_ms else None
+
+    def _hear(self, after_ms: int, quiet_ms: int) -> Iterator[CallerFrame]:
+        began_ms = self._answered_at_ms()
+        while began_ms is not None and self._ear.quiet_ms < quiet_ms:
+            is_audible = self._ear.speaking_since_ms is not None and self._ear.quiet_ms == 0
+            if is_audible and self._ear.now_ms - began_ms >= after_ms:
+                return
+            yield CallerFrame()

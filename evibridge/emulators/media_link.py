@@ -46,11 +46,14 @@ class MediaLink(SocketListener):
         )
 
     async def run(self) -> int:
-        """Stream until the caller leaves or the other side closes; returns the close code."""
+        """Stream until the caller leaves, the stream is lost or the other side closes.
+
+        Returns the close code.
+        """
         assert self._socket is not None, "open() comes first"
         try:
             await self._pace(self._socket)
-            if self._line.ended is CallEnd.LINE_LOST:
+            if self._line.ended is CallEnd.LINE_LOST or self._line.stream_lost:
                 self._socket.abort()
             elif self._line.ended is not None:
                 self._socket.close()
@@ -66,7 +69,7 @@ class MediaLink(SocketListener):
         """A frame every 20 ms of the loop's clock; after a late wake-up the missed ones at once."""
         loop = asyncio.get_running_loop()
         due_s = loop.time() + FIRST_TIMESTAMP_MS / 1000
-        while self._line.ended is None:
+        while self._line.ended is None and not self._line.stream_lost:
             await asyncio.sleep(max(0.0, due_s - loop.time()))
             if self._closed.is_set():
                 return
@@ -79,6 +82,8 @@ class MediaLink(SocketListener):
             socket.send_text(message)
 
     def _ended_by(self) -> str:
+        if self._line.stream_lost:
+            return "a broken connection"
         return "caller" if self._line.ended is not None else f"service, code {self._close_code}"
 
     def on_open(self, socket: Socket) -> None:

@@ -7,6 +7,7 @@ of minutes takes milliseconds.
 
 from collections.abc import Callable, Iterable
 
+from evibridge.audio.g711 import mulaw_to_pcm16
 from evibridge.emulators.call_report import (
     AgentSpeech,
     CallEnd,
@@ -15,7 +16,7 @@ from evibridge.emulators.call_report import (
     CallRecording,
     CallReport,
 )
-from evibridge.emulators.caller import Caller, Step
+from evibridge.emulators.caller import Caller, LoseStream, Step
 from evibridge.emulators.speech_detector import SpeechDetector
 from evibridge.emulators.twilio_media import (
     CarrierWarning,
@@ -46,6 +47,8 @@ class PhoneLine:
     ) -> None:
         self.ended: CallEnd | None = None
         """How the caller left, once it did."""
+        self.stream_lost = False
+        """Whether the connection of the present stream is to be cut, or of the last one was."""
         self._ear = SpeechDetector()
         self._caller = Caller(script, self._ear)
         self._limit_ms = limit_ms
@@ -64,6 +67,7 @@ class PhoneLine:
     def open_stream(self, start: StreamStart) -> None:
         """A media stream begins; its first messages are ready to be taken."""
         self._stream = MediaStream(start)
+        self.stream_lost = False
         self.tell(CallEventKind.STREAM_STARTED)
 
     def close_stream(self, by_whom: str) -> None:
@@ -80,11 +84,14 @@ class PhoneLine:
     def next_frame(self, *, congested: bool = False) -> None:
         """Pass 20 ms of an open stream; sets `ended` when the caller leaves.
 
+        Where the script loses the stream, `stream_lost` is set instead, and nothing passes any more
+        until the next stream is open.
+
         Args:
             congested: the other side takes nothing more, so that the caller's audio is lost
         """
         stream = self._stream
-        if stream is None or self.ended is not None:
+        if stream is None or self.ended is not None or self.stream_lost:
             return
         frame = self._caller.next_frame()
         if self.now_ms >= self._limit_ms:
@@ -93,6 +100,9 @@ class PhoneLine:
             self.ended = frame
             if frame is not CallEnd.LINE_LOST:
                 stream.stop()
+            return
+        if isinstance(frame, LoseStream):
+            self.stream_lost = True
             return
         if frame.begins is not None:
             self.tell(CallEventKind.CALLER_SPEAKS, frame.begins.text or "")
@@ -125,9 +135,17 @@ class PhoneLine:
         self._warnings.append(warning)
         self.tell(CallEventKind.WARNING, f"{warning.code}: {warning.sentence}")
 
-    def tell(self, kind: CallEventKind, detail: str = "", *, at_ms: int | None = None) -> None:
+    def tell(
+        self,
+        kind: CallEventKind,
+        detail: str = "",
+        *,
+        at_ms: int | None = None,
+        unheard_pcm16_8k: bytes = b"",
+    ) -> None:
         """Note an event, by default of now."""
-        event = CallEvent(self.now_ms if at_ms is None else at_ms, kind, detail)
+        at_ms = self.now_ms if at_ms is None else at_ms
+        event = CallEvent(at_ms, kind, detail, unheard_pcm16_8k)
         self._events.append(event)
         if self._on_event is not None:
             self._on_event(event)
@@ -163,7 +181,11 @@ class PhoneLine:
                 case MarkEchoed(name, flushed):
                     kind = CallEventKind.MARK_FLUSHED if flushed else CallEventKind.MARK_PLAYED
                     self.tell(kind, name)
-                case Cleared(dropped_ms):
-                    self.tell(CallEventKind.CLEARED, f"{dropped_ms:.0f} ms")
+                case Cleared(dropped_mulaw) as cleared:
+                    self.tell(
+                        CallEventKind.CLEARED,
+                        f"{cleared.dropped_ms:.0f} ms",
+                        unheard_pcm16_8k=mulaw_to_pcm16(dropped_mulaw),
+                    )
                 case warning:
                     self.tell(CallEventKind.WARNING, f"{warning.code}: {warning.sentence}")

@@ -36,6 +36,9 @@ SCHEMA_WARNING = 12200
 CALLBACK_FAILED = 15003
 BROKEN_PIPE = 31903
 
+_DROPPED = "The service ended the media stream without a close frame."
+_LOST = "The connection of the media stream was cut."
+
 
 @dataclass(frozen=True, slots=True)
 class TwilioPhone:
@@ -188,7 +191,7 @@ class _Call:
         self._notify_stream(stream, start, "stream-started")
         code = await link.run()
         if self._line.ended is None and code == ABNORMAL_CLOSE:
-            broken = "The service ended the media stream without a close frame."
+            broken = _LOST if self._line.stream_lost else _DROPPED
             self._line.warn(CarrierWarning(BROKEN_PIPE, broken))
             self._notify_stream(stream, start, "stream-error", broken)
         else:

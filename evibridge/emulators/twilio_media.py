@@ -58,9 +58,14 @@ class MarkEchoed:
 
 @dataclass(frozen=True, slots=True)
 class Cleared:
-    """`clear` came; so much audio is never heard."""
+    """`clear` came; this audio of the agent's, mu-law, is never heard."""
 
-    dropped_ms: float
+    dropped_mulaw: bytes
+
+    @property
+    def dropped_ms(self) -> float:
+        """How long it would have sounded."""
+        return len(self.dropped_mulaw) / BYTES_PER_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +233,7 @@ class MediaStream:
             self._marks.append((self._played_bytes + len(self._unplayed), name))
 
     def _clear(self) -> None:
-        self._events.append(Cleared(dropped_ms=self.unplayed_ms))
+        self._events.append(Cleared(bytes(self._unplayed)))
         self._unplayed.clear()
         while self._marks:
             self._echo(self._marks.popleft()[1], flushed=True)

@@ -50,6 +50,9 @@ class MediaPeer:
     async def mark(self, name: str) -> None:
         await self._send("mark", {"name": name})
 
+    async def clear(self) -> None:
+        await self._socket.send_json({"event": "clear", "streamSid": self.stream_sid})
+
     async def close(self, code: int = WSCloseCode.OK) -> None:
         await self._socket.close(code=code)
 
@@ -82,6 +85,7 @@ class Service:
     refuse_media: int | None = None
     status_of_notices: int = 204
     content_type: str = "text/xml"
+    longest_stream_s: float = PATIENCE_S
 
     def url(self, path: str) -> str:
         return f"{self.origin}{path}"
@@ -108,7 +112,7 @@ class Service:
         await socket.prepare(request)
         stream = asyncio.ensure_future(self.on_stream(MediaPeer(socket)))
         self.streams.append(stream)
-        await asyncio.wait([stream], timeout=PATIENCE_S)
+        await asyncio.wait([stream], timeout=self.longest_stream_s)
         return socket
 
 

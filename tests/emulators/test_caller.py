@@ -1,4 +1,4 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
@@ -11,6 +11,7 @@ from evibridge.emulators.caller import (
     HearAgent,
     Listen,
     LoseLine,
+    LoseStream,
     Press,
     Say,
     Speech,
@@ -28,20 +29,28 @@ HELLO = Speech(tone_pcm16(200), "Hello.")
 FRAMES_LIMIT = 10_000
 
 
+def acted(
+    script: Sequence[Step], agent_speaks: Callable[[int], bool]
+) -> Iterator[tuple[int, CallerFrame | LoseStream | CallEnd]]:
+    ear = SpeechDetector()
+    caller = Caller(script, ear)
+    for _ in range(FRAMES_LIMIT):
+        frame = caller.next_frame()
+        yield ear.now_ms, frame
+        if isinstance(frame, CallerFrame):
+            ear.hear(VOICE if agent_speaks(ear.now_ms) else SILENT_FRAME)
+        if isinstance(frame, CallEnd):
+            return
+    raise AssertionError("the script does not end")
+
+
 def act(
     script: Sequence[Step], agent_speaks: Callable[[int], bool] = lambda _: False
 ) -> tuple[list[CallerFrame], CallEnd]:
     """Run a script against an agent that is loud in the frames that `agent_speaks` tells, by ms."""
-    ear = SpeechDetector()
-    caller = Caller(script, ear)
-    frames: list[CallerFrame] = []
-    while len(frames) < FRAMES_LIMIT:
-        frame = caller.next_frame()
-        if isinstance(frame, CallEnd):
-            return frames, frame
-        frames.append(frame)
-        ear.hear(VOICE if agent_speaks(ear.now_ms) else SILENT_FRAME)
-    raise AssertionError("the script does not end")
+    *frames, (_, end) = acted(script, agent_speaks)
+    assert isinstance(end, CallEnd)
+    return [frame for _, frame in frames if isinstance(frame, CallerFrame)], end
 
 
 def first_words_ms(frames: list[CallerFrame]) -> int:
@@ -56,6 +65,29 @@ def test_the_line_is_lost_where_the_script_says_so() -> None:
     frames, end = act([Listen(100), LoseLine(), Listen(100)])
     assert end is CallEnd.LINE_LOST
     assert frames == [CallerFrame()] * 5
+
+
+def test_a_stream_is_lost_where_the_script_says_so_and_the_script_goes_on() -> None:
+    acts = acted([Listen(40), LoseStream(), Listen(20), LoseStream()], lambda _: False)
+    assert list(acts) == [
+        (0, CallerFrame()),
+        (20, CallerFrame()),
+        (40, LoseStream()),
+        (40, CallerFrame()),
+        (60, LoseStream()),
+        (60, CallEnd.CALLER_HUNG_UP),
+    ]
+
+
+def test_what_the_agent_said_in_a_lost_stream_is_no_answer() -> None:
+    script: list[Step] = [
+        HearAgent(after_ms=100),
+        LoseStream(),
+        WaitForAgent(quiet_ms=200, limit_ms=5000),
+        Say(HELLO),
+    ]
+    frames, _ = act(script, lambda ms: 300 <= ms < 900 or 2000 <= ms < 2200)
+    assert first_words_ms(frames) == 2400
 
 
 def test_speech_goes_out_as_mulaw_in_whole_frames() -> None:
@@ -153,6 +185,19 @@ def test_a_barge_in_waits_for_the_answer_to_what_was_said() -> None:
     assert len(frames) * 20 == 2100 + 200
 
 
+def test_a_pause_in_an_answer_neither_is_cut_in_on_nor_starts_the_answer_anew() -> None:
+    frames, _ = act(
+        [HearAgent(after_ms=1000), Say(HELLO)], lambda ms: 300 <= ms < 700 or ms >= 1500
+    )
+    assert first_words_ms(frames) == 1540  # a single loud frame would be a click
+
+
+def test_an_answer_too_short_for_a_barge_in_is_over_when_the_agent_is_quiet() -> None:
+    script: list[Step] = [HearAgent(after_ms=700, quiet_ms=600), Say(HELLO)]
+    frames, _ = act(script, lambda ms: 300 <= ms < 900)
+    assert first_words_ms(frames) == 1500
+
+
 def test_a_barge_in_is_given_up_at_the_limit() -> None:
     frames, _ = act([HearAgent(after_ms=100, limit_ms=700), Say(HELLO)])
     assert first_words_ms(frames) == 700
@@ -171,3 +216,16 @@ def test_a_conversation_waits_for_each_answer() -> None:
     stay = WaitForAgent(quiet_ms=LAST_QUIET_MS)
     assert script[1:] == [Say(HELLO), wait, Say(HELLO), stay]
     assert conversation([]) == [WaitForAgent(limit_ms=GREETING_LIMIT_MS)]
+
+
+def test_a_conversation_of_interruptions_hears_the_greeting_and_the_last_answer_out() -> None:
+    script = conversation([HELLO, HELLO, HELLO], interrupt_after_ms=500)
+    assert script == [
+        WaitForAgent(limit_ms=GREETING_LIMIT_MS),
+        Say(HELLO),
+        HearAgent(500),
+        Say(HELLO),
+        HearAgent(500),
+        Say(HELLO),
+        WaitForAgent(quiet_ms=LAST_QUIET_MS),
+    ]

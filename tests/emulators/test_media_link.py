@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from evibridge.emulators.call_report import CallEnd
-from evibridge.emulators.caller import Listen, LoseLine, Step
+from evibridge.emulators.caller import Listen, LoseLine, LoseStream, Step
 from evibridge.emulators.media_link import (
     ABNORMAL_CLOSE,
     CLOSE_TIMEOUT_S,
@@ -146,6 +146,16 @@ def test_a_lost_line_is_cut_without_a_word() -> None:
     scene.run()
     assert scene.socket.ended == ["aborted"]
     assert scene.events() == ["connected", "start"]
+
+
+def test_a_lost_stream_is_cut_without_a_word_and_the_call_lives() -> None:
+    scene = Scene(Listen(40), LoseStream(), Listen(40))
+    scene.run()
+    assert scene.socket.ended == ["aborted"]
+    assert scene.events() == ["connected", "start", "media", "media"]
+    assert scene.line.ended is None
+    events = scene.line.report("CA1", CallEnd.AGENT_HUNG_UP).events
+    assert events[-1].detail == "a broken connection"
 
 
 def test_a_peer_that_does_not_answer_the_close_is_not_waited_for_for_ever() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 import orjson
 import pybase64
 
-from evibridge.audio.g711 import pcm16_to_mulaw
+from evibridge.audio.g711 import mulaw_to_pcm16, pcm16_to_mulaw
 from evibridge.emulators.call_report import (
     AgentSpeech,
     CallEnd,
@@ -16,6 +16,7 @@ from evibridge.emulators.caller import (
     HearAgent,
     Listen,
     LoseLine,
+    LoseStream,
     Press,
     Say,
     Speech,
@@ -136,7 +137,8 @@ def test_a_barge_in_leaves_flushed_marks_in_the_story() -> None:
     pass_ms(line, 400)
     agent_clears(line)
     pass_ms(line, 1000)
-    assert kinds(line.report("CA1", CallEnd.CALLER_HUNG_UP)) == [
+    report = line.report("CA1", CallEnd.CALLER_HUNG_UP)
+    assert kinds(report) == [
         (0, "STREAM_STARTED", ""),
         (40, "AGENT_STARTED", ""),
         (340, "CALLER_SPEAKS", "Hello."),
@@ -144,6 +146,9 @@ def test_a_barge_in_leaves_flushed_marks_in_the_story() -> None:
         (400, "MARK_FLUSHED", "never heard"),
         (400, "AGENT_STOPPED", ""),
     ]
+    unheard = {event.kind: event.unheard_pcm16_8k for event in report.events}
+    assert unheard.pop(CallEventKind.CLEARED) == mulaw_to_pcm16(tone_mulaw(1640))
+    assert not any(unheard.values())
 
 
 def test_events_are_told_as_they_happen() -> None:
@@ -180,6 +185,33 @@ def test_the_script_goes_on_in_a_second_stream() -> None:
     start = orjson.loads(line.take_messages()[1])
     assert start["sequenceNumber"] == "1"
     assert start["streamSid"] == "MZ2"
+
+
+def test_a_lost_stream_says_nothing_and_the_script_goes_on_in_the_next_one() -> None:
+    line = open_line([Listen(100), LoseStream(), Say(HELLO)])
+    agent_says(line, 1000)
+    pass_ms(line, 300)
+    assert (line.stream_lost, line.ended) == (True, None)
+    assert [message["event"] for message in sent(line)] == ["media"] * 5
+    line.close_stream("a broken connection")
+
+    line.open_stream(StreamStart("AC1", "CA1", "MZ2", {}))
+    line.take_messages()
+    pass_ms(line, 300)
+
+    assert (line.stream_lost, line.ended) == (False, CallEnd.CALLER_HUNG_UP)
+    first, *_, last = sent(line)
+    assert (first["sequenceNumber"], first["media"]["timestamp"]) == ("2", "81")
+    assert last["event"] == "stop"
+    assert kinds(line.report("CA1", CallEnd.CALLER_HUNG_UP)) == [
+        (0, "STREAM_STARTED", ""),
+        (40, "AGENT_STARTED", ""),
+        (100, "AGENT_STOPPED", ""),
+        (100, "CUT_OFF", "940 ms"),
+        (100, "STREAM_STOPPED", "a broken connection"),
+        (100, "STREAM_STARTED", ""),
+        (100, "CALLER_SPEAKS", "Hello."),
+    ]
 
 
 def test_speech_that_the_end_of_a_stream_cuts_off_was_heard() -> None:

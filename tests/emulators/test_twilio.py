@@ -1,13 +1,23 @@
 """Whole calls over real sockets, in real time: kept short."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import pytest
 from aiohttp import WSCloseCode
 
 from evibridge.emulators import twilio
 from evibridge.emulators.call_report import CallEnd, CallEvent, CallEventKind, CallReport
-from evibridge.emulators.caller import Listen, LoseLine, Press, Say, Speech, Step, WaitForAgent
+from evibridge.emulators.caller import (
+    Listen,
+    LoseLine,
+    LoseStream,
+    Press,
+    Say,
+    Speech,
+    Step,
+    WaitForAgent,
+)
 from evibridge.emulators.twilio import MAX_DOCUMENTS, TwilioPhone
 from evibridge.emulators.twilio_webhooks import signature
 from evibridge.errors import BadMessage, LinkRefused, LinkUnreachable
@@ -204,6 +214,61 @@ async def test_a_lost_line_reaches_the_service_without_stop() -> None:
     assert report.end is CallEnd.LINE_LOST
     assert report.warnings == ()
     assert sorted(stream_events(service)) == ["stream-started", "stream-stopped"]
+
+
+@dataclass
+class StreamsSeen:
+    """What a service notes of each stream, while it greets in all of them."""
+
+    calls: list[str] = field(default_factory=list)
+    streams: list[str] = field(default_factory=list)
+    first_numbers: list[tuple[str, str, str]] = field(default_factory=list)
+    ends: list[str] = field(default_factory=list)
+
+    async def greet(self, peer: MediaPeer) -> None:
+        start = await peer.read_until("start")
+        self.calls.append(start["start"]["callSid"])
+        self.streams.append(start["streamSid"])
+        frame = await peer.read_until("media")
+        media = frame["media"]
+        self.first_numbers.append((frame["sequenceNumber"], media["chunk"], media["timestamp"]))
+        await peer.say(tone_mulaw(100))
+        self.ends.append((await peer.read_until("stop"))["event"])
+
+
+CONNECT_AND_NEXT = CONNECT.replace("</Connect>", "</Connect><Redirect>/next</Redirect>")
+
+
+@pytest.mark.parametrize("document", [CONNECT_WITH_ACTION, CONNECT_AND_NEXT])
+async def test_after_a_lost_stream_the_call_goes_on_in_another_one(document: str) -> None:
+    seen = StreamsSeen()
+    answer = WaitForAgent(quiet_ms=100)
+    service = Service([document, document], on_stream=seen.greet)
+    report = await call(service, [answer, LoseStream(), answer, Say(HELLO)])
+
+    assert seen.calls == [report.call_sid] * 2
+    assert len(set(seen.streams)) == 2
+    assert seen.first_numbers == [("2", "1", "81")] * 2
+    assert seen.ends == ["closed", "stop"]
+    (request,) = service.requests_to("/next")
+    assert request.fields["CallStatus"] == "in-progress"
+    assert request.fields["CallSid"] == report.call_sid
+    assert sorted(stream_events(service)) == ["stream-error"] + ["stream-started"] * 2 + [
+        "stream-stopped"
+    ]
+
+    assert report.end is CallEnd.CALLER_HUNG_UP
+    assert len(report.agent_speech) == 2
+    assert len(report.agent_pcm16_8k) == len(report.caller_pcm16_8k)
+    told = [event.detail for event in report.events if event.kind is CallEventKind.STREAM_STOPPED]
+    assert told == ["a broken connection", "caller"]
+    assert [warning.code for warning in report.warnings] == [31903]
+
+
+async def test_a_call_whose_stream_is_lost_ends_as_the_service_wishes() -> None:
+    service = Service([CONNECT_WITH_ACTION, HANG_UP])
+    report = await call(service, [Listen(60), LoseStream(), Listen(5000)])
+    assert report.end is CallEnd.AGENT_HUNG_UP
 
 
 async def test_the_time_limit_ends_the_call() -> None:

@@ -194,16 +194,23 @@ def test_clear_silences_the_agent_and_returns_all_marks() -> None:
     stream.receive_text(mark("b"))
     played(stream, 4)
     sent(stream)
+    assert stream.unplayed_ms == 60.0
     stream.receive_text(CLEAR)
+    assert stream.unplayed_ms == 0
     assert [message["mark"]["name"] for message in sent(stream)] == ["a", "b"]
     assert played(stream, 5) == SILENT_FRAME * 5
-    assert stream.take_events() == [Cleared(60.0), MarkEchoed("a", True), MarkEchoed("b", True)]
+    assert stream.take_events() == [
+        Cleared(tone_mulaw(60)),
+        MarkEchoed("a", True),
+        MarkEchoed("b", True),
+    ]
 
 
 def test_clear_of_an_empty_buffer_is_harmless() -> None:
     stream = opened()
     stream.receive_text(CLEAR)
     assert stream.take_messages() == []
+    assert stream.take_events() == [Cleared(b"")]
     assert stream.warnings == ()
 
 
@@ -227,7 +234,9 @@ def test_more_than_ten_unplayed_minutes_are_dropped_with_one_warning() -> None:
     assert (warning.code, warning.times) == (BUFFER_FULL, 1)
     assert [(w.code, w.times) for w in stream.warnings] == [(BUFFER_FULL, 2)]
     stream.receive_text(CLEAR)
-    assert stream.take_events() == [Cleared(600_000.0)]
+    (cleared,) = stream.take_events()
+    assert isinstance(cleared, Cleared)
+    assert cleared.dropped_ms == 600_000.0
 
 
 def test_marks_without_end_are_refused() -> None:
