@@ -5,12 +5,13 @@ values.
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from evibridge.errors import SettingsError
@@ -18,6 +19,9 @@ from evibridge.loopback import is_loopback
 
 ENV_FILE = ".env"
 NOT_UTF_8 = f"{ENV_FILE} cannot be read: save the file as UTF-8."
+
+_ACCOUNT_SID = re.compile(r"AC[0-9a-fA-F]{32}")
+_DIALLED = re.compile(r"\+[0-9]{7,15}|sip:[^\s@]+@[^\s@]+")
 
 
 class Settings(BaseSettings):
@@ -49,22 +53,31 @@ class Settings(BaseSettings):
     """Configuration of the engine, a YAML file; without it everything is at its default."""
     engine_keys: SecretStr | None = None
     """`key` or `key:secret`, separated by commas: what clients of `evibridge engine` must show."""
+    resume_seconds: Annotated[float, Field(ge=0)] = 20.0
+    """How long a call that has lost its EVI server or its phone line waits for it to come back."""
+    fallback_number: str | None = None
+    """Where a call goes that cannot be saved: a number in E.164, or a `sip:` address."""
     drain_seconds: Annotated[float | None, Field(ge=0)] = None
-    """How long the chats of `evibridge engine` may go on after SIGTERM; overrides its file."""
+    """How long the calls of `evibridge run` and the chats of `evibridge engine` may go on after
+    SIGTERM; overrides the engine's file."""
     model: str | None = None
     """The language model that the engine thinks with; overrides its file."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
 
+    twilio_api_url: str = "https://api.twilio.com"
+    """Origin of Twilio's REST API; each region has its own."""
+
     hume_api_key: Annotated[SecretStr | None, Field(validation_alias="HUME_API_KEY")] = None
     hume_config_id: Annotated[str | None, Field(validation_alias="HUME_CONFIG_ID")] = None
+    twilio_account_sid: Annotated[str | None, Field(validation_alias="TWILIO_ACCOUNT_SID")] = None
     twilio_auth_token: Annotated[SecretStr | None, Field(validation_alias="TWILIO_AUTH_TOKEN")] = (
         None
     )
     openai_base_url: Annotated[str | None, Field(validation_alias="OPENAI_BASE_URL")] = None
     openai_api_key: Annotated[SecretStr | None, Field(validation_alias="OPENAI_API_KEY")] = None
 
-    @field_validator("public_url", "evi_url")
+    @field_validator("public_url", "evi_url", "twilio_api_url")
     @classmethod
     def _is_origin(cls, value: str | None) -> str | None:
         """An origin is scheme, host and port only; a trailing slash is forgiven."""
@@ -100,13 +113,36 @@ class Settings(BaseSettings):
         _ = parts.port  # raises for a port that is none
         return value
 
+    @field_validator("fallback_number")
+    @classmethod
+    def _can_be_dialled(cls, value: str | None) -> str | None:
+        if value is not None and not _DIALLED.fullmatch(value):
+            raise ValueError("must be a number such as +14155550100 or a sip: address")
+        return value
+
+    @field_validator("twilio_account_sid")
+    @classmethod
+    def _is_account(cls, value: str | None) -> str | None:
+        if value is not None and not _ACCOUNT_SID.fullmatch(value):
+            raise ValueError("must be AC and 32 hexadecimal digits, as in Twilio's console")
+        return value
+
     @field_validator(
-        "hume_api_key", "twilio_auth_token", "openai_api_key", "engine_keys", mode="before"
+        "engine_keys",
+        "fallback_number",
+        "hume_api_key",
+        "openai_api_key",
+        "twilio_account_sid",
+        "twilio_api_url",
+        "twilio_auth_token",
+        mode="before",
     )
     @classmethod
-    def _blank_is_unset(cls, value: object) -> object:
-        """`KEY=` in a `.env` file means that there is no key."""
-        return None if isinstance(value, str) and not value.strip() else value
+    def _blank_is_unset(cls, value: object, info: ValidationInfo) -> object:
+        """`KEY=` or `KEY=" "` in a `.env` file is as good as no line."""
+        assert info.field_name is not None
+        is_blank = isinstance(value, str) and not value.strip()
+        return cls.model_fields[info.field_name].default if is_blank else value
 
 
 def load_settings(**overrides: object) -> Settings:

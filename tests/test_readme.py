@@ -78,6 +78,7 @@ def test_these_are_the_commands_that_are_tried_here() -> None:
     assert COMMANDS == [
         "make run",
         '.venv/bin/evibridge call --say "Where is order 1042?"',
+        '.venv/bin/evibridge call --say "Tell me a long story" --interrupt-after 2',
         ".venv/bin/evibridge run examples/bookshop.py --port 8081",
         ".venv/bin/evibridge engine --port 8765 --script examples/bookshop.yaml",
         ".venv/bin/evibridge run examples/bookshop.py --evi-url http://127.0.0.1:8765",
@@ -89,15 +90,18 @@ async def test_a_newcomer_talks_to_the_agent_after_two_commands() -> None:
     port = free_port()
     async with started(COMMANDS[0], until="phone webhook", EVIBRIDGE_PORT=port):
         said = await finished(f"{COMMANDS[1]} --url http://127.0.0.1:{port}")
+        interrupted = await finished(f"{COMMANDS[2]} --url http://127.0.0.1:{port}")
 
     assert "caller  Where is order 1042?" in said
     assert "Friday" in said
+    assert "(cuts in)" in interrupted
+    assert "sent and not heard" in interrupted
 
 
 async def test_the_engine_serves_alone_and_a_bridge_uses_it() -> None:
     engine_port, port = free_port(), free_port()
-    engine = COMMANDS[3].replace("8765", engine_port)
-    bridge = COMMANDS[4].replace("8765", engine_port)
+    engine = COMMANDS[4].replace("8765", engine_port)
+    bridge = COMMANDS[5].replace("8765", engine_port)
     async with (
         started(engine, until="The engine listens"),
         started(bridge, until="phone webhook", EVIBRIDGE_PORT=port),
@@ -109,12 +113,12 @@ async def test_the_engine_serves_alone_and_a_bridge_uses_it() -> None:
 
 async def test_another_port_can_be_given() -> None:
     port = free_port()
-    async with started(COMMANDS[2].replace("8081", port), until=f"127.0.0.1:{port}"):
+    async with started(COMMANDS[3].replace("8081", port), until=f"127.0.0.1:{port}"):
         pass
 
 
 async def test_the_benchmarks_are_started_by_make() -> None:
-    assert "-m benchmarks" in await finished(f"{COMMANDS[5]} --dry-run")
+    assert "-m benchmarks" in await finished(f"{COMMANDS[6]} --dry-run")
 
 
 def test_every_setting_is_in_the_readme() -> None:

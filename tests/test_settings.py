@@ -5,6 +5,8 @@ import pytest
 from evibridge.errors import SettingsError
 from evibridge.settings import Settings, load_environment, load_settings
 
+ACCOUNT_SID = f"AC{'0123456789abcdef' * 2}"
+
 
 @pytest.fixture(autouse=True)
 def _no_settings_around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -43,15 +45,49 @@ def test_options_of_the_command_line_win(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize(
     ("variable", "name"),
     [
+        ("TWILIO_ACCOUNT_SID", "twilio_account_sid"),
         ("TWILIO_AUTH_TOKEN", "twilio_auth_token"),
         ("OPENAI_API_KEY", "openai_api_key"),
         ("EVIBRIDGE_ENGINE_KEYS", "engine_keys"),
+        ("EVIBRIDGE_FALLBACK_NUMBER", "fallback_number"),
     ],
 )
-def test_a_blank_secret_is_none(monkeypatch: pytest.MonkeyPatch, variable: str, name: str) -> None:
+def test_what_is_blank_is_none(monkeypatch: pytest.MonkeyPatch, variable: str, name: str) -> None:
     monkeypatch.setenv(variable, " ")
 
     assert getattr(load_settings(), name) is None
+
+
+@pytest.mark.parametrize("blank", ["", " "])
+def test_a_blank_address_of_twilio_is_twilios_own(
+    monkeypatch: pytest.MonkeyPatch, blank: str
+) -> None:
+    monkeypatch.setenv("EVIBRIDGE_TWILIO_API_URL", blank)
+
+    assert load_settings().twilio_api_url == "https://api.twilio.com"
+    assert load_settings(twilio_api_url=blank).twilio_api_url == "https://api.twilio.com"
+
+
+def test_calls_that_are_cut_off_have_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().resume_seconds == 20
+    monkeypatch.setenv("TWILIO_ACCOUNT_SID", ACCOUNT_SID)
+    monkeypatch.setenv("EVIBRIDGE_TWILIO_API_URL", "https://api.dublin.ie1.twilio.com/")
+    monkeypatch.setenv("EVIBRIDGE_RESUME_SECONDS", "0")
+
+    settings = load_settings()
+
+    assert settings.twilio_account_sid == ACCOUNT_SID
+    assert settings.twilio_api_url == "https://api.dublin.ie1.twilio.com"
+    assert settings.resume_seconds == 0
+
+
+@pytest.mark.parametrize("number", ["+1415555", "+141555501001234", "sip:desk@shop.example;a=b"])
+def test_a_call_that_cannot_be_saved_goes_to_a_number_or_an_address(
+    monkeypatch: pytest.MonkeyPatch, number: str
+) -> None:
+    monkeypatch.setenv("EVIBRIDGE_FALLBACK_NUMBER", number)
+
+    assert load_settings().fallback_number == number
 
 
 def test_the_engine_has_settings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,6 +160,15 @@ def test_secrets_do_not_show() -> None:
         ("EVIBRIDGE_EVI_URL", "http://127.0.0.1:99999", "EVIBRIDGE_EVI_URL: Port out of range"),
         ("EVIBRIDGE_EVI_URL", "http://ex ample", "EVIBRIDGE_EVI_URL: must be an origin"),
         ("EVIBRIDGE_DRAIN_SECONDS", "-1", "EVIBRIDGE_DRAIN_SECONDS: Input should be greater"),
+        ("EVIBRIDGE_RESUME_SECONDS", "-1", "EVIBRIDGE_RESUME_SECONDS: Input should be greater"),
+        ("EVIBRIDGE_TWILIO_API_URL", "api.twilio.com", "EVIBRIDGE_TWILIO_API_URL: must be an or"),
+        ("EVIBRIDGE_TWILIO_API_URL", "https://a.example/b", "must be an origin only: no path"),
+        ("TWILIO_ACCOUNT_SID", ACCOUNT_SID[:-1], "TWILIO_ACCOUNT_SID: must be AC and 32 hexade"),
+        ("TWILIO_ACCOUNT_SID", f"SK{ACCOUNT_SID[2:]}", "TWILIO_ACCOUNT_SID: must be AC and 32"),
+        ("EVIBRIDGE_FALLBACK_NUMBER", "+141555", "EVIBRIDGE_FALLBACK_NUMBER: must be a number"),
+        ("EVIBRIDGE_FALLBACK_NUMBER", "+1415555010012345", "must be a number such as \\+141555501"),
+        ("EVIBRIDGE_FALLBACK_NUMBER", "4155550100", "EVIBRIDGE_FALLBACK_NUMBER: must be a number"),
+        ("EVIBRIDGE_FALLBACK_NUMBER", "sip:desk", "EVIBRIDGE_FALLBACK_NUMBER: must be a number"),
         ("OPENAI_BASE_URL", "127.0.0.1:11434/v1", "OPENAI_BASE_URL: must be an address such as"),
         ("OPENAI_BASE_URL", "https://u:p@a.example", "OPENAI_BASE_URL: must not have a user name"),
         ("OPENAI_BASE_URL", "http://a.example:99999", "OPENAI_BASE_URL: Port out of range"),
