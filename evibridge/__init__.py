@@ -3,6 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from evibridge.agent.definition import Agent
+from evibridge.agent.digits import DigitCollection
+from evibridge.agent.manners import Manners
 from evibridge.errors import ToolError
 from evibridge.tools_registry.context import ToolContext
 from evibridge.tools_registry.registry import Tools
@@ -10,7 +12,7 @@ from evibridge.tools_registry.registry import Tools
 if TYPE_CHECKING:
     from evibridge.service import create_app
 
-__all__ = ["Agent", "ToolContext", "ToolError", "Tools", "create_app"]
+__all__ = ["Agent", "DigitCollection", "Manners", "ToolContext", "ToolError", "Tools", "create_app"]
 
 
 def __getattr__(name: str) -> Any:

@@ -20,6 +20,7 @@ from evibridge.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from evibridge.engine.server import Engine
+    from evibridge.service import Service
 
 T = TypeVar("T")
 
@@ -31,6 +32,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+DRAIN_S = 30.0
+"""How long calls may go on after SIGTERM: as long as orchestrators commonly wait."""
 HOST = typer.Option(help="Address to listen on.")
 PORT = typer.Option(min=0, max=65535, help="TCP port; 0 takes any free one.")
 
@@ -118,7 +121,7 @@ def call(
 async def _serve(where: str, settings: Settings) -> None:
     from evibridge.service import start_service
 
-    stop, _ = _stop_signals()
+    stop, at_once = _stop_signals()
     agent = load_agent(where)
     service = await start_service(agent, settings)
     try:
@@ -127,6 +130,9 @@ async def _serve(where: str, settings: Settings) -> None:
             typer.echo(f"  {line}", err=True)
         _spare_the_collector()
         await stop.wait()
+        if not at_once.is_set():
+            drain_s = DRAIN_S if settings.drain_seconds is None else settings.drain_seconds
+            await _drain(service, drain_s, at_once, "calls")
     finally:
         await service.close()
 
@@ -142,14 +148,16 @@ async def _serve_engine(host: str, port: int, settings: Settings, script: Path |
         _spare_the_collector()
         await stop.wait()
         if not at_once.is_set():
-            await _drain(running, config.drain_s, at_once)
+            await _drain(running, config.drain_s, at_once, "chats")
 
 
-async def _drain(running: "Engine", timeout_s: float, at_once: asyncio.Event) -> None:
+async def _drain(
+    running: "Engine | Service", timeout_s: float, at_once: asyncio.Event, what: str
+) -> None:
     draining = asyncio.create_task(running.drain(timeout_s))
-    await asyncio.sleep(0)  # without any chat it is over now
+    await asyncio.sleep(0)  # without any it is over now
     if not draining.done():
-        typer.echo(f"Running chats may go on for {timeout_s:g} s (Ctrl-C ends them).", err=True)
+        typer.echo(f"Running {what} may go on for {timeout_s:g} s (Ctrl-C ends them).", err=True)
     tasks = (draining, asyncio.create_task(at_once.wait()))
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:

@@ -30,12 +30,72 @@ class EndReason(StrEnum):
     """A defect of this service; its traceback is in the log."""
 
 
+class ChatOpening(StrEnum):
+    """Why a chat was opened."""
+
+    FIRST = "first"
+    RESUMED = "resumed"
+    """The chat before it was lost; this one goes on with its group."""
+    AFRESH = "afresh"
+    """The chat before it was lost and its group is not known any more."""
+    RENEWED = "renewed"
+    """The chat before it was near its longest duration, or was to be left."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChatOpened:
     """The EVI server is there and the agent's settings were sent."""
 
     chat_id: str
     chat_group_id: str
+    why: ChatOpening = ChatOpening.FIRST
+
+
+@dataclass(frozen=True, slots=True)
+class ChatLost:
+    """The EVI server is gone in the middle of the call, which tries to get it back.
+
+    `code` is the WebSocket's close code, `error` the code of the server's last `error` message.
+    """
+
+    code: int
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallerLost:
+    """The caller's connection broke; the call waits for another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallerReturned:
+    """The caller is there again, on another connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class FillerPlayed:
+    """The caller was told to wait, because the EVI server is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class DigitPressed:
+    """The caller pressed a key of the telephone: one of `0-9*#`."""
+
+    digit: str
+
+
+@dataclass(frozen=True, slots=True)
+class DigitsEntered:
+    """The caller has finished entering digits, and the model was told."""
+
+    digits: str
+
+
+@dataclass(frozen=True, slots=True)
+class HangUpDecided:
+    """The call ends once the last word was heard."""
+
+    reason: EndReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +176,13 @@ class CallEnded:
 
 CallEvent = (
     ChatOpened
+    | ChatLost
+    | CallerLost
+    | CallerReturned
+    | FillerPlayed
+    | DigitPressed
+    | DigitsEntered
+    | HangUpDecided
     | CallerSaid
     | AgentSaid
     | AgentHeard

@@ -1,10 +1,12 @@
 """The composition root of the bridge: builds the service out of its rooms and runs it."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 from aiohttp import web
@@ -17,13 +19,19 @@ from evibridge.agent.definition import Agent
 from evibridge.agent.evi_client import EviServer
 from evibridge.agent.session import CallLimits
 from evibridge.bridges.twilio import TwilioBridge
+from evibridge.bridges.twilio_endings import LastWords
+from evibridge.bridges.twilio_rest import TwilioRest
 from evibridge.bridges.twilio_signature import SignatureCheck
 from evibridge.engine.config import EngineConfig
 from evibridge.engine_service import engine_config, running_engine
 from evibridge.errors import SettingsError
+from evibridge.filler import filler_sound
 from evibridge.logs import configure_logs
 from evibridge.settings import Settings, load_settings
 from evibridge.tools_registry.runner import ToolRunner
+
+if TYPE_CHECKING:
+    from evibridge.engine.server import Engine
 
 MAX_BODY_BYTES = 64 * 1024
 """Twilio's forms are below 4 kB."""
@@ -75,6 +83,13 @@ class Service:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.server.port}"
 
+    async def drain(self, timeout_s: float) -> None:
+        """Let no more callers in, and return when the last call is over, or after `timeout_s`."""
+        deadline_s = asyncio.get_running_loop().time() + timeout_s
+        await self.calls.drain(0)
+        await self.twilio.all_begun(timeout_s)
+        await self.calls.drain(deadline_s - asyncio.get_running_loop().time())
+
     async def close(self) -> None:
         """End every call, tell its carrier what comes next, and give the port back."""
         await self.calls.close()
@@ -118,14 +133,19 @@ def _build(
     app = web.Application(client_max_size=MAX_BODY_BYTES)
     calls = Calls(max_calls=settings.max_calls)
     check = SignatureCheck(token.get_secret_value() if token else None, settings.public_url)
-    twilio = TwilioBridge(calls, check, settings.public_url)
+    last_words = LastWords(agent.manners.apology, agent.manners.closing, settings.fallback_number)
+    twilio = TwilioBridge(calls, check, settings.public_url, last_words, _twilio_rest(settings))
     twilio.add_routes(app)
     _add_probes(app, calls)
 
     async def run_calls(_: web.Application) -> AsyncIterator[None]:
-        async with _evi_origin(settings, engine) as origin:
+        async with (
+            _evi_server(settings, engine) as (origin, embedded),
+            filler_sound(agent.manners.filler, embedded) as filler,
+        ):
             runner = ToolRunner(agent.tools, default_timeout_s=settings.tool_seconds)
-            calls.open(_plan(agent, settings, origin, runner))
+            plan = _plan(agent, settings, origin, runner)
+            calls.open(replace(plan, filler=lambda: filler.wav))
             yield
             await runner.close()
 
@@ -133,16 +153,26 @@ def _build(
     return app, calls, twilio
 
 
+def _twilio_rest(settings: Settings) -> TwilioRest | None:
+    """Twilio's REST API, if there are credentials for it."""
+    if settings.twilio_account_sid is None or settings.twilio_auth_token is None:
+        return None
+    token = settings.twilio_auth_token.get_secret_value()
+    return TwilioRest(settings.twilio_account_sid, token, origin=settings.twilio_api_url)
+
+
 @asynccontextmanager
-async def _evi_origin(settings: Settings, config: EngineConfig | None) -> AsyncIterator[str]:
+async def _evi_server(
+    settings: Settings, config: EngineConfig | None
+) -> AsyncIterator[tuple[str, "Engine | None"]]:
     """The EVI server of the settings, or the embedded engine on a free loopback port."""
     if config is None:
         assert settings.evi_url is not None
-        yield settings.evi_url
+        yield settings.evi_url, None
         return
     async with running_engine(config, host="127.0.0.1", port=0) as engine:
         log.info("embedded_engine_started", origin=engine.origin, **config.descriptions())
-        yield engine.origin
+        yield engine.origin, engine
 
 
 def _plan(agent: Agent, settings: Settings, evi_origin: str, runner: ToolRunner) -> CallPlan:
@@ -152,8 +182,9 @@ def _plan(agent: Agent, settings: Settings, evi_origin: str, runner: ToolRunner)
         server=server,
         settings=_session_settings(agent),
         tools=runner,
-        limits=CallLimits(call_s=settings.max_call_seconds),
+        limits=CallLimits(call_s=settings.max_call_seconds, resume_s=settings.resume_seconds),
         publish=_log_event,
+        manners=agent.manners,
     )
 
 
@@ -195,6 +226,14 @@ _LOGGED_AS: Mapping[type, str] = {
     events.ToolStarted: "tool_started",
     events.ToolFinished: "tool_finished",
     events.ServerReportedError: "evi_reported_error",
+    events.ChatOpened: "chat_opened",
+    events.ChatLost: "chat_lost",
+    events.CallerLost: "caller_lost",
+    events.CallerReturned: "caller_returned",
+    events.FillerPlayed: "filler_played",
+    events.HangUpDecided: "hang_up_decided",
+    events.AgentPaused: "agent_paused",
+    events.AgentResumed: "agent_resumed",
 }
 
 
@@ -205,6 +244,8 @@ def _log_event(call_id: str, event: events.CallEvent) -> None:
             log.info("caller_said", text=event.text, call_id=call_id)
     elif isinstance(event, events.AgentHeard) and event.heard_ms == event.sent_ms:
         pass  # only what was cut short is news
+    elif isinstance(event, events.DigitsEntered):  # they may be a PIN: only how many
+        log.info("digits_entered", count=len(event.digits), call_id=call_id)
     elif name := _LOGGED_AS.get(type(event)):
         attributes = {field: getattr(event, field) for field in event.__dataclass_fields__}
         log.info(name, **attributes, call_id=call_id)

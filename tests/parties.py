@@ -9,7 +9,7 @@ import base64
 import json
 import struct
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -17,6 +17,7 @@ from xml.etree import ElementTree as ET
 
 import aiohttp
 from aiohttp import web
+from jsonschema.exceptions import best_match
 
 from tests.reference import evi_validator
 
@@ -44,6 +45,8 @@ class TinyChat:
         self.received: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.closed_with: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.chat_id = str(uuid.uuid4())
+        self.group_id = self.query.get("resumed_chat_group_id", self.chat_id)
+        self._transport = request.transport
 
     async def send(self, **message: Any) -> None:
         """Send one message, which the protocol's schema has to allow."""
@@ -52,7 +55,7 @@ class TinyChat:
 
     async def open(self) -> None:
         """Every chat begins with its metadata."""
-        await self.send(type="chat_metadata", chat_id=self.chat_id, chat_group_id=self.chat_id)
+        await self.send(type="chat_metadata", chat_id=self.chat_id, chat_group_id=self.group_id)
 
     async def say(self, utterance_id: str, text: str, ms: int, *, end: bool = True) -> None:
         """One sentence with its audio, and the end of the turn."""
@@ -73,12 +76,12 @@ class TinyChat:
         data = base64.b64encode(wav(ms)).decode()
         await self.send(type="audio_output", id=utterance_id, index=index, data=data)
 
-    async def hear_user(self, text: str, *, interim: bool = False) -> None:
+    async def hear_user(self, text: str, *, interim: bool = False, typed: bool = False) -> None:
         """Tell what the caller said."""
         await self.send(
             type="user_message",
             interim=interim,
-            from_text=False,
+            from_text=typed,
             models={},
             time={"begin": 0, "end": 100},
             message={"role": "user", "content": text},
@@ -95,9 +98,33 @@ class TinyChat:
             tool_type="function",
         )
 
-    async def expect(self, kind: str) -> dict[str, Any]:
-        """The next message of this type; others before it are passed over."""
+    async def fail(self, code: str) -> None:
+        """Report an error."""
+        await self.send(type="error", code=code, slug="a_slug", message="A sentence.")
+
+    async def close(self, code: int | None = 1000) -> None:
+        """Close the chat; None is a close frame without a code, which is read as 1005."""
+        if code is None:
+            assert self._transport is not None
+            self._transport.write(b"\x88\x00")
+        else:
+            await self.socket.close(code=code)
+
+    async def ended(self) -> int:
+        """Wait until the chat is over; returns the code with which the bridge closed it."""
         async with asyncio.timeout(PATIENCE_S):
+            return await asyncio.shield(self.closed_with)
+
+    @property
+    def peer_port(self) -> int:
+        """TCP port of the client's end of the connection."""
+        assert self._transport is not None
+        port: int = self._transport.get_extra_info("peername")[1]
+        return port
+
+    async def expect(self, kind: str, *, within_s: float = PATIENCE_S) -> dict[str, Any]:
+        """The next message of this type; others before it are passed over."""
+        async with asyncio.timeout(within_s):
             while True:
                 message = await self.received.get()
                 if message["type"] == kind:
@@ -108,26 +135,52 @@ class TinyEvi:
     """An EVI server on a free port."""
 
     def __init__(self) -> None:
-        self._chats: asyncio.Queue[TinyChat] = asyncio.Queue()
+        self._chats: list[TinyChat] = []
+        self._arrived = asyncio.Condition()
         self.refuse_with: int | None = None
+        self.refusals: dict[str, list[int]] = {}
+        """Statuses for the next chats of a group, one each; of those of no group yet under "".
+        0 leaves the client without an answer."""
+        self.complaints: list[str] = []
+        """What the bridge sent and the protocol's schema does not allow."""
         self.origin = ""
 
-    async def next_chat(self) -> TinyChat:
-        """The next chat that somebody opens."""
-        async with asyncio.timeout(PATIENCE_S):
-            return await self._chats.get()
+    async def next_chat(
+        self, wanted: Callable[[TinyChat], bool] = lambda _: True, *, within_s: float = PATIENCE_S
+    ) -> TinyChat:
+        """The next chat that somebody opens, or the next that is wanted."""
+        async with asyncio.timeout(within_s), self._arrived:
+            while True:
+                for chat in self._chats:
+                    if wanted(chat):
+                        self._chats.remove(chat)
+                        return chat
+                await self._arrived.wait()
+
+    def forget_chats(self) -> None:
+        """Nobody will ask for the chats that were opened so far."""
+        self._chats.clear()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """`GET /v0/evi/chat`: every client message has to be one that the schema allows."""
-        if self.refuse_with is not None:
-            return web.Response(status=self.refuse_with)
+        refusals = self.refusals.get(request.query.get("resumed_chat_group_id", ""))
+        if self.refuse_with is not None or refusals:
+            status = self.refuse_with or (refusals or [500]).pop(0)
+            if status == 0:
+                await asyncio.Event().wait()
+            return web.Response(status=status)
         socket = web.WebSocketResponse(max_msg_size=16 << 20)
         await socket.prepare(request)
         chat = TinyChat(request, socket)
-        await self._chats.put(chat)
+        async with self._arrived:
+            self._chats.append(chat)
+            self._arrived.notify_all()
         async for frame in socket:
             message = json.loads(frame.data)
-            evi_validator("PublishEvent").validate(message)
+            fault = best_match(evi_validator("PublishEvent").iter_errors(message))
+            if fault is not None:
+                self.complaints.append(fault.message)
+                raise fault
             await chat.received.put(message)
         if not chat.closed_with.done():  # a test that gave up waiting has cancelled it
             chat.closed_with.set_result(socket.close_code or 1006)
@@ -163,6 +216,12 @@ class TinyTwilio:
         self.call_sid = f"CA{uuid.uuid4().hex}"
         self.stream_sid = f"MZ{uuid.uuid4().hex}"
 
+    def again(self, origin: str | None = None) -> "TinyTwilio":
+        """The same call with another stream, perhaps by another way."""
+        other = TinyTwilio(origin or self._origin, self._http)
+        other.call_sid = self.call_sid
+        return other
+
     async def post(
         self, path: str, headers: dict[str, str] | None = None, **fields: str
     ) -> tuple[int, str]:
@@ -175,9 +234,7 @@ class TinyTwilio:
         """`POST /twilio/voice`; returns the ticket in the document."""
         status, body = await self.post("/twilio/voice", CallStatus="ringing")
         assert status == 200, body
-        parameter = ET.fromstring(body).find("./Connect/Stream/Parameter")
-        assert parameter is not None, body
-        return parameter.attrib["value"]
+        return ticket_in(body)
 
     async def connect(self, headers: dict[str, str] | None = None) -> Self:
         """Open the media socket."""
@@ -207,6 +264,20 @@ class TinyTwilio:
             self._sequence += 1
             message["sequenceNumber"] = str(self._sequence)
         await self.socket.send_str(json.dumps(message))
+
+    async def send_raw(self, text: str) -> None:
+        """Send what is perhaps no message at all."""
+        await self.socket.send_str(text)
+
+    async def echo(self, name: str) -> None:
+        """Report a mark: everything before it was played, or cleared."""
+        await self.send(event="mark", streamSid=self.stream_sid, mark={"name": name})
+
+    async def press(self, *digits: str) -> None:
+        """The caller presses keys."""
+        for digit in digits:
+            body = {"track": "inbound_track", "digit": digit}
+            await self.send(event="dtmf", streamSid=self.stream_sid, dtmf=body)
 
     async def speak(self, mulaw: bytes) -> None:
         """Send a piece of the caller's voice."""
@@ -249,3 +320,10 @@ class TinyTwilio:
         """The media socket, once it is open."""
         assert self._socket is not None
         return self._socket
+
+
+def ticket_in(document: str) -> str:
+    """The ticket that a stream's document holds."""
+    parameter = ET.fromstring(document).find("./Connect/Stream/Parameter")
+    assert parameter is not None, document
+    return parameter.attrib["value"]

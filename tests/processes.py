@@ -1,6 +1,7 @@
 """Running the commands as processes of their own."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -8,10 +9,12 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 START_TIMEOUT_S = 40.0
 STOP_TIMEOUT_S = 15.0
+LOG_TIMEOUT_S = 10.0
 QUIET = dict.fromkeys(
     (
         "EVIBRIDGE_ENGINE_CONFIG",
@@ -50,21 +53,45 @@ class Running:
         self.process = process
         self.origin = origin
         self.log: list[str] = []
+        self._events: list[dict[str, Any]] = []
+        self._logged = asyncio.Condition()
         self._reader = asyncio.create_task(self._read())
 
     async def _read(self) -> None:
         assert self.process.stderr is not None
         async for line in self.process.stderr:
-            self.log.append(line.decode())
+            async with self._logged:
+                self.log.append(line.decode())
+                if line.startswith(b"{"):
+                    self._events.append(json.loads(line))
+                self._logged.notify_all()
+
+    def logged(self, event: str, **attributes: Any) -> list[dict[str, Any]]:
+        """The lines of its log that tell of this event, with these attributes."""
+        wanted = {"event": event, **attributes}.items()
+        return [line for line in self._events if wanted <= line.items()]
+
+    async def told(
+        self, event: str, *, times: int = 1, within_s: float = LOG_TIMEOUT_S, **attributes: Any
+    ) -> dict[str, Any]:
+        """Wait until its log tells of this event for the `times`th time; returns that line."""
+        async with asyncio.timeout(within_s), self._logged:
+            while len(lines := self.logged(event, **attributes)) < times:
+                await self._logged.wait()
+        return lines[times - 1]
+
+    async def ended(self, within_s: float = STOP_TIMEOUT_S) -> int:
+        """Wait for the process to end by itself; returns its exit code."""
+        async with asyncio.timeout(within_s):
+            code = await self.process.wait()
+            await self._reader
+        return code
 
     async def stop(self) -> int:
         """SIGTERM; returns the exit code."""
         if self.process.returncode is None:
             self.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(STOP_TIMEOUT_S):
-            code = await self.process.wait()
-            await self._reader
-        return code
+        return await self.ended()
 
 
 @asynccontextmanager

@@ -10,12 +10,41 @@ from evibridge.events import EndReason
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """Open the chat with the EVI server."""
+    """Open a chat with the EVI server.
+
+    Attributes:
+        chat: a number for it, by which it is spoken of from now on
+        group_id: of the chat group to go on with; None for a new one
+        timeout_s: for the connection
+    """
+
+    chat: int
+    group_id: str | None
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnect:
+    """Close a chat, open or not; nothing of it is told any more."""
+
+    chat: int
+
+
+@dataclass(frozen=True, slots=True)
+class UseChat:
+    """From now on this chat speaks with the caller: messages go to it, and its audio is played."""
+
+    chat: int
+
+
+@dataclass(frozen=True, slots=True)
+class HearCaller:
+    """From now on the chat in use hears the caller, first what was kept of his voice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tell:
-    """Send a message to the EVI server."""
+    """Send a message to the EVI server, by the chat in use."""
 
     message: evi.ClientMessage
 
@@ -33,6 +62,16 @@ class PlaceMark:
 
 
 @dataclass(frozen=True, slots=True)
+class PlayFiller:
+    """Tell the caller, by sound of our own, that he is not forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendSilence:
+    """Until the caller is back, the EVI server gets silence in place of his voice."""
+
+
+@dataclass(frozen=True, slots=True)
 class StartTool:
     """Run a Python function for the model."""
 
@@ -41,7 +80,7 @@ class StartTool:
 
 @dataclass(frozen=True, slots=True)
 class CancelTool:
-    """The answer to this tool call is no longer wanted."""
+    """The answer to the tool that was started with this call's id is no longer wanted."""
 
     tool_call_id: str
 
@@ -60,7 +99,21 @@ class HangUp:
     reason: EndReason
 
 
-Action = Connect | Tell | ClearPlayback | PlaceMark | StartTool | CancelTool | Publish | HangUp
+Action = (
+    Connect
+    | Disconnect
+    | UseChat
+    | HearCaller
+    | Tell
+    | ClearPlayback
+    | PlaceMark
+    | PlayFiller
+    | SendSilence
+    | StartTool
+    | CancelTool
+    | Publish
+    | HangUp
+)
 
 
 class Command(Enum):
@@ -73,3 +126,6 @@ class Command(Enum):
     """The agent neither hears the caller nor is heard."""
     RELEASE = auto()
     HANG_UP = auto()
+    """Once the last word was heard."""
+    RENEW_CHAT = auto()
+    """Move to another chat of the same group, unnoticed: the EVI server is to be taken down."""

@@ -5,7 +5,8 @@ and both write to the other socket before they return.
 """
 
 import asyncio
-from collections import Counter, deque
+import random
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -17,17 +18,20 @@ from evibridge import events
 from evibridge.agent import actions as act
 from evibridge.agent import evi_messages as evi
 from evibridge.agent.evi_client import EviChat, EviServer
+from evibridge.agent.manners import Manners
 from evibridge.agent.session import CallLimits, CallSession
+from evibridge.agent.snapshot import CallSnapshot
+from evibridge.audio.kept_audio import KeptAudio
+from evibridge.audio.level import is_sound
 from evibridge.errors import BadAudio, LinkError, LinkRefused, SettingsError
 from evibridge.events import CallEvent, EndReason
 from evibridge.tools_registry.context import ToolContext
 from evibridge.tools_registry.runner import ToolResult, ToolRunner
 
-EARLY_AUDIO_MS = 2000
-"""Caller's audio kept while the chat is being opened; the oldest goes first."""
-
-MAX_DIGITS = 256
-"""Pressed keys remembered for the tools; the oldest goes first."""
+KEPT_AUDIO_MS = 2000
+"""Caller's audio kept while no chat is open; the oldest goes first."""
+SILENCE_MS = 100
+"""Length of a piece of silence in place of a caller who is away; EVI asks for 20 to 100."""
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +59,9 @@ class CallerLeg(Protocol):
     def hang_up(self, reason: EndReason) -> None:
         """End the caller's side; no report follows."""
 
+    def release(self) -> None:
+        """Another leg has taken over the call: close the connection; no report follows."""
+
 
 @dataclass(frozen=True, slots=True)
 class CallerFacts:
@@ -76,6 +83,9 @@ class CallPlan:
     limits: CallLimits
     publish: Callable[[str, CallEvent], None]
     """Gets the call's id and each of its events, in order."""
+    manners: Manners = field(default_factory=Manners)
+    filler: Callable[[], bytes | None] = lambda: None
+    """Gives the sound of `manners.filler`, a WAV file, once there is one."""
 
 
 class Call:
@@ -86,22 +96,27 @@ class Call:
         self._leg = leg
         self._plan = plan
         audio = leg.audio
-        self._session = CallSession(replace(plan.settings, audio=audio), plan.limits)
+        self._session = CallSession(
+            replace(plan.settings, audio=audio), plan.limits, plan.manners, random.random
+        )
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[EndReason] = self._loop.create_future()
         self._tasks: asyncio.TaskGroup | None = None
-        self._connecting: asyncio.Task[None] | None = None
+        self._connecting: dict[int, asyncio.Task[None]] = {}
         self._tools: dict[str, asyncio.Task[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._chat: EviChat | None = None
-        self._chat_is_ready = False
-        self._early: deque[bytes] = deque()
-        self._early_bytes = 0
-        self._early_frames_dropped = 0
+        self._chats: dict[int, EviChat] = {}
+        self._chat_in_use = 0
+        self._hearing: EviChat | None = None
+        """The chat that hears the caller."""
+        bytes_per_ms = audio.sample_rate * audio.channels * 2 // 1000
+        self._kept = KeptAudio(KEPT_AUDIO_MS * bytes_per_ms)
+        self._silence = bytes(SILENCE_MS * bytes_per_ms)
+        self._silence_timer: asyncio.TimerHandle | None = None
+        self._listens_for_silence = False
         self._chunks_unreadable = 0
-        self._max_early_bytes = EARLY_AUDIO_MS * audio.sample_rate * audio.channels * 2 // 1000
-        self._chat_id = ""
-        self._digits: deque[str] = deque(maxlen=MAX_DIGITS)
+        self._frames_dropped = 0
+        self._chat_id = self._chat_group_id = ""
         self._tool_state: dict[str, object] = {}
         self._counts: Counter[str] = Counter()
         self._began_s = self._loop.time()
@@ -114,9 +129,8 @@ class Call:
             async with asyncio.TaskGroup() as self._tasks:
                 self._perform(self._session.caller_joined(self._loop.time()))
                 await self._ended
-                for task in [self._connecting, *self._tools.values()]:
-                    if task is not None:
-                        task.cancel()
+                for task in [*self._connecting.values(), *self._tools.values()]:
+                    task.cancel()
         except* Exception:
             log.exception("call_failed", call_id=self.facts.call_id)
         finally:
@@ -127,25 +141,66 @@ class Call:
 
     def end(self, reason: EndReason) -> None:
         """End the call from outside; one that has ended stays as it is."""
-        self._perform(self._session.ended_by(reason))
+        self._perform(self._session.ended_by(reason, self._loop.time()))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing can bring the call back."""
+        return self._ended.done()
+
+    def snapshot(self) -> CallSnapshot:
+        """The call as it is now."""
+        now_s = self._loop.time()
+        state = self._session.state(now_s)
+        lines = (replace(line, at_s=line.at_s - self._began_s) for line in state.lines)
+        return CallSnapshot(
+            call_id=self.facts.call_id,
+            chat_id=self._chat_id,
+            chat_group_id=self._chat_group_id,
+            lasts_s=now_s - self._began_s,
+            is_paused=state.is_paused,
+            is_held=state.is_held,
+            caller_is_away=state.caller_is_away,
+            chat_is_ready=state.chat_is_ready,
+            open_tools=state.open_tools,
+            caller=self.facts.caller,
+            called=self.facts.called,
+            digits=state.digits,
+            lines=tuple(lines),
+            ended=self._ended.result() if self._ended.done() else None,
+        )
 
     # The caller's side
 
     def caller_audio(self, pcm16: bytes) -> None:
         """The next piece of the caller's voice, in the leg's format, of any length."""
-        if not self._chat_is_ready:
-            self._keep_early(pcm16)
-            return
-        assert self._chat is not None
-        self._chat.send_audio(pcm16 if self._session.hears_caller else bytes(len(pcm16)))
+        if not self._session.hears_caller:
+            pcm16 = bytes(len(pcm16))
+        elif self._listens_for_silence and is_sound(pcm16):
+            self._session.caller_sounded(self._loop.time())
+        if self._hearing is None:
+            self._kept.add(pcm16)
+        else:
+            self._hearing.send_audio(pcm16)
 
     def caller_pressed(self, digit: str) -> None:
         """The caller pressed a key of the telephone."""
-        self._digits.append(digit)
+        self._perform(self._session.caller_pressed(digit, self._loop.time()))
+
+    def caller_lost(self) -> None:
+        """The caller's connection broke; another leg may bring the caller back."""
+        self._perform(self._session.caller_lost(self._loop.time()))
+
+    def caller_returned(self, leg: CallerLeg) -> None:
+        """The caller is there on another leg, of the same audio format."""
+        before, self._leg = self._leg, leg
+        before.release()
+        self._stop_silence()
+        self._perform(self._session.caller_returned(self._loop.time()))
 
     def caller_left(self, reason: EndReason) -> None:
-        """The caller's side is gone."""
-        self._perform(self._session.caller_left(reason))
+        """The caller hung up."""
+        self._perform(self._session.caller_left(reason, self._loop.time()))
 
     def playback_heard(self, mark: str) -> None:
         """A mark was played, or flushed."""
@@ -159,17 +214,17 @@ class Call:
 
     def say(self, text: str) -> None:
         """Have the agent speak a sentence word for word."""
-        self._perform(self._session.say(text))
+        self._perform(self._session.say(text, self._loop.time()))
 
-    # The chat
+    # The chats
 
-    def on_evi_message(self, message: evi.Message) -> None:
+    def on_evi_message(self, chat: int, message: evi.Message) -> None:
         """The server sent anything but audio."""
-        self._perform(self._session.evi_said(message, self._loop.time()))
+        self._perform(self._session.chat_said(chat, message, self._loop.time()))
 
-    def on_evi_audio(self, audio: evi.AudioOutput) -> None:
+    def on_evi_audio(self, chat: int, audio: evi.AudioOutput) -> None:
         """The server sent a chunk of the agent's voice: it is written to the caller here."""
-        if not self._session.accepts(audio.id):
+        if chat != self._chat_in_use or not self._session.accepts(audio.id):
             return
         try:
             duration_ms = self._leg.play(pybase64.b64decode(audio.data, validate=True))
@@ -183,10 +238,18 @@ class Call:
         if actions:
             self._perform(actions)
 
-    def on_evi_closed(self, code: int) -> None:
-        """The chat is over."""
-        self._chat_is_ready = False
-        self._perform(self._session.evi_closed(code, self._loop.time()))
+    def on_evi_closed(self, chat: int, code: int) -> None:
+        """A chat is over."""
+        self._forget(chat)
+        self._perform(self._session.chat_closed(chat, code, self._loop.time()))
+
+    def _forget(self, number: int) -> EviChat | None:
+        chat = self._chats.pop(number, None)
+        if chat is not None:
+            self._frames_dropped += chat.frames_dropped
+            if chat is self._hearing:
+                self._hearing = None
+        return chat
 
     # Actions
 
@@ -205,48 +268,69 @@ class Call:
                     self._start_tool(call)
                 case act.CancelTool(tool_call_id):
                     self._cancel_tool(tool_call_id)
-                case act.Connect():
-                    assert self._tasks is not None
-                    self._connecting = self._tasks.create_task(self._connect())
                 case act.HangUp(reason):
                     self._hang_up(reason)
+                case seldom:
+                    self._perform_seldom(seldom)
         self._arm_timer()
 
+    def _perform_seldom(
+        self,
+        action: act.Connect
+        | act.Disconnect
+        | act.UseChat
+        | act.HearCaller
+        | act.PlayFiller
+        | act.SendSilence,
+    ) -> None:
+        match action:
+            case act.Connect(chat):
+                assert self._tasks is not None
+                self._connecting[chat] = self._tasks.create_task(self._connect(action))
+            case act.Disconnect(chat):
+                self._disconnect(chat)
+            case act.UseChat(chat):
+                self._chat_in_use = chat
+            case act.HearCaller():
+                self._hearing = self._chats[self._chat_in_use]
+                for pcm16 in self._kept.take():
+                    self._hearing.send_kept_audio(pcm16)
+            case act.PlayFiller():
+                self._play_filler()
+            case act.SendSilence():
+                self._send_silence()
+
     def _tell(self, message: evi.ClientMessage) -> None:
-        if self._chat is None:
-            return
-        self._chat.send(message)
-        if isinstance(message, evi.SessionSettings) and not self._chat_is_ready:
-            self._chat_is_ready = True
-            for pcm16 in self._early:
-                self._chat.send_kept_audio(pcm16)
-            self._early.clear()
+        chat = self._chats.get(self._chat_in_use)
+        if chat is not None:
+            chat.send(message)
 
     def _publish(self, event: CallEvent) -> None:
         if isinstance(event, events.ChatOpened):
-            self._chat_id = event.chat_id
+            self._chat_id, self._chat_group_id = event.chat_id, event.chat_group_id
         if not (isinstance(event, events.CallerSaid) and event.interim):
             self._counts[type(event).__name__] += 1
         self._plan.publish(self.facts.call_id, event)
 
     def _hang_up(self, reason: EndReason) -> None:
-        self._chat_is_ready = False
-        if self._chat is not None:
-            self._chat.close()
+        self._stop_silence()
+        for number in list(self._chats):
+            self._disconnect(number)
         self._leg.hang_up(reason)
         if not self._ended.done():
             self._ended.set_result(reason)
 
-    def _keep_early(self, pcm16: bytes) -> None:
-        self._early.append(pcm16)
-        self._early_bytes += len(pcm16)
-        while self._early_bytes > self._max_early_bytes:
-            self._early_bytes -= len(self._early.popleft())
-            self._early_frames_dropped += 1
+    def _play_filler(self) -> None:
+        wav = self._plan.filler()
+        if wav is not None:
+            duration_ms = self._leg.play(wav)
+            self._perform(self._session.filler_played(duration_ms, self._loop.time()))
 
     # Time
 
     def _arm_timer(self) -> None:
+        now_s = self._loop.time()
+        self._listens_for_silence = self._session.listens_for_silence(now_s)
         at_s = self._session.next_wake_s
         if self._timer is not None:
             if at_s == self._timer.when():
@@ -256,20 +340,47 @@ class Call:
 
     def _wake(self) -> None:
         self._timer = None
-        self._perform(self._session.woke(self._loop.time()))
+        try:
+            self._perform(self._session.woke(self._loop.time()))
+        except Exception:
+            log.exception("call_failed", call_id=self.facts.call_id)
+            self.end(EndReason.FAULT)
+
+    def _send_silence(self) -> None:
+        """EVI: a stream that is muted goes on as silence; nobody else sends any meanwhile."""
+        if self._hearing is not None:
+            self._hearing.send_audio(self._silence)
+        self._silence_timer = self._loop.call_later(SILENCE_MS / 1000, self._send_silence)
+
+    def _stop_silence(self) -> None:
+        if self._silence_timer is not None:
+            self._silence_timer.cancel()
+            self._silence_timer = None
 
     # Tasks
 
-    async def _connect(self) -> None:
-        timeout_s = self._plan.limits.chat_ready_s
+    async def _connect(self, attempt: act.Connect) -> None:
         # The chat is ours before it is open: its first message can come before `open` returns.
-        self._chat = EviChat(self, self._leg.audio)
+        chat = self._chats[attempt.chat] = EviChat(self, attempt.chat, self._leg.audio)
         try:
-            await self._chat.open(self._plan.server, timeout_s=timeout_s)
+            await chat.open(self._plan.server, attempt.group_id, timeout_s=attempt.timeout_s)
         except (LinkError, SettingsError) as error:
             log.warning("evi_unavailable", call_id=self.facts.call_id, error=_with_advice(error))
-            reason = EndReason.EVI_UNREACHABLE if error.retryable else EndReason.EVI_REFUSED
-            self._perform(self._session.evi_unavailable(reason))
+            self._chats.pop(attempt.chat, None)
+            unavailable = self._session.chat_unavailable(
+                attempt.chat, self._loop.time(), retryable=error.retryable
+            )
+            self._perform(unavailable)
+        finally:
+            self._connecting.pop(attempt.chat, None)
+
+    def _disconnect(self, number: int) -> None:
+        chat = self._forget(number)
+        if chat is not None:
+            chat.close()
+        connecting = self._connecting.get(number)
+        if connecting is not None and connecting is not asyncio.current_task():
+            connecting.cancel()
 
     def _start_tool(self, call: evi.ToolCall) -> None:
         assert self._tasks is not None
@@ -291,7 +402,8 @@ class Call:
                 code=outcome.code,
                 level="warn",
             )
-        self._perform(self._session.tool_finished(call.tool_call_id, answer))
+        finished = self._session.tool_finished(call.tool_call_id, answer, self._loop.time())
+        self._perform(finished)
 
     def _cancel_tool(self, tool_call_id: str) -> None:
         task = self._tools.get(tool_call_id)
@@ -306,11 +418,20 @@ class Call:
             called=self.facts.called,
             parameters=self.facts.parameters,
             state=self._tool_state,
-            read_digits=lambda: "".join(self._digits),
+            read_digits=lambda: self._session.digits,
+            request_hang_up=self._hang_up_politely,
         )
 
+    def _hang_up_politely(self) -> None:
+        """A tool asks for it, perhaps from a thread of its own."""
+        self._loop.call_soon_threadsafe(self._leave, EndReason.AGENT_HUNG_UP)
+
+    def _leave(self, reason: EndReason) -> None:
+        self._perform(self._session.hang_up(reason, self._loop.time()))
+
     def _log_end(self, reason: EndReason) -> None:
-        dropped = self._early_frames_dropped + (self._chat.frames_dropped if self._chat else 0)
+        state = self._session.state(self._loop.time())
+        lines = [line for line in state.lines if line.who == "agent"]
         log.info(
             "call_ended",
             call_id=self.facts.call_id,
@@ -319,10 +440,15 @@ class Call:
             seconds=round(self._loop.time() - self._began_s, 1),
             caller_turns=self._counts["CallerSaid"],
             agent_sentences=self._counts["AgentSaid"],
+            agent_sent_ms=round(sum(line.sent_ms for line in lines)),
+            agent_heard_ms=round(sum(line.heard_ms for line in lines)),
             interruptions=self._counts["AgentInterrupted"],
             tool_calls=self._counts["ToolStarted"],
+            chats=self._counts["ChatOpened"],
+            chats_lost=self._counts["ChatLost"],
+            caller_lost=self._counts["CallerLost"],
             server_errors=self._counts["ServerReportedError"],
-            caller_frames_dropped=dropped,
+            caller_frames_dropped=self._kept.dropped + self._frames_dropped,
         )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from evibridge.agent.manners import Manners
 from evibridge.tools_registry.registry import Tools
 
 
@@ -18,6 +19,7 @@ class Agent:
         voice_id: voice of the server's library; the server's default without it
         script: dialogue for the embedded engine's scripted mind, a YAML file; an EVI server with a
             language model does not need it
+        manners: how calls are held: interruptions, pressed keys, what is said when something fails
     """
 
     system_prompt: str
@@ -25,3 +27,4 @@ class Agent:
     variables: Mapping[str, str] = field(default_factory=dict)
     voice_id: str | None = None
     script: Path | str | None = None
+    manners: Manners = field(default_factory=Manners)

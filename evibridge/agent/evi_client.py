@@ -4,6 +4,7 @@ Everything here is a synchronous callback. Audio of the agent goes to its own me
 so that nothing is built or looked up for it that the audio path does not need.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urlencode
@@ -29,10 +30,31 @@ MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 MAX_AUDIO_BEHIND_MS = 400
 """Caller's audio that may wait behind a full kernel buffer. What the kernel has cannot be taken
 back, so that the newest frames are dropped until the backlog drains."""
+MAX_STUCK_S = 3.0
+"""A server that takes no audio for so long, after some seconds of backlog, is dead."""
 MAX_UNSENT_BYTES = 256 * 1024
 """Control messages are never dropped: a link with this much unsent is dead."""
+PING_AFTER_IDLE_S = 5.0
+"""A server that says nothing is asked for a sign of life, so that a caller does not talk to nobody;
+without one as long after, the link is dead."""
 
 log = structlog.get_logger(__name__)
+
+
+class Dial(Protocol):
+    """How a socket is opened; see `sockets.connect`."""
+
+    async def __call__(
+        self,
+        url: str,
+        listener: SocketListener,
+        *,
+        headers: Mapping[str, str] | None = None,
+        max_message_bytes: int,
+        timeout_s: float,
+        ping_after_s: float,
+    ) -> Socket:
+        """Open a socket to `url` for `listener`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +65,15 @@ class EviServer:
     """`https://evi.example.com`; an origin, as in the SDK's `base_url`."""
     api_key: str | None = None
     config_id: str | None = None
+    dial: Dial = connect
+    """Opens the socket."""
 
-    def chat_url(self, audio: AudioFormat) -> str:
-        """URL of a new chat. The audio format is announced before the first byte of audio."""
+    def chat_url(self, audio: AudioFormat, group_id: str | None = None) -> str:
+        """URL of a new chat, of a new group or of that which is to be resumed.
+
+        The audio format is announced before the first byte of audio. EVI: the configuration is
+        named again when a group is resumed.
+        """
         query = {
             "verbose_transcription": "true",
             "allow_connection": "true",
@@ -55,6 +83,8 @@ class EviServer:
         }
         if self.config_id:
             query["config_id"] = self.config_id
+        if group_id:
+            query["resumed_chat_group_id"] = group_id
         return f"{origin_to_ws(self.origin)}{CHAT_PATH}?{urlencode(query)}"
 
     @property
@@ -64,15 +94,15 @@ class EviServer:
 
 
 class EviChatOwner(Protocol):
-    """Who is told what happens in a chat."""
+    """Who is told what happens in a chat; `chat` is the chat's number."""
 
-    def on_evi_message(self, message: Message) -> None:
+    def on_evi_message(self, chat: int, message: Message) -> None:
         """Any message but audio."""
 
-    def on_evi_audio(self, audio: AudioOutput) -> None:
+    def on_evi_audio(self, chat: int, audio: AudioOutput) -> None:
         """A chunk of the agent's voice."""
 
-    def on_evi_closed(self, code: int) -> None:
+    def on_evi_closed(self, chat: int, code: int) -> None:
         """The socket is gone; nothing more comes."""
 
 
@@ -81,34 +111,43 @@ class EviChat(SocketListener):
 
     Args:
         owner: gets every message, in order
+        number: by which the owner knows it
         audio: format of the caller's audio, as announced
     """
 
-    def __init__(self, owner: EviChatOwner, audio: AudioFormat) -> None:
+    def __init__(self, owner: EviChatOwner, number: int, audio: AudioFormat) -> None:
         self._owner = owner
+        self._number = number
         self._audio = audio
         self._socket: Socket | None = None
+        self._is_closed = False
         bytes_per_ms = audio.sample_rate * audio.channels * 2 // 1000
         self._framer = Framer(FRAME_MS * bytes_per_ms)
         # Four bytes of base64 for three of audio, and some JSON around each frame.
         self._max_audio_backlog = MAX_AUDIO_BEHIND_MS * bytes_per_ms * 3 // 2
         self.frames_dropped = 0
+        self._frames_stuck = 0
+        self._kept_backlog = 0
+        """Bytes of kept audio that may wait to be sent, besides what may always."""
         self._unreadable = 0
 
-    async def open(self, server: EviServer, *, timeout_s: float) -> None:
-        """Connect; messages can reach the owner before this returns.
+    async def open(self, server: EviServer, group_id: str | None, *, timeout_s: float) -> None:
+        """Connect, to go on with a group if one is given.
+
+        Messages can reach the owner before this returns.
 
         Raises:
             LinkRefused: the server answered with an HTTP status, 401 for bad credentials
             LinkUnreachable: nobody answered in time
             SettingsError: the key or the address cannot be sent
         """
-        await connect(
-            server.chat_url(self._audio),
+        await server.dial(
+            server.chat_url(self._audio, group_id),
             self,
             headers=server.headers,
             max_message_bytes=MAX_MESSAGE_BYTES,
             timeout_s=timeout_s,
+            ping_after_s=PING_AFTER_IDLE_S,
         )
 
     def send_audio(self, pcm16: bytes) -> None:
@@ -117,16 +156,21 @@ class EviChat(SocketListener):
         if socket is None:
             return
         for frame in self._framer.push(pcm16):
-            if socket.unsent_bytes > self._max_audio_backlog:
-                self.frames_dropped += 1
-            else:
-                socket.send_text(encode_audio_input(frame))
+            behind = socket.unsent_bytes - self._max_audio_backlog
+            if behind > self._kept_backlog:
+                self._drop_frame(socket)
+                continue
+            if behind <= 0:
+                self._frames_stuck = self._kept_backlog = 0
+            socket.send_text(encode_audio_input(frame))
 
     def send_kept_audio(self, pcm16: bytes) -> None:
         """Send audio that was kept while the chat was opened; the backlog it makes is borne."""
         if self._socket is not None:
             for frame in self._framer.push(pcm16):
-                self._socket.send_text(encode_audio_input(frame))
+                text = encode_audio_input(frame)
+                self._kept_backlog += len(text)
+                self._socket.send_text(text)
 
     def send(self, message: ClientMessage) -> None:
         """Send a control message."""
@@ -138,14 +182,18 @@ class EviChat(SocketListener):
             self._socket.abort()
 
     def close(self) -> None:
-        """End the chat; the owner is not told of it."""
+        """End the chat, open or not; the owner is not told of it."""
+        self._is_closed = True
         socket, self._socket = self._socket, None
         if socket is not None:
             socket.close(1000)
 
     def on_open(self, socket: Socket) -> None:
         """The handshake is done."""
-        self._socket = socket
+        if self._is_closed:
+            socket.close(1000)
+        else:
+            self._socket = socket
 
     def on_text(self, text: bytes) -> None:
         """A message of the server; one that cannot be read is passed over."""
@@ -159,13 +207,20 @@ class EviChat(SocketListener):
                 log.warning("evi_message_unreadable", error=str(error))
             return
         if isinstance(message, AudioOutput):
-            self._owner.on_evi_audio(message)
+            self._owner.on_evi_audio(self._number, message)
         else:
-            self._owner.on_evi_message(message)
+            self._owner.on_evi_message(self._number, message)
 
     def on_close(self, code: int, reason: str) -> None:
         """The server or the network ended it."""
         log.debug("evi_socket_closed", code=code, reason=reason)
         if self._socket is not None:
             self._socket = None
-            self._owner.on_evi_closed(code)
+            self._owner.on_evi_closed(self._number, code)
+
+    def _drop_frame(self, socket: Socket) -> None:
+        self.frames_dropped += 1
+        self._frames_stuck += 1
+        if self._frames_stuck * FRAME_MS > MAX_STUCK_S * 1000:
+            log.warning("evi_link_stuck", unsent_bytes=socket.unsent_bytes)
+            socket.abort()

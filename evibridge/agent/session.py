@@ -1,98 +1,121 @@
 """The state of one call: facts in, actions out.
 
-`CallSession` is told what happened (`evi_said`, `playback_heard`, `caller_left`, ...) and returns
+`CallSession` is told what happened (`chat_said`, `playback_heard`, `caller_lost`, ...) and returns
 what has to be done about it. It does no I/O and reads no clock, so every sequence of events can be
 tried in a test without a socket. The audio path asks it two questions per piece of audio:
 `hears_caller` and `accepts`.
 
-    CONNECTING ──chat ready──► TALKING ──server closed──► LEAVING ──last word heard──► ENDED
-         └───────────────────────┴── hang-up, loss, deadline from either side ───────────┘
+What is small and goes on by itself has a state of its own: the phase of the call (`CallPhase`), the
+chats with the server (`ServerSide`), the agent's voice (`AgentSpeech`), who owes an answer
+(`OpenTurn`), tools (`ToolDesk`), pressed keys (`Digits`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
 from evibridge import events
+from evibridge.agent import actions as act
 from evibridge.agent import evi_messages as evi
-from evibridge.agent.actions import (
-    Action,
-    CancelTool,
-    ClearPlayback,
-    Command,
-    Connect,
-    HangUp,
-    PlaceMark,
-    Publish,
-    StartTool,
-    Tell,
-)
-from evibridge.audio.playout import Heard, Playout
-from evibridge.events import EndReason
+from evibridge.agent.actions import Action, Command
+from evibridge.agent.briefing import what_was_heard, what_was_pressed
+from evibridge.agent.conversation import Conversation, Line
+from evibridge.agent.digits import Digits
+from evibridge.agent.manners import Manners
+from evibridge.agent.open_turn import OpenTurn
+from evibridge.agent.phases import CallPhase, Turning
+from evibridge.agent.server_side import ServerSide
+from evibridge.agent.speech import AgentSpeech, CutOff
+from evibridge.agent.tool_desk import ToolDesk
+from evibridge.events import ChatOpening, EndReason
 
-MAX_OPEN_TOOLS = 4
-"""EVI calls one function at a time; more than a few at once is a model gone astray."""
 LAST_WORDS_GRACE_S = 2.0
 """How long after its due time the last mark is waited for before hanging up."""
-MAX_STALE_UTTERANCES = 1024
-"""Interrupted utterances remembered; late chunks come within a second of the interruption."""
+FAREWELL_S = 30.0
+"""How long a decided hang-up waits for the agent to say goodbye and the caller to hear it."""
+FILLER_AFTER_S = 1.5
+FILLER_AGAIN_S = 6.0
+GO_ON_AFTER_S = 2.0
+"""How long a resumed chat may take to answer by itself what the lost one has left unanswered."""
+SILENCE_S = 2.0
+"""So long after the caller's last sound nothing of it is on its way: neither more nor its text."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallLimits:
     """How long a call waits for what may never come."""
 
-    chat_ready_s: float = 6.0
-    """From the caller's arrival to the EVI server's `chat_metadata`."""
+    chat_ready_s: float = 4.0
+    """From the caller's arrival to the first chat: he hears nothing meanwhile."""
     call_s: float = 1800.0
+    resume_s: float = 20.0
+    """For a lost EVI server, or a lost caller, to come back."""
 
 
-class _Phase(Enum):
-    CONNECTING = auto()
-    TALKING = auto()
-    LEAVING = auto()
-    ENDED = auto()
+@dataclass(frozen=True, slots=True)
+class SessionState:
+    """A session at one moment, for people who watch; see `CallSnapshot`."""
+
+    is_paused: bool
+    is_held: bool
+    caller_is_away: bool
+    chat_is_ready: bool
+    open_tools: tuple[str, ...]
+    digits: str
+    lines: tuple[Line, ...]
+
+
+class _Caller(Enum):
+    EXPECTED = auto()
+    HERE = auto()
+    AWAY = auto()
 
 
 class _Deadline(Enum):
-    CHAT_READY = auto()
     CALL_LENGTH = auto()
+    CALLER_BACK = auto()
+    FAREWELL = auto()
     LAST_WORDS = auto()
-
-
-@dataclass(slots=True)
-class _OpenTool:
-    call: evi.ToolCall
-    caller_spoke_since: bool = False
+    FILLER = auto()
+    GO_ON = auto()
 
 
 class CallSession:
     """One call's decisions. `now_s` is any clock that only goes forward, in seconds.
 
     Args:
-        settings: what the EVI server is told once the chat is open
+        settings: what the EVI server is told once a chat is open
         limits: deadlines of the call
+        manners: how it is held
+        random: gives numbers from 0 to 1
     """
 
-    def __init__(self, settings: evi.SessionSettings, limits: CallLimits) -> None:
-        self._settings = settings
+    def __init__(
+        self,
+        settings: evi.SessionSettings,
+        limits: CallLimits,
+        manners: Manners,
+        random: Callable[[], float],
+    ) -> None:
         self._limits = limits
-        self._phase = _Phase.CONNECTING
+        self._manners = manners
+        self._phase = CallPhase()
+        self._caller = _Caller.EXPECTED
         self._deadlines: dict[_Deadline, float] = {}
-        self._playout = Playout()
-        self._texts: dict[str, str] = {}
-        self._live: set[str] = set()
-        self._stale: dict[str, None] = {}
-        self._ignoring_audio = False
-        self._answer_complete = True
+        self._server = ServerSide(
+            settings, first_s=limits.chat_ready_s, resume_s=limits.resume_s, random=random
+        )
+        self._link = self._server.link
+        self._conversation = Conversation()
+        self._speech = AgentSpeech(self._conversation)
+        self._turn = OpenTurn()
+        self._tools = ToolDesk()
+        self._digits = Digits(manners.digits)
         self._paused = False
         self._held = False
-        self._tools: dict[str, _OpenTool] = {}
-        self._seen_tools: set[str] = set()
-        self._last_error: str | None = None
-        self._leaving_for = EndReason.AGENT_HUNG_UP
+        self._caller_sounded_s = 0.0
 
-    # Questions of the audio path
+    # Questions
 
     @property
     def hears_caller(self) -> bool:
@@ -100,297 +123,480 @@ class CallSession:
         return not self._held
 
     def accepts(self, utterance_id: str) -> bool:
-        """Whether a chunk of this utterance may go to the caller.
-
-        Chunks of an interrupted turn can still be on the wire: they are refused, and so is
-        audio that no `assistant_message` has announced since the interruption.
-        """
-        if self._phase is not _Phase.TALKING or self._is_silenced or utterance_id in self._stale:
+        """Whether a chunk of this utterance, of the chat in use, may go to the caller."""
+        if self._is_silenced or not self._link.is_ready:
             return False
-        return utterance_id in self._live or not self._ignoring_audio
+        return self._speech.accepts(utterance_id)
+
+    def listens_for_silence(self, now_s: float) -> bool:
+        """Whether `caller_sounded` is wanted."""
+        return self._link.wants_silence(now_s)
+
+    def state(self, now_s: float) -> SessionState:
+        """The call as it is now."""
+        return SessionState(
+            is_paused=self._paused,
+            is_held=self._held,
+            caller_is_away=self._caller is _Caller.AWAY,
+            chat_is_ready=self._link.is_ready,
+            open_tools=self._tools.open_names,
+            digits=self._digits.all,
+            lines=self._conversation.lines(self._speech.playing(now_s)),
+        )
 
     @property
-    def _is_silenced(self) -> bool:
-        return self._paused or self._held
+    def digits(self) -> str:
+        """Keys that the caller has pressed."""
+        return self._digits.all
 
     @property
     def next_wake_s(self) -> float | None:
-        """When `woke` has to be called next."""
-        return min(self._deadlines.values(), default=None)
+        """When `woke` has to be called next; never again once the call is over."""
+        if self._phase.is_over:
+            return None
+        times = (*self._deadlines.values(), self._link.wake_s, self._digits.wake_s)
+        return min((at_s for at_s in times if at_s is not None), default=None)
 
-    # Facts
+    # The caller's side
 
     def caller_joined(self, now_s: float) -> list[Action]:
         """The caller's side is ready to talk; it may have left again before this is told."""
-        if self._phase is _Phase.ENDED:
+        if not self._phase.is_talking:
             return []
-        self._deadlines[_Deadline.CHAT_READY] = now_s + self._limits.chat_ready_s
+        self._caller = _Caller.HERE
         self._deadlines[_Deadline.CALL_LENGTH] = now_s + self._limits.call_s
-        return [Connect()]
+        self._link.open(now_s)
+        return self._wake_link(now_s)
 
-    def caller_left(self, reason: EndReason) -> list[Action]:
-        """The caller hung up or was lost."""
-        return self._end(self._leaving_for if self._phase is _Phase.LEAVING else reason)
-
-    def evi_said(self, message: evi.Message, now_s: float) -> list[Action]:
-        """The server sent anything but audio."""
-        if self._phase in (_Phase.LEAVING, _Phase.ENDED):
+    def caller_lost(self, now_s: float) -> list[Action]:
+        """The caller's connection broke; the call may go on by another one."""
+        if not self._phase.is_talking or self._caller is _Caller.EXPECTED:
+            return self.caller_left(EndReason.CALLER_LOST, now_s)
+        if self._caller is _Caller.AWAY:
             return []
-        match message:
-            case evi.ChatMetadata():
-                return self._chat_opened(message)
-            case evi.UserMessage():
-                return self._caller_said(message, now_s)
-            case evi.AssistantMessage():
-                return self._agent_said(message)
-            case evi.UserInterruption():
-                return self._silence_agent(now_s)
-            case evi.AssistantEnd():
-                return self._answer_ended()
-            case evi.ToolCall():
-                return self._tool_called(message)
-            case evi.ChatError():
-                return self._server_failed(message)
-            case _:
-                return []
+        self._caller = _Caller.AWAY
+        self._deadlines.pop(_Deadline.FILLER, None)
+        self._deadlines[_Deadline.CALLER_BACK] = now_s + self._limits.resume_s
+        # A turn that the server has not finished it will finish when it is resumed.
+        broken = self._line_broke(now_s, say_again=self._speech.turn_is_over)
+        return [*self._match_pause(), act.SendSilence(), *broken]
 
-    def evi_closed(self, code: int, now_s: float) -> list[Action]:
-        """The chat's socket is gone; what was sent of the agent's voice is still heard out."""
-        if self._phase in (_Phase.LEAVING, _Phase.ENDED):
+    def caller_returned(self, now_s: float) -> list[Action]:
+        """The caller is there on another connection, also if the loss was not noticed."""
+        if not self._phase.is_talking:
             return []
-        opened = self._phase is _Phase.TALKING
-        self._leaving_for = _reason_of_close(code, self._last_error, opened=opened)
-        if self._playout.all_heard:
-            return self._end(self._leaving_for)
-        self._phase = _Phase.LEAVING
-        self._playout.end_turn()
-        due_s = max(self._playout.due_s, now_s)
-        self._deadlines = {_Deadline.LAST_WORDS: due_s + LAST_WORDS_GRACE_S}
-        return [*self._cancel_tools(), *self._mark_now()]
+        broken: list[Action] = []
+        if self._caller is _Caller.HERE:
+            broken = self._line_broke(now_s, say_again=True)
+        self._caller = _Caller.HERE
+        self._deadlines.pop(_Deadline.CALLER_BACK, None)
+        self._await_chat(now_s, FILLER_AFTER_S)
+        returned = act.Publish(events.CallerReturned())
+        return [*broken, returned, *self._match_pause(), *self._say_again(now_s)]
 
-    def evi_unavailable(self, reason: EndReason) -> list[Action]:
-        """The chat could not be opened."""
-        return self._end(reason)
+    def _line_broke(self, now_s: float, *, say_again: bool) -> list[Action]:
+        """What the caller has not heard by now is lost with the line that should play it."""
+        cut = self._speech.cut_off(now_s)
+        if say_again and cut.lost:
+            self._turn.to_say_again = cut.lost
+        return [*map(act.Publish, cut.reports), act.Publish(events.CallerLost())]
 
-    def agent_audio_sent(self, utterance_id: str, duration_ms: float, now_s: float) -> list[Action]:
-        """A chunk that was accepted has been written to the caller's side."""
-        self._live.add(utterance_id)
-        self._playout.sent(utterance_id, duration_ms, now_s)
-        if self._playout.is_stalled(now_s):
-            return self._end(EndReason.CALLER_STALLED)
-        return self._mark_now() if self._playout.mark_is_due else []
+    def caller_left(self, reason: EndReason, now_s: float) -> list[Action]:
+        """The caller hung up, or will not come back."""
+        return self._end(reason if self._phase.is_talking else self._phase.reason, now_s)
+
+    def caller_pressed(self, digit: str, now_s: float) -> list[Action]:
+        """The caller pressed a key of the telephone."""
+        if self._phase.is_over:
+            return []
+        entry = self._digits.pressed(digit, now_s)
+        return [act.Publish(events.DigitPressed(digit)), *self._digits_entered(entry)]
+
+    def caller_sounded(self, now_s: float) -> None:
+        """The caller's line is louder than silence."""
+        self._caller_sounded_s = now_s
 
     def playback_heard(self, mark: str, now_s: float) -> list[Action]:
         """The caller's side reported a mark."""
-        actions = self._report(self._playout.echoed(mark, now_s))
-        if self._phase is _Phase.LEAVING and self._playout.all_heard:
-            return actions + self._end(self._leaving_for)
+        if self._phase.is_over:
+            return []
+        actions: list[Action] = [*map(act.Publish, self._speech.echoed(mark, now_s))]
+        if self._phase.hears_last_words and self._speech.all_heard:
+            actions += self._end(self._phase.reason, now_s)
         return actions
 
-    def tool_finished(
-        self, tool_call_id: str, answer: evi.ToolResponse | evi.ToolError
-    ) -> list[Action]:
-        """A tool has an answer; late ones, of calls no longer open, are dropped."""
-        tool = self._tools.pop(tool_call_id, None)
-        if tool is None:
+    def agent_audio_sent(self, utterance_id: str, duration_ms: float, now_s: float) -> list[Action]:
+        """A chunk that was accepted has been written to the caller's side."""
+        mark = self._speech.sent(utterance_id, duration_ms, now_s)
+        if self._speech.is_stalled(now_s):
+            return self._end(EndReason.CALLER_STALLED, now_s)
+        return _place(mark)
+
+    def filler_played(self, duration_ms: float, now_s: float) -> list[Action]:
+        """The filler has been written to the caller's side."""
+        mark = self._speech.filler_sent(duration_ms, now_s)
+        self._await_chat(now_s, FILLER_AGAIN_S)
+        return [*_place(mark), act.Publish(events.FillerPlayed())]
+
+    # The EVI server
+
+    def chat_said(self, chat: int, message: evi.Message, now_s: float) -> list[Action]:
+        """A chat sent anything but audio."""
+        if isinstance(message, evi.ChatMetadata):
+            return self._chat_opened(chat, message, now_s)
+        if chat != self._link.number or not self._phase.has_server:
             return []
-        outcome = "answered" if isinstance(answer, evi.ToolResponse) else answer.code or "failed"
-        return [
-            Tell(answer),
-            Publish(events.ToolFinished(tool_call_id, tool.call.name, outcome)),
-        ]
+        if isinstance(message, evi.ChatError):
+            return self._server_failed(message)
+        if not self._link.is_ready:  # EVI: the metadata is the first message of a chat
+            return []
+        match message:
+            case evi.UserMessage():
+                return self._caller_said(message, now_s)
+            case evi.AssistantMessage():
+                return self._agent_says(message, now_s)
+            case evi.UserInterruption():
+                return self._caller_interrupts(now_s)
+            case evi.AssistantEnd():
+                return self._turn_ended(now_s)
+            case evi.ToolCall():
+                self._deadlines.pop(_Deadline.GO_ON, None)
+                return self._tools.called(message)
+            case _:
+                return []
+
+    def chat_closed(self, chat: int, code: int, now_s: float) -> list[Action]:
+        """The socket of a chat is gone."""
+        if not self._phase.has_server:
+            return []
+        meaning, error = self._server.closed(chat, code, now_s)
+        if meaning is None:
+            return []
+        if self._phase.is_closing:
+            return self._server_left(self._phase.reason, now_s)
+        if isinstance(meaning, EndReason):
+            return self._server_left(meaning, now_s)
+        return self._chat_lost(events.ChatLost(code, error), now_s)
+
+    def chat_unavailable(self, chat: int, now_s: float, *, retryable: bool) -> list[Action]:
+        """A chat could not be opened."""
+        if retryable:
+            self._link.failed(chat, now_s)
+        elif self._link.refused(chat, now_s):
+            return self._server_left(EndReason.EVI_REFUSED, now_s)
+        return []
+
+    def tool_finished(
+        self, started_as: str, answer: evi.ToolResponse | evi.ToolError, now_s: float
+    ) -> list[Action]:
+        """The tool that was started with this id has an answer."""
+        actions = self._tools.finished(started_as, answer, has_chat=self._link.is_ready)
+        if actions:
+            self._turn.words_are_due(now_s)
+        return actions
+
+    # Operators, tools and the service
 
     def command(self, command: Command, now_s: float) -> list[Action]:
         """An operator asks for something; asking twice changes nothing."""
+        if not self._phase.is_talking and command is not Command.HANG_UP:
+            return []
         match command:
-            case _ if self._phase is not _Phase.TALKING and command is not Command.HANG_UP:
-                return []
             case Command.PAUSE if not self._paused:
                 self._paused = True
-                silenced = self._silence_agent(now_s)
-                return [Tell(evi.PauseAssistant()), *silenced, Publish(events.AgentPaused())]
+                told = self._match_pause()
+                return [*told, *self._silence_agent(now_s), act.Publish(events.AgentPaused())]
             case Command.RESUME if self._paused:
                 self._paused = False
-                return [Tell(evi.ResumeAssistant()), Publish(events.AgentResumed())]
+                self._await_chat(now_s, FILLER_AFTER_S)
+                resumed = act.Publish(events.AgentResumed())
+                return [*self._match_pause(), resumed, *self._say_again(now_s)]
             case Command.HOLD if not self._held:
                 self._held = True
                 return self._silence_agent(now_s)
             case Command.RELEASE:
                 self._held = False
-                return []
+                self._await_chat(now_s, FILLER_AFTER_S)
+                return self._say_again(now_s)
             case Command.HANG_UP:
-                return self._end(EndReason.OPERATOR_HUNG_UP)
+                return self.hang_up(EndReason.OPERATOR_HUNG_UP, now_s)
+            case Command.RENEW_CHAT:
+                self._link.renew(now_s)
             case _:
-                return []
+                pass
+        return []
 
-    def say(self, text: str) -> list[Action]:
-        """Have the agent speak a sentence word for word."""
-        return [Tell(evi.AssistantInput(text))] if self._phase is _Phase.TALKING else []
+    def say(self, text: str, now_s: float) -> list[Action]:
+        """Have the agent speak a sentence word for word, as soon as there is a chat."""
+        if self._phase.is_talking:
+            self._turn.words_are_due(now_s)
+        return self._tell(evi.AssistantInput(text))
 
-    def ended_by(self, reason: EndReason) -> list[Action]:
-        """The service itself ends the call: shutdown, or a defect."""
-        return self._end(reason)
+    def hang_up(self, reason: EndReason, now_s: float) -> list[Action]:
+        """End the call once the agent has said, and the caller heard, what is being said now."""
+        if not self._phase.is_talking:
+            return []
+        self._phase.go(Turning.HANG_UP, reason)
+        self._deadlines[_Deadline.FAREWELL] = now_s + FAREWELL_S
+        decided = act.Publish(events.HangUpDecided(reason))
+        return [decided, *self._leave_when_said(now_s)]
+
+    def ended_by(self, reason: EndReason, now_s: float) -> list[Action]:
+        """The service itself ends the call at once: shutdown, or a defect."""
+        return self._end(reason, now_s)
+
+    # Time
 
     def woke(self, now_s: float) -> list[Action]:
         """The time of `next_wake_s` has come."""
+        if self._phase.is_over:
+            return []
         due = {deadline for deadline, at_s in self._deadlines.items() if at_s <= now_s}
         for deadline in due:
             del self._deadlines[deadline]
-        if _Deadline.CHAT_READY in due:
-            return self._end(EndReason.EVI_UNREACHABLE)
-        if _Deadline.LAST_WORDS in due:
-            return self._end(self._leaving_for)
+        if _Deadline.LAST_WORDS in due or _Deadline.FAREWELL in due:
+            return self._end(self._phase.reason, now_s)
+        if _Deadline.CALLER_BACK in due:
+            return self._end(EndReason.CALLER_LOST, now_s)
+        actions = self._digits_entered(self._digits.woke(now_s))
         if _Deadline.CALL_LENGTH in due:
-            return self._end(EndReason.MAX_DURATION)
+            actions += self.hang_up(EndReason.MAX_DURATION, now_s)
+        if _Deadline.FILLER in due:
+            actions += self._fill()
+        if _Deadline.GO_ON in due:
+            actions += self._go_on(now_s)
+        return actions + self._wake_link(now_s)
+
+    def _wake_link(self, now_s: float) -> list[Action]:
+        woken = self._link.woke(now_s, is_quiet=self._is_quiet(now_s))
+        return self._server_left(woken, now_s) if isinstance(woken, EndReason) else woken
+
+    def _await_chat(self, now_s: float, silence_s: float) -> None:
+        """Let the caller not wait in silence for a chat that was lost."""
+        is_lost = self._link.was_ready and not self._link.is_ready
+        if self._manners.filler is None or not is_lost or self._is_silenced:
+            return
+        self._deadlines[_Deadline.FILLER] = max(now_s, self._speech.due_s) + silence_s
+
+    def _fill(self) -> list[Action]:
+        if self._is_silenced or not self._phase.is_talking:
+            return []
+        return [act.PlayFiller()]
+
+    # Chats come and go
+
+    def _chat_opened(self, chat: int, opened: evi.ChatMetadata, now_s: float) -> list[Action]:
+        if not self._phase.is_talking or (chat == self._link.number and self._link.is_ready):
+            return []
+        is_quiet = self._is_quiet(now_s)
+        news = self._link.opened(chat, opened.chat_group_id, now_s, is_quiet=is_quiet)
+        if news is None:
+            return [act.Disconnect(chat)]
+        self._deadlines.pop(_Deadline.FILLER, None)
+        replaced: list[Action] = []
+        if news.replaces is not None:
+            replaced = [act.Disconnect(news.replaces), *self._leave_chat()]
+        return [
+            *self._server.opening(chat, news, self._conversation, paused=self._wants_pause),
+            *self._tools.chat_opened(),
+            act.HearCaller(),
+            *replaced,
+            *self._server.kept(),
+            act.Publish(events.ChatOpened(opened.chat_id, opened.chat_group_id, news.why)),
+            *self._take_up(news.why, now_s, was_quiet=is_quiet),
+        ]
+
+    def _chat_lost(self, lost: events.ChatLost, now_s: float) -> list[Action]:
+        left = self._leave_chat()
+        self._await_chat(now_s, FILLER_AFTER_S)
+        return [*left, act.Publish(lost)]
+
+    def _leave_chat(self) -> list[Action]:
+        """Nothing more comes of the chat that was in use."""
+        self._tools.chat_lost()
+        if not self._speech.turn_is_over:
+            self._turn.to_say_again = self._conversation.unfinished
+        return _place(self._speech.break_off())
+
+    def _server_left(self, reason: EndReason, now_s: float) -> list[Action]:
+        """The server is gone for good; what was sent of the agent's voice is still heard out."""
+        if not self._phase.has_server:
+            return []
+        return self._hear_out(Turning.SERVER_LEFT, reason, now_s)
+
+    def _hear_out(self, turning: Turning, reason: EndReason, now_s: float) -> list[Action]:
+        self._link.leave()
+        mark = self._speech.break_off()
+        if self._speech.all_heard or self._caller is not _Caller.HERE:
+            return self._end(reason, now_s)
+        self._phase.go(turning, reason)
+        farewell_s = self._deadlines.get(_Deadline.FAREWELL)
+        self._deadlines = {
+            _Deadline.LAST_WORDS: max(self._speech.due_s, now_s) + LAST_WORDS_GRACE_S
+        }
+        if farewell_s is not None:
+            self._deadlines[_Deadline.FAREWELL] = farewell_s
+        return [*self._tools.drop_all(), *_place(mark)]
+
+    def _take_up(self, why: ChatOpening, now_s: float, *, was_quiet: bool) -> list[Action]:
+        """Go on where the conversation was."""
+        said_again = self._say_again(now_s)
+        if said_again or self._turn.is_answered or (why is ChatOpening.RENEWED and was_quiet):
+            return said_again
+        if why is ChatOpening.AFRESH:  # it knows of no question that it could answer by itself
+            return self._go_on(now_s)
+        self._deadlines[_Deadline.GO_ON] = now_s + GO_ON_AFTER_S
         return []
 
-    # What follows from them
-
-    def _chat_opened(self, chat: evi.ChatMetadata) -> list[Action]:
-        if self._phase is not _Phase.CONNECTING:
+    def _say_again(self, now_s: float) -> list[Action]:
+        if self._is_silenced or not self._link.is_ready:
             return []
-        self._phase = _Phase.TALKING
-        del self._deadlines[_Deadline.CHAT_READY]
-        return [
-            Tell(self._settings),
-            Publish(events.ChatOpened(chat.chat_id, chat.chat_group_id)),
-        ]
+        text = self._turn.take_to_say_again()
+        if not text:
+            return []
+        self._turn.words_are_due(now_s)
+        return [act.Tell(evi.AssistantInput(text))]
+
+    def _go_on(self, now_s: float) -> list[Action]:
+        """The resumed chat says nothing by itself: ask it again."""
+        if self._is_silenced or not self._link.is_ready:
+            return []
+        if not self._tools.is_idle:
+            self._deadlines[_Deadline.GO_ON] = now_s + GO_ON_AFTER_S
+            return []
+        words = self._turn.ask_again()
+        return [act.Tell(evi.UserInput(words))] if words else []
+
+    # What is said
 
     def _caller_said(self, said: evi.UserMessage, now_s: float) -> list[Action]:
-        self._last_error = None
-        actions: list[Action] = []
-        # EVI interrupts only while it generates. When it is done and the phone still plays, a new
-        # user message is the only sign of a barge-in.
-        if self._answer_complete and self._playout.unplayed_ms(now_s) > 0:
-            actions += self._silence_agent(now_s)
+        self._server.converses()
+        self._caller_sounded_s = now_s
+        self._deadlines.pop(_Deadline.GO_ON, None)
+        if said.from_text and self._turn.was_asked_again(said.content):
+            return []
+        actions = self._cut_in(now_s) if self._words_cut_in(now_s) else []
         if not said.interim:
-            for tool in self._tools.values():
-                tool.caller_spoke_since = True
-        actions.append(Publish(events.CallerSaid(said.content, said.interim, said.from_text)))
+            self._link.talked()
+            self._tools.caller_spoke()
+            self._conversation.caller_said(said.content, now_s)
+            self._turn.caller_spoke(said.content, now_s)
+        actions.append(act.Publish(events.CallerSaid(said.content, said.interim, said.from_text)))
         return actions
 
-    def _agent_said(self, said: evi.AssistantMessage) -> list[Action]:
-        self._last_error = None
-        self._answer_complete = False
-        if said.id in self._stale:
-            return []
+    def _words_cut_in(self, now_s: float) -> bool:
+        """Whether words of the caller silence the agent.
+
+        EVI interrupts only while it generates. When it is done and the phone still plays, they are
+        the only sign of a barge-in.
+        """
+        policy = self._manners.cut_off_by_words
+        may_cut = policy == "always" or (policy == "after_turn" and self._speech.turn_is_over)
+        return may_cut and self._speech.is_audible(now_s)
+
+    def _agent_says(self, said: evi.AssistantMessage, now_s: float) -> list[Action]:
+        self._server.converses()
+        self._deadlines.pop(_Deadline.GO_ON, None)
         if self._is_silenced:  # it was on its way already, and must not be heard from its middle
-            self._stale[said.id or ""] = None
+            self._speech.refuse(said.id)
             return []
-        self._ignoring_audio = False
-        utterance_id = said.id or ""
-        self._live.add(utterance_id)
-        self._texts[utterance_id] = said.content
-        return [Publish(events.AgentSaid(utterance_id, said.content))]
-
-    def _answer_ended(self) -> list[Action]:
-        self._answer_complete = True
-        self._playout.end_turn()
-        return self._mark_now()
-
-    def _tool_called(self, call: evi.ToolCall) -> list[Action]:
-        # Built-in tools are run by the server; replays of a call must not run it again.
-        if call.tool_type == "builtin" or not call.response_required:
+        if self._speech.turn_is_over:
+            self._server.answers()
+        utterance_id = self._speech.announced(said.id, said.content, now_s)
+        if utterance_id is None:
             return []
-        if call.tool_call_id in self._seen_tools:
-            return []
-        self._seen_tools.add(call.tool_call_id)
-        actions = self._drop_superseded_tools()
-        if len(self._tools) >= MAX_OPEN_TOOLS:
-            busy = evi.ToolError(
-                call.tool_call_id, error="too many tool calls at once", code="busy", level="warn"
-            )
-            return [*actions, Tell(busy)]
-        self._tools[call.tool_call_id] = _OpenTool(call)
-        started = events.ToolStarted(call.tool_call_id, call.name, call.parameters)
-        return [*actions, StartTool(call), Publish(started)]
+        return [act.Publish(events.AgentSaid(utterance_id, said.content))]
 
-    def _drop_superseded_tools(self) -> list[Action]:
-        """When the caller changes his mind, EVI calls anew and the older call is dead."""
-        actions: list[Action] = []
-        for tool in [tool for tool in self._tools.values() if tool.caller_spoke_since]:
-            del self._tools[tool.call.tool_call_id]
-            finished = events.ToolFinished(
-                tool.call.tool_call_id, tool.call.name, outcome="superseded"
-            )
-            actions += [CancelTool(tool.call.tool_call_id), Publish(finished)]
-        return actions
+    def _turn_ended(self, now_s: float) -> list[Action]:
+        self._turn.answered()
+        return [*_place(self._speech.end_turn()), *self._leave_when_said(now_s)]
 
     def _server_failed(self, error: evi.ChatError) -> list[Action]:
-        self._last_error = error.code
-        return [Publish(events.ServerReportedError(error.code, error.slug, error.message))]
+        self._server.reported(error.code)
+        return [act.Publish(events.ServerReportedError(error.code, error.slug, error.message))]
+
+    def _caller_interrupts(self, now_s: float) -> list[Action]:
+        self._caller_sounded_s = now_s
+        if self._phase.is_closing:  # he has something more to say, and is let
+            self._turn.caller_spoke("", now_s)
+        return self._cut_in(now_s)
+
+    def _cut_in(self, now_s: float) -> list[Action]:
+        """The caller speaks over the agent, who falls silent and learns what was heard."""
+        cut = self._speech.cut_off(now_s)
+        actions = _stopped(cut)
+        if cut.lost and self._manners.tells_what_was_heard:
+            actions += self._server.note(what_was_heard(cut))
+        return actions
 
     def _silence_agent(self, now_s: float) -> list[Action]:
-        """Cut the agent off: nothing said so far is heard from now on."""
-        for utterance_id in self._live:
-            self._stale[utterance_id] = None
-        while len(self._stale) > MAX_STALE_UTTERANCES:
-            del self._stale[next(iter(self._stale))]
-        self._live.clear()
-        self._ignoring_audio = True
-        self._answer_complete = True
-        if self._playout.all_heard:
-            self._texts.clear()
+        return _stopped(self._speech.cut_off(now_s))
+
+    def _is_quiet(self, now_s: float) -> bool:
+        """Whether nobody speaks, and nobody is about to."""
+        return (
+            self._turn.is_given_up(now_s)
+            and self._speech.turn_is_over
+            and now_s >= self._speech.due_s
+            and self._tools.is_idle
+            and now_s - self._caller_sounded_s >= SILENCE_S
+        )
+
+    # What the server is told
+
+    def _digits_entered(self, entry: str | None) -> list[Action]:
+        if not entry:
             return []
-        reports = self._report(self._playout.clear(now_s))
-        self._texts.clear()
-        return [ClearPlayback(), *reports, Publish(events.AgentInterrupted())]
+        entered = act.Publish(events.DigitsEntered(entry))
+        if self._manners.digits.sent_as == "user_input":
+            return [*self._tell(evi.UserInput(entry)), entered]
+        return [*self._server.note(what_was_pressed(entry)), entered]
 
-    def _mark_now(self) -> list[Action]:
-        name = self._playout.mark()
-        return [] if name is None else [PlaceMark(name)]
+    def _tell(self, message: evi.ClientMessage) -> list[Action]:
+        return self._server.tell(message) if self._phase.is_talking else []
 
-    def _report(self, fates: list[Heard]) -> list[Action]:
+    @property
+    def _is_silenced(self) -> bool:
+        return self._paused or self._held or self._caller is not _Caller.HERE
+
+    @property
+    def _wants_pause(self) -> bool:
+        return self._paused or self._caller is _Caller.AWAY
+
+    def _match_pause(self) -> list[Action]:
+        return self._server.match_pause(wanted=self._wants_pause)
+
+    # The end
+
+    def _leave_when_said(self, now_s: float) -> list[Action]:
+        """Hang up if that is decided and the agent has nothing more to say."""
+        if not self._phase.is_closing:
+            return []
+        is_speaking = not self._speech.turn_is_over or not self._turn.is_answered
+        if self._link.is_ready and (is_speaking or not self._tools.is_idle):
+            return []
+        return self._hear_out(Turning.SAID, self._phase.reason, now_s)
+
+    def _end(self, reason: EndReason, now_s: float) -> list[Action]:
+        if self._phase.is_over:
+            return []
+        self._phase.go(Turning.END, reason)
+        self._deadlines.clear()
+        self._link.leave()
         return [
-            Publish(
-                events.AgentHeard(
-                    fate.utterance_id,
-                    sent_ms=round(fate.sent_ms),
-                    heard_ms=round(fate.heard_ms),
-                    text_heard=text_heard(self._texts.pop(fate.utterance_id, ""), fate),
-                )
-            )
-            for fate in fates
+            *self._tools.drop_all(),
+            act.HangUp(reason),
+            *map(act.Publish, self._speech.cut_off(now_s).reports),
+            act.Publish(events.CallEnded(reason)),
         ]
 
-    def _end(self, reason: EndReason) -> list[Action]:
-        if self._phase is _Phase.ENDED:
-            return []
-        self._phase = _Phase.ENDED
-        self._deadlines.clear()
-        return [*self._cancel_tools(), HangUp(reason), Publish(events.CallEnded(reason))]
 
-    def _cancel_tools(self) -> list[Action]:
-        """Nobody is there any more to take the answers."""
-        cancelled: list[Action] = [CancelTool(tool_call_id) for tool_call_id in self._tools]
-        self._tools.clear()
-        return cancelled
+def _place(mark: str | None) -> list[Action]:
+    return [] if mark is None else [act.PlaceMark(mark)]
 
 
-def text_heard(text: str, fate: Heard) -> str:
-    """The words of an utterance that were heard, in proportion to the time that was."""
-    if fate.heard_ms >= fate.sent_ms:
-        return text
-    words = text.split()
-    return " ".join(words[: int(len(words) * fate.heard_ms / fate.sent_ms)])
-
-
-_MEANING_OF_ERRORS: Mapping[str, EndReason] = {
-    "E0714": EndReason.INACTIVITY,
-    "E0715": EndReason.MAX_DURATION,
-}
-
-
-def _reason_of_close(code: int, last_error: str | None, *, opened: bool) -> EndReason:
-    """What a close means: EVI sends the `error` first, then closes with 1000.
-
-    The first letter of an error tells whose fault it is: `E` the client's, `I` the server's. An
-    error that the conversation has outlived says nothing about its end.
-    """
-    if last_error is not None and last_error in _MEANING_OF_ERRORS:
-        return _MEANING_OF_ERRORS[last_error]
-    if last_error is not None and last_error.startswith("I"):
-        return EndReason.EVI_LOST
-    if code == 1008 or (code == 1000 and (last_error is not None or not opened)):
-        return EndReason.EVI_REFUSED
-    return EndReason.AGENT_HUNG_UP if code == 1000 else EndReason.EVI_LOST
+def _stopped(cut: CutOff) -> list[Action]:
+    reports = [act.Publish(report) for report in cut.reports]
+    if not cut.was_audible:
+        return [*reports]
+    return [act.ClearPlayback(), *reports, act.Publish(events.AgentInterrupted())]

@@ -64,6 +64,16 @@ class Playout:
         """Audio sent and not played yet, by the best estimate."""
         return self._sent_ms - self._position_ms(now_s)
 
+    @property
+    def open_utterances(self) -> set[str]:
+        """Those whose fate has not been told to its end."""
+        return {stretch.utterance_id for stretch in self._stretches}
+
+    def playing(self, now_s: float) -> list[Heard]:
+        """How far every utterance is that is not over, by the best estimate."""
+        reached_ms = self._position_ms(now_s)
+        return [_fate(stretch, reached_ms) for stretch in self._stretches]
+
     def is_stalled(self, now_s: float) -> bool:
         """Whether the other side has stopped playing although there is much to play."""
         waiting_ms = self._sent_ms - self._proven_ms
@@ -119,15 +129,7 @@ class Playout:
 
     def clear(self, now_s: float) -> list[Heard]:
         """The buffer is flushed now; returns what was heard of every utterance still open."""
-        reached_ms = self._position_ms(now_s)
-        fates = [
-            Heard(
-                stretch.utterance_id,
-                stretch.end_ms - stretch.begin_ms,
-                min(max(reached_ms - stretch.begin_ms, 0.0), stretch.end_ms - stretch.begin_ms),
-            )
-            for stretch in self._stretches
-        ]
+        fates = self.playing(now_s)
         self._stretches.clear()
         self._marks.clear()
         self._epoch += 1
@@ -151,3 +153,10 @@ class Playout:
             length_ms = stretch.end_ms - stretch.begin_ms
             finished.append(Heard(stretch.utterance_id, length_ms, length_ms))
         return finished
+
+
+def _fate(stretch: _Stretch, reached_ms: float) -> Heard:
+    """What of a stretch was heard by the time that this position was reached."""
+    length_ms = stretch.end_ms - stretch.begin_ms
+    heard_ms = min(max(reached_ms - stretch.begin_ms, 0.0), length_ms)
+    return Heard(stretch.utterance_id, length_ms, heard_ms)

@@ -2,7 +2,8 @@
 
 A call comes in as `POST /twilio/voice`, which hands out a ticket; the stream's `start` brings the
 ticket back and begins the call. When the socket closes, Twilio asks `/twilio/stream-ended` how to
-go on: a call that we ended is hung up, a stream that broke gets a second try.
+go on: a call that we ended is hung up; if the stream broke, the call waits for another one, which
+comes by the document that is the answer.
 """
 
 import asyncio
@@ -17,8 +18,10 @@ from multidict import MultiDictProxy
 from evibridge.agent.call import Call, CallerFacts
 from evibridge.agent.calls import Calls
 from evibridge.bridges import twiml
+from evibridge.bridges.twilio_endings import Endings, LastWords
 from evibridge.bridges.twilio_leg import TwilioLeg
 from evibridge.bridges.twilio_messages import Start
+from evibridge.bridges.twilio_rest import TwilioRest
 from evibridge.bridges.twilio_signature import SignatureCheck
 from evibridge.bridges.twilio_tickets import Tickets
 from evibridge.events import EndReason
@@ -26,28 +29,15 @@ from evibridge.sockets import Refusal, SocketListener, SocketRoute, Upgrade
 
 MAX_MESSAGE_BYTES = 64 * 1024
 """Twilio's messages are below 1 kB; a `start` with many parameters stays far below this."""
-MAX_ATTEMPTS = 2
-"""Streams per call: the first, and one more when it broke."""
+MAX_ATTEMPTS = 5
+"""Streams of one call: a line that breaks again and again is not worth having."""
+STREAM_COMES_WITHIN_S = 5.0
+"""After the webhook; Twilio takes well under a second."""
 SPARE_HANDSHAKES = 4
 """Open sockets without a ticket that are borne, so that an idle one keeps no caller out."""
 BODY_TIMEOUT_S = 5.0
 """For a form of a few kB."""
-TELL_TIMEOUT_S = 3.0
-"""Twilio asks within a second how to go on after a stream."""
 FORM = "application/x-www-form-urlencoded"
-MAX_REMEMBERED_ENDS = 10_000
-"""Ended calls whose reason is kept until Twilio asks; it asks within seconds."""
-FAULTS = frozenset(
-    {
-        EndReason.CALLER_STALLED,
-        EndReason.EVI_LOST,
-        EndReason.EVI_REFUSED,
-        EndReason.EVI_UNREACHABLE,
-        EndReason.FAULT,
-        EndReason.SHUTDOWN,
-    }
-)
-"""Ends that the caller is owed a sentence for."""
 OVER = frozenset({"completed", "busy", "no-answer", "failed", "canceled"})
 
 log = structlog.get_logger(__name__)
@@ -62,17 +52,26 @@ class TwilioBridge:
         calls: where calls begin
         check: who is Twilio
         public_origin: the origin that Twilio calls; None takes the one each local program used
+        last_words: what callers are told when their calls do not end by themselves
+        rest: ends calls that Twilio does not ask about; None without credentials
     """
 
-    def __init__(self, calls: Calls, check: SignatureCheck, public_origin: str | None) -> None:
+    def __init__(
+        self,
+        calls: Calls,
+        check: SignatureCheck,
+        public_origin: str | None,
+        last_words: LastWords,
+        rest: TwilioRest | None = None,
+    ) -> None:
         self._calls = calls
         self._check = check
         self._public_origin = public_origin
+        self._last_words = last_words
         self._tickets = Tickets()
         self._legs: set[TwilioLeg] = set()
-        self._ended: dict[str, EndReason] = {}
-        self._unasked: set[str] = set()
-        self._asked = asyncio.Event()
+        self._endings = Endings(last_words, rest)
+        self._ticket_used = asyncio.Event()
 
     # Wiring
 
@@ -94,13 +93,18 @@ class TwilioBridge:
     # The stream's side: `Reception`
 
     def stream_started(self, leg: TwilioLeg, start: Start) -> Call | None:
-        """Begin the call whose ticket the stream carries."""
+        """Begin the call whose ticket the stream carries, or bring its caller back."""
         now_s = asyncio.get_running_loop().time()
         ticket = self._tickets.redeem(start.call_sid, start.parameters.get("token", ""), now_s)
-        if ticket is None or not self._calls.is_open:
+        self._ticket_used.set()
+        if ticket is None or not self._calls.may_begin:
             return None
+        self._endings.goes_on(start.call_sid)
+        call = self._calls.get(start.call_sid)
+        if call is not None and not call.is_over:
+            call.caller_returned(leg)
+            return call
         parameters = {name: text for name, text in start.parameters.items() if name != "token"}
-        self._ended.pop(start.call_sid, None)
         return self._calls.begin(
             CallerFacts(start.call_sid, ticket.caller, ticket.called, parameters), leg
         )
@@ -114,30 +118,20 @@ class TwilioBridge:
         self._legs.discard(leg)
 
     def call_ended(self, call_sid: str, reason: EndReason) -> None:
-        """Remember why, for when Twilio asks what comes next.
+        """Remember why, for when Twilio asks what comes next."""
+        self._endings.ended(call_sid, reason)
 
-        A stream that broke is no end of ours: Twilio is given another stream.
-        """
-        if reason is EndReason.CALLER_LOST:
-            return
-        self._ended[call_sid] = reason
-        if reason is not EndReason.CALLER_HUNG_UP:  # then there is nothing left to ask about
-            self._unasked.add(call_sid)
-        while len(self._ended) > MAX_REMEMBERED_ENDS:
-            oldest = next(iter(self._ended))
-            del self._ended[oldest]
-            self._unasked.discard(oldest)
+    async def all_begun(self, timeout_s: float) -> None:
+        """Return when nobody who was let in is still without a stream, at most after a while."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(timeout_s, STREAM_COMES_WITHIN_S)):
+                while self._tickets.count(asyncio.get_running_loop().time()):
+                    self._ticket_used.clear()
+                    await self._ticket_used.wait()
 
     async def all_told(self) -> None:
-        """Return when Twilio has asked about every call that we ended, at most after a while.
-
-        A webhook that nobody answers would end a call with Twilio's own error message.
-        """
-        with suppress(TimeoutError):
-            async with asyncio.timeout(TELL_TIMEOUT_S):
-                while self._unasked:
-                    self._asked.clear()
-                    await self._asked.wait()
+        """Return when every carrier knows of the calls that we ended, at most after a while."""
+        await self._endings.all_told()
 
     def _accept_stream(self, upgrade: Upgrade) -> SocketListener | Refusal:
         if not self._check.admits_stream(upgrade.path, upgrade.headers, upgrade.peer):
@@ -177,19 +171,22 @@ class TwilioBridge:
     async def _stream_ended(self, request: web.Request, form: Any) -> web.Response:
         """A stream is over, and Twilio asks what to do with the call."""
         call_sid = form.get("CallSid", "")
-        reason = self._ended.get(call_sid)
-        if reason is not None:
-            self._unasked.discard(call_sid)
-            self._asked.set()
-            return _document(twiml.hang_up(apology=reason in FAULTS))
+        document = self._endings.asked(call_sid)
+        if document is not None:
+            return _document(document)
         if form.get("CallStatus") in OVER:
+            self._caller_hung_up(call_sid)
             return _document(twiml.hang_up())
         attempt = request.query.get("attempt", "")
         may_try_again = attempt.isdecimal() and int(attempt) < MAX_ATTEMPTS
         if call_sid and may_try_again and self._has_place_for(call_sid):
             log.warning("stream_broke", call_id=call_sid, attempt=int(attempt))
             return self._stream(request, form, attempt=int(attempt) + 1)
-        return _document(twiml.hang_up(apology=True))
+        call = self._calls.get(call_sid)
+        if call is not None:
+            call.end(EndReason.CALLER_LOST)
+        document = self._endings.asked(call_sid)
+        return _document(document or self._last_words.document(EndReason.CALLER_LOST))
 
     async def _stream_status(self, request: web.Request, form: Any) -> web.Response:
         """Twilio's view of a stream; a failed handshake shows only here."""
@@ -207,13 +204,16 @@ class TwilioBridge:
         del request
         call_sid = form.get("CallSid", "")
         if form.get("CallStatus") in OVER:
-            self._tickets.drop(call_sid)
-            self._unasked.discard(call_sid)
-            self._asked.set()
-            call = self._calls.get(call_sid)
-            if call is not None:
-                call.caller_left(EndReason.CALLER_HUNG_UP)
+            self._caller_hung_up(call_sid)
         return web.Response(status=204)
+
+    def _caller_hung_up(self, call_sid: str) -> None:
+        self._tickets.drop(call_sid)
+        self._ticket_used.set()
+        self._endings.is_over(call_sid)
+        call = self._calls.get(call_sid)
+        if call is not None:
+            call.caller_left(EndReason.CALLER_HUNG_UP)
 
     def _has_place_for(self, call_sid: str) -> bool:
         """Whether a call may have a stream; one that has a ticket or goes on has its place."""

@@ -25,6 +25,7 @@ START_TIMEOUT_S = 5.0
 """A socket without a valid `start` by then is closed: nothing was spent on it."""
 SILENT_STREAM_S = 10.0
 """Twilio sends a frame every 20 ms, silence included: a stream without any is dead."""
+KEYS = frozenset("0123456789*#ABCD")
 MAX_UNSENT_BYTES = 1024 * 1024
 """About 90 s of audio that the network does not take: the link is dead."""
 
@@ -38,7 +39,7 @@ class Reception(Protocol):
         """The socket is open and has not shown yet which call it belongs to."""
 
     def stream_started(self, leg: "TwilioLeg", start: twilio.Start) -> Call | None:
-        """Begin the call that this stream belongs to; None refuses the stream."""
+        """Begin the call that this stream belongs to, or go on with it; None refuses the stream."""
 
     def stream_closed(self, leg: "TwilioLeg") -> None:
         """The socket is gone."""
@@ -106,7 +107,7 @@ class TwilioLeg(SocketListener):
         if self._timer is not None:
             self._timer.cancel()
         self._reception.stream_closed(self)
-        self._leave(EndReason.CALLER_LOST)
+        self._lose_caller()
 
     # To Twilio
 
@@ -123,7 +124,6 @@ class TwilioLeg(SocketListener):
         if self._socket.unsent_bytes > MAX_UNSENT_BYTES:
             log.warning("caller_link_stuck", call_id=self.call_sid)
             self._socket.abort()
-            self._leave(EndReason.CALLER_STALLED)
         return len(mulaw) * 1000 / RATE_HZ
 
     def mark(self, name: str) -> None:
@@ -140,6 +140,12 @@ class TwilioLeg(SocketListener):
     def hang_up(self, reason: EndReason) -> None:
         """Close the stream; Twilio then asks `stream-ended` what to do and is told to hang up."""
         self._reception.call_ended(self.call_sid, reason)
+        self._call = None
+        if self._socket is not None:
+            self._socket.close(1000)
+
+    def release(self) -> None:
+        """Another stream has taken over the call; this one may not know yet that it is dead."""
         self._call = None
         if self._socket is not None:
             self._socket.close(1000)
@@ -171,17 +177,18 @@ class TwilioLeg(SocketListener):
         match message:
             case twilio.Mark(name):
                 call.playback_heard(name)
-            case twilio.Dtmf(digit):
+            case twilio.Dtmf(digit) if digit in KEYS:
                 call.caller_pressed(digit)
             case twilio.Stop():
-                self._leave(EndReason.CALLER_HUNG_UP)
+                self._call = None
+                call.caller_left(EndReason.CALLER_HUNG_UP)
             case _:
                 pass
 
-    def _leave(self, reason: EndReason) -> None:
+    def _lose_caller(self) -> None:
         call, self._call = self._call, None
         if call is not None:
-            call.caller_left(reason)
+            call.caller_lost()
 
     def _no_start(self) -> None:
         self._refuse("no start within the time allowed")
@@ -200,7 +207,6 @@ class TwilioLeg(SocketListener):
             self._look_again_later()
         elif self._socket is not None:
             log.warning("stream_fell_silent", call_id=self.call_sid)
-            self._leave(EndReason.CALLER_LOST)
             self._socket.abort()
 
     def _count_unreadable(self, error: BadMessage) -> None:

@@ -117,8 +117,8 @@ def _read_start(raw: dict[str, Any]) -> Message:
 
 
 def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError("an id is not a string")
+    if not isinstance(value, str) or not value:
+        raise TypeError("an id is not a string, or an empty one")
     return value
 
 

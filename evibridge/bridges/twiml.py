@@ -2,15 +2,13 @@
 
 from urllib.parse import urlencode
 
-from twilio.twiml.voice_response import Connect, Say, VoiceResponse
+from twilio.twiml.voice_response import Connect, VoiceResponse
 
 from evibridge.sockets import origin_to_ws
 
 MEDIA_PATH = "/twilio/media"
 STREAM_ENDED_PATH = "/twilio/stream-ended"
 STREAM_STATUS_PATH = "/twilio/stream-status"
-
-APOLOGY = "We are sorry, this line has a technical problem. Please call again later."
 
 
 def connect_stream(origin: str, token: str, *, attempt: int) -> str:
@@ -39,10 +37,29 @@ def reject_busy() -> str:
     return str(response)
 
 
-def hang_up(*, apology: bool = False) -> str:
-    """End the call; after a fault the caller is told so first."""
+def hang_up(sentence: str | None = None) -> str:
+    """End the call; the caller is told the sentence first."""
     response = VoiceResponse()
-    if apology:
-        response.append(Say(APOLOGY))
+    if sentence is not None:
+        response.say(sentence)
+    response.hangup()
+    return str(response)
+
+
+def dial(number: str, sentence: str | None = None) -> str:
+    """Put the caller through to somebody else, and end the call when that is over.
+
+    Args:
+        number: in E.164, or a `sip:` address
+        sentence: what the caller is told first
+    """
+    response = VoiceResponse()
+    if sentence is not None:
+        response.say(sentence)
+    line = response.dial()
+    if number.startswith("sip:"):
+        line.sip(number)
+    else:
+        line.number(number)
     response.hangup()
     return str(response)

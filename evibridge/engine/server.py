@@ -13,6 +13,7 @@ from evibridge.engine.chat.handshake import read_handshake
 from evibridge.engine.measured import measured
 from evibridge.engine.metrics import CONTENT_TYPE
 from evibridge.engine.parts import EngineParts
+from evibridge.engine.voices.say import spoken
 from evibridge.sockets import Refusal, Server, SocketListener, SocketRoute, Upgrade, serve
 
 CHAT_PATHS = ("/v0/evi/chat", "//v0/evi/chat")
@@ -75,6 +76,15 @@ class Engine:
         await self._wait_for_chats(CLOSE_TIMEOUT_S)
         await self._server.close()
         await self._wait_for_chats(CLOSE_TIMEOUT_S)
+
+    async def speak(self, text: str) -> bytes:
+        """A text in the engine's own voice, as a WAV file at 48 kHz.
+
+        Raises:
+            UpstreamFailed: the service that speaks gave no usable answer
+            Overloaded: too much waits already to be spoken
+        """
+        return await spoken(text, self._parts.voice)
 
     def _end_chats(self) -> None:
         for chat in self._chats:

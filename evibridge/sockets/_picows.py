@@ -227,7 +227,11 @@ def server_protocol(
 
 
 def client_protocol(
-    target: Target, socket: PicowsSocket, headers: Mapping[str, str], max_message_bytes: int
+    target: Target,
+    socket: PicowsSocket,
+    headers: Mapping[str, str],
+    max_message_bytes: int,
+    ping_after_s: float | None = None,
 ) -> WSProtocol:
     """Make the client's end of a connection; the caller bounds the handshake in time."""
     return _protocol(
@@ -237,10 +241,12 @@ def client_protocol(
         ws_listener_factory=lambda: socket,
         max_frame_size=max_message_bytes,
         extra_headers=headers,
+        ping_after_s=ping_after_s,
     )
 
 
-def _protocol(**side: object) -> WSProtocol:
+def _protocol(*, ping_after_s: float | None = None, **side: object) -> WSProtocol:
+    idle_s = PING_AFTER_IDLE_S if ping_after_s is None else ping_after_s
     # picows' own `ws_connect` leaves the connection open when it is cancelled, and its own server
     # cannot share a port with HTTP; so its undocumented protocol class is used on both sides.
     return WSProtocol(
@@ -248,8 +254,8 @@ def _protocol(**side: object) -> WSProtocol:
         disconnect_on_exception=True,
         websocket_handshake_timeout=None,
         enable_auto_ping=True,
-        auto_ping_idle_timeout=PING_AFTER_IDLE_S,
-        auto_ping_reply_timeout=PING_AFTER_IDLE_S,
+        auto_ping_idle_timeout=idle_s,
+        auto_ping_reply_timeout=idle_s,
         auto_ping_strategy=WSAutoPingStrategy.PING_WHEN_IDLE,
         enable_auto_pong=True,
         read_buffer_init_size=READ_BUFFER_BYTES,

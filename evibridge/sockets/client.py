@@ -25,6 +25,7 @@ async def connect(
     headers: Mapping[str, str] | None = None,
     max_message_bytes: int,
     timeout_s: float,
+    ping_after_s: float | None = None,
 ) -> Socket:
     """Open a WebSocket; `listener.on_open` is called before this returns.
 
@@ -37,6 +38,8 @@ async def connect(
         headers: sent with the upgrade request
         max_message_bytes: a longer message closes the connection with 1009
         timeout_s: for name resolution, TCP, TLS and the upgrade together
+        ping_after_s: a server that sends nothing for so long is asked for a sign of life; without
+            one as long after, the connection is cut; None for 20 s
 
     Raises:
         SettingsError: the URL or a header cannot be sent
@@ -50,7 +53,7 @@ async def connect(
     adapter = PicowsSocket(listener, max_message_bytes, set())
     try:
         async with asyncio.timeout(timeout_s):
-            await _open(target, adapter, headers or {}, max_message_bytes)
+            await _open(target, adapter, headers or {}, max_message_bytes, ping_after_s)
     except WSError as error:
         raise _failed_handshake(target.shown, error) from error
     except (OSError, UnicodeError) as error:
@@ -69,10 +72,14 @@ def _bound_kernel_buffer(transport: asyncio.BaseTransport) -> None:
 
 
 async def _open(
-    target: Target, adapter: PicowsSocket, headers: Mapping[str, str], max_message_bytes: int
+    target: Target,
+    adapter: PicowsSocket,
+    headers: Mapping[str, str],
+    max_message_bytes: int,
+    ping_after_s: float | None,
 ) -> None:
     transport, protocol = await asyncio.get_running_loop().create_connection(
-        lambda: client_protocol(target, adapter, headers, max_message_bytes),
+        lambda: client_protocol(target, adapter, headers, max_message_bytes, ping_after_s),
         target.host,
         target.port,
         ssl=_tls_context() if target.is_secure else None,

@@ -9,6 +9,10 @@ def _no_digits() -> str:
     return ""
 
 
+def _nothing() -> None:
+    """There is no call to hang up."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ToolContext:
     """The call on whose behalf the model uses a tool.
@@ -31,6 +35,16 @@ class ToolContext:
     """Belongs to the tools of this call: what one keeps here the next one finds."""
     read_digits: Callable[[], str] = field(default=_no_digits, repr=False)
     """Answers `digits`; given by whoever holds the call."""
+
+    request_hang_up: Callable[[], None] = field(default=_nothing, repr=False)
+    """Does what `hang_up` asks for; given by whoever holds the call."""
+
+    def hang_up(self) -> None:
+        """End the call, once the agent has said goodbye and the caller has heard it.
+
+        The tool's answer still reaches the model, which may take leave on it.
+        """
+        self.request_hang_up()
 
     @property
     def digits(self) -> str:

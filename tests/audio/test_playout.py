@@ -80,6 +80,50 @@ def test_a_clear_tells_what_was_heard_of_each_utterance() -> None:
     assert playout.unplayed_ms(0.5) == 0
 
 
+def test_how_far_each_utterance_is_can_be_asked_at_any_time() -> None:
+    playout = Playout()
+    assert playout.playing(0.0) == []
+
+    for utterance_id in ("a", "b", "c"):
+        playout.sent(utterance_id, 400, now_s=0.0)
+
+    assert playout.playing(0.5) == [Heard("a", 400, 400), Heard("b", 400, 100), Heard("c", 400, 0)]
+    assert playout.playing(9.0) == [Heard(each, 400, 400) for each in ("a", "b", "c")]
+    assert playout.unplayed_ms(0.5) == pytest.approx(700)
+
+
+def test_an_utterance_is_no_longer_playing_once_marks_prove_its_end() -> None:
+    playout = Playout()
+    playout.sent("a", 400, now_s=0.0)
+    mark = placed_mark(playout)
+    playout.sent("b", 400, now_s=0.0)
+    playout.echoed(mark, now_s=0.5)
+
+    assert playout.playing(0.75) == [Heard("b", 400, 250)]
+
+
+def test_nothing_is_playing_after_a_clear() -> None:
+    playout = Playout()
+    playout.sent("a", 400, now_s=0.0)
+    playout.clear(now_s=0.1)
+
+    assert playout.playing(0.2) == []
+    assert playout.open_utterances == set()
+
+
+def test_an_utterance_is_open_until_all_of_its_audio_is_proven() -> None:
+    playout = Playout()
+    for utterance_id in ("a", "b", "a"):
+        playout.sent(utterance_id, 400, now_s=0.0)
+        mark = placed_mark(playout)
+    assert playout.open_utterances == {"a", "b"}
+
+    playout.end_turn()
+    playout.echoed(mark, now_s=1.2)
+
+    assert playout.open_utterances == set()
+
+
 def test_a_mark_echoed_after_a_clear_counts_as_flushed() -> None:
     playout = Playout()
     playout.sent("a", 400, now_s=0.0)
@@ -217,6 +261,14 @@ class PhoneWithABuffer(RuleBasedStateMachine):
     def the_estimate_is_what_the_phone_still_has(self) -> None:
         waiting_ms = sum(what for _, what in self.buffer if isinstance(what, float))
         assert abs(self.playout.unplayed_ms(self.now_s) - waiting_ms) < 1e-3
+
+    @invariant()
+    def what_is_playing_is_what_the_phone_has_played_of_it(self) -> None:
+        playing = self.playout.playing(self.now_s)
+        assert not {fate.utterance_id for fate in playing} & self.reports.keys()
+        for fate in playing:
+            assert abs(fate.sent_ms - self.sent_ms[fate.utterance_id]) < 1e-3
+            assert abs(fate.heard_ms - self.played_ms.get(fate.utterance_id, 0)) < 1e-3
 
 
 TestPhoneWithABuffer = PhoneWithABuffer.TestCase

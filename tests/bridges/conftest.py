@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import aiohttp
 import pytest
 
-from evibridge import Agent, ToolContext, Tools
+from evibridge import Agent, Manners, ToolContext, Tools
 from evibridge.service import Service, start_service
 from evibridge.settings import Settings
 from tests.parties import TinyChat, TinyEvi, TinyTwilio, tiny_evi
@@ -30,7 +30,12 @@ async def hang() -> str:
     return ""
 
 
-AGENT = Agent(system_prompt="You answer for {{shop}}.", tools=shop, variables={"shop": "Lantern"})
+AGENT = Agent(
+    system_prompt="You answer for {{shop}}.",
+    tools=shop,
+    variables={"shop": "Lantern"},
+    manners=Manners(filler=None),
+)
 
 
 @dataclass
@@ -84,4 +89,6 @@ async def scene(evi: TinyEvi, http: aiohttp.ClientSession) -> AsyncIterator[Scen
     finally:
         for twilio in scene.calls:
             await twilio.close()
+            if service.calls.get(twilio.call_sid) is not None:
+                await twilio.post("/twilio/call-status", CallStatus="completed")
         await service.close()

@@ -95,7 +95,7 @@ async def test_a_call_ends_after_the_longest_time(
 async def test_a_server_that_never_begins_the_chat_is_given_up(
     evi: TinyEvi, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session.CallLimits.__init__, "__defaults__", (0.2, 1800.0))
+    monkeypatch.setattr(session.CallLimits.__init__, "__defaults__", (0.2, 1800.0, 20.0))
     async with scene_with(evi, http) as scene:
         twilio = scene.carrier()
         token = await twilio.ring()

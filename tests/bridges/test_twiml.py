@@ -27,5 +27,22 @@ def test_a_full_house_is_busy() -> None:
 
 def test_a_call_is_hung_up_with_or_without_a_word() -> None:
     assert [verb.tag for verb in ET.fromstring(twiml.hang_up())] == ["Hangup"]
-    say, hangup = list(ET.fromstring(twiml.hang_up(apology=True)))
-    assert (say.tag, say.text, hangup.tag) == ("Say", twiml.APOLOGY, "Hangup")
+    say, hangup = list(ET.fromstring(twiml.hang_up("Goodbye.")))
+    assert (say.tag, say.text, hangup.tag) == ("Say", "Goodbye.", "Hangup")
+
+
+def test_a_caller_is_put_through_to_a_number() -> None:
+    dial, hangup = list(ET.fromstring(twiml.dial("+14155550122")))
+    (number,) = list(dial)
+
+    assert (dial.tag, hangup.tag) == ("Dial", "Hangup")
+    assert (number.tag, number.text) == ("Number", "+14155550122")
+
+
+def test_a_caller_is_put_through_to_a_sip_address_after_a_word() -> None:
+    address = "sip:desk@shop.example;transport=tls?x-a=1&x-b=2"
+    say, dial, hangup = list(ET.fromstring(twiml.dial(address, "We are sorry.")))
+    (sip,) = list(dial)
+
+    assert (say.tag, say.text, hangup.tag) == ("Say", "We are sorry.", "Hangup")
+    assert (sip.tag, sip.text) == ("Sip", address)

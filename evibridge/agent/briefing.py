@@ -1,0 +1,71 @@
+"""What the EVI server is told: the settings of each chat, and notes beside the caller's words."""
+
+from collections import deque
+from dataclasses import replace
+
+from evibridge.agent import evi_messages as evi
+from evibridge.agent.conversation import Conversation
+from evibridge.agent.speech import CutOff
+from evibridge.events import ChatOpening
+
+MAX_NOTES = 16
+"""Between two answers; the oldest is forgotten."""
+MAX_KEPT_MESSAGES = 16
+"""Kept while there is no chat, the newest; more is a program gone astray."""
+
+
+class Briefing:
+    """Messages that outlive the chat they were meant for.
+
+    Args:
+        settings: of every chat
+    """
+
+    def __init__(self, settings: evi.SessionSettings) -> None:
+        self._settings = settings
+        self._notes: deque[str] = deque(maxlen=MAX_NOTES)
+        self._kept: deque[evi.ClientMessage] = deque(maxlen=MAX_KEPT_MESSAGES)
+
+    def settings(self, why: ChatOpening, conversation: Conversation) -> evi.SessionSettings:
+        """The first message to a chat; a server that has forgotten the conversation is told it."""
+        prompt = self._settings.system_prompt
+        if why is not ChatOpening.AFRESH or prompt is None:
+            return self._settings
+        told = conversation.retold()
+        return replace(self._settings, system_prompt=f"{prompt}\n\n{told}" if told else prompt)
+
+    def note(self, text: str) -> None:
+        """The model shall know this for its next answer."""
+        self._notes.append(text)
+
+    def notes(self) -> list[evi.ClientMessage]:
+        """All notes for the next answer, in a message (EVI: a newer context replaces an older)."""
+        if not self._notes:
+            return []
+        return [evi.SessionSettings(context=evi.Context("\n".join(self._notes)))]
+
+    def forget_notes(self) -> None:
+        """The next answer has begun."""
+        self._notes.clear()
+
+    def keep(self, message: evi.ClientMessage) -> None:
+        """Keep a message for when there is a chat."""
+        self._kept.append(message)
+
+    def take_kept(self) -> list[evi.ClientMessage]:
+        """What was kept, to be told now."""
+        kept = list(self._kept)
+        self._kept.clear()
+        return kept
+
+
+def what_was_heard(cut: CutOff) -> str:
+    """Tell the model how far its words got before the caller cut in."""
+    if not cut.heard:
+        return "The caller interrupted you and heard nothing of what you were about to say."
+    return f"The caller interrupted you. Of your last words only this was heard: {cut.heard}"
+
+
+def what_was_pressed(digits: str) -> str:
+    """Tell the model which keys the caller pressed."""
+    return f"The caller pressed these keys on the telephone: {digits}"

@@ -1,0 +1,194 @@
+"""What was said in one call, by whom, and what of the agent's words reached the caller's ear."""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from evibridge.audio.playout import Heard
+
+MAX_LINES = 500
+"""About an hour of talk; of a longer call the oldest lines are forgotten."""
+MAX_SEGMENTS = 64
+"""Of one utterance; a server sends one sentence under one id, or a few."""
+MS_PER_CHARACTER = 60.0
+"""Of speech, on the quick side of common voices (50 to 80): tells how long a sentence will be whose
+audio has not all come."""
+
+SPEAKERS: Mapping[str, str] = {"agent": "You", "caller": "Caller"}
+MAX_RETOLD = 40
+MAX_RETOLD_CHARACTERS = 4000
+"""Some minutes of talk."""
+RETOLD = "You are in the middle of a call that was cut off for a moment. What was said so far:"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Something that was said. The texts are personal data, so that `repr()` leaves them out.
+
+    Attributes:
+        who: said it
+        at_s: when it was announced, on the session's clock
+        text: all of it
+        utterance_id: of the agent's sentence; None if the caller said it
+        sent_ms: audio of the agent that was handed to the caller's side
+        heard_ms: how much of that was played, as far as marks and the clock tell
+        text_heard: the words until then
+        is_over: nothing more of it will be heard
+    """
+
+    who: Literal["agent", "caller"]
+    at_s: float
+    text: str = field(repr=False)
+    text_heard: str = field(repr=False)
+    utterance_id: str | None = None
+    sent_ms: float = 0.0
+    heard_ms: float = 0.0
+    is_over: bool = True
+
+
+@dataclass(slots=True)
+class _Utterance:
+    id: str
+    at_s: float
+    segments: list[tuple[str, float]]
+    """Texts that were announced under the id, each with the audio sent before it, in ms."""
+    sent_ms: float = 0.0
+    heard_ms: float = 0.0
+    is_spoken: bool = False
+    """Whether any of its audio has come, if only of no length."""
+    is_complete: bool = False
+    """Whether all of its audio has come."""
+    is_over: bool = False
+
+    @property
+    def text(self) -> str:
+        return " ".join(text for text, _ in self.segments)
+
+    def text_until(self, heard_ms: float) -> str:
+        """The words heard in this time: whole segments, and of the last a part in proportion."""
+        if not self.sent_ms:
+            return ""
+        if self.is_complete and heard_ms >= self.sent_ms:
+            return self.text
+        words: list[str] = []
+        ends_ms = [*(begin_ms for _, begin_ms in self.segments[1:]), self._length_ms()]
+        for (text, begin_ms), end_ms in zip(self.segments, ends_ms, strict=False):
+            if heard_ms <= begin_ms:
+                break
+            share = 1.0 if heard_ms >= end_ms else (heard_ms - begin_ms) / (end_ms - begin_ms)
+            said = text.split()
+            words += said[: int(len(said) * share)]
+        return " ".join(words)
+
+    def line(self, playing_ms: Mapping[str, float]) -> Line:
+        heard_ms = self.heard_ms
+        if not self.is_over:
+            heard_ms += playing_ms.get(self.id, 0.0)
+        return Line(
+            "agent",
+            self.at_s,
+            self.text,
+            self.text_until(heard_ms),
+            self.id,
+            self.sent_ms,
+            heard_ms,
+            self.is_over,
+        )
+
+    def _length_ms(self) -> float:
+        if self.is_complete or not self.segments:
+            return self.sent_ms
+        text, begin_ms = self.segments[-1]
+        return max(self.sent_ms, begin_ms + len(text) * MS_PER_CHARACTER)
+
+
+class Conversation:
+    """The lines of a call, oldest first."""
+
+    def __init__(self) -> None:
+        self._lines: deque[Line | _Utterance] = deque(maxlen=MAX_LINES)
+        self._open: dict[str, _Utterance] = {}
+
+    def caller_said(self, text: str, now_s: float) -> None:
+        """The caller has said something to its end."""
+        self._lines.append(Line("caller", now_s, text, text))
+
+    def agent_says(self, utterance_id: str, text: str, now_s: float) -> None:
+        """The text of an utterance, or of one more segment of it; its audio follows."""
+        for other in self._open.values():
+            if other.id != utterance_id:
+                other.is_complete = True
+        utterance = self._utterance(utterance_id, now_s)
+        if len(utterance.segments) < MAX_SEGMENTS:
+            utterance.segments.append((text, utterance.sent_ms))
+
+    def audio_sent(self, utterance_id: str, duration_ms: float, now_s: float) -> None:
+        """Audio of an utterance was handed to the caller's side."""
+        utterance = self._utterance(utterance_id, now_s)
+        utterance.is_spoken = True
+        utterance.sent_ms += duration_ms
+
+    def turn_ended(self) -> None:
+        """No more audio comes for what was announced so far."""
+        for utterance in self._open.values():
+            utterance.is_complete = True
+
+    def turn_begins(self) -> None:
+        """What an earlier turn has announced and not spoken will not be spoken any more."""
+        for utterance in [each for each in self._open.values() if not each.is_spoken]:
+            utterance.is_over = True
+            del self._open[utterance.id]
+
+    @property
+    def unfinished(self) -> str:
+        """The sentence whose audio is still coming, "" if none is."""
+        return next((each.text for each in self._open.values() if not each.is_complete), "")
+
+    def heard(self, heard: Heard) -> None:
+        """So much was heard of a stretch of an utterance, of which there is more."""
+        self._utterance(heard.utterance_id, 0.0).heard_ms += heard.heard_ms
+
+    def settle(self, heard: Heard) -> Line:
+        """The last stretch of an utterance is over: so much of it was heard."""
+        utterance = self._utterance(heard.utterance_id, 0.0)
+        del self._open[heard.utterance_id]
+        utterance.heard_ms += heard.heard_ms
+        utterance.is_over = True
+        return utterance.line({})
+
+    def settle_unheard(self) -> list[Line]:
+        """What was announced and is still open is over: no audio of it was sent since."""
+        utterances = list(self._open.values())
+        self._open.clear()
+        for utterance in utterances:
+            utterance.is_over = True
+        return [utterance.line({}) for utterance in utterances]
+
+    def lines(self, playing: Iterable[Heard] = ()) -> tuple[Line, ...]:
+        """Everything that is remembered.
+
+        Args:
+            playing: how far the utterances are that are being played
+        """
+        playing_ms = {heard.utterance_id: heard.heard_ms for heard in playing}
+        return tuple(
+            line if isinstance(line, Line) else line.line(playing_ms) for line in self._lines
+        )
+
+    def retold(self) -> str:
+        """The last lines, for a model that knows nothing of them; "" if nothing was said."""
+        lines = [(line.who, line.text_heard) for line in self.lines() if line.text_heard]
+        if not lines:
+            return ""
+        told = "\n".join(f"{SPEAKERS[who]}: {text}" for who, text in lines[-MAX_RETOLD:])
+        return f"{RETOLD}\n{told[-MAX_RETOLD_CHARACTERS:]}"
+
+    def _utterance(self, utterance_id: str, now_s: float) -> _Utterance:
+        utterance = self._open.get(utterance_id)
+        if utterance is None:
+            while len(self._open) >= MAX_LINES:  # announced, and never spoken
+                del self._open[next(iter(self._open))]
+            utterance = self._open[utterance_id] = _Utterance(utterance_id, now_s, [])
+            self._lines.append(utterance)
+        return utterance

@@ -1,0 +1,98 @@
+"""The EVI server as one call sees it: what the chat in use was told, and what the next will be."""
+
+from collections.abc import Callable
+
+from evibridge.agent import actions as act
+from evibridge.agent import evi_messages as evi
+from evibridge.agent.actions import Action
+from evibridge.agent.briefing import Briefing
+from evibridge.agent.chat_link import ChatLink, Opened
+from evibridge.agent.closing_codes import Retry
+from evibridge.agent.conversation import Conversation
+from evibridge.events import EndReason
+
+
+class ServerSide:
+    """Keeps every chat in step with what is wanted of the server.
+
+    Args:
+        settings: of every chat
+        first_s: how long the first chat is waited for
+        resume_s: how long another one is waited for after a loss
+        random: gives numbers from 0 to 1
+    """
+
+    def __init__(
+        self,
+        settings: evi.SessionSettings,
+        *,
+        first_s: float,
+        resume_s: float,
+        random: Callable[[], float],
+    ) -> None:
+        self.link = ChatLink(first_s=first_s, resume_s=resume_s, random=random)
+        self._briefing = Briefing(settings)
+        self._is_paused = False
+        self._last_error: str | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is a chat to speak with."""
+        return self.link.is_ready
+
+    def opening(
+        self, chat: int, news: Opened, conversation: Conversation, *, paused: bool
+    ) -> list[Action]:
+        """What a chat that has begun is told before it hears the caller."""
+        self._last_error = None
+        self._is_paused = False
+        return [
+            act.UseChat(chat),
+            act.Tell(self._briefing.settings(news.why, conversation)),
+            *self.match_pause(wanted=paused),
+            *map(act.Tell, self._briefing.notes()),
+        ]
+
+    def kept(self) -> list[Action]:
+        """What was to be told while there was no chat."""
+        return [*map(act.Tell, self._briefing.take_kept())]
+
+    def closed(
+        self, chat: int, code: int, now_s: float
+    ) -> tuple[Retry | EndReason | None, str | None]:
+        """A chat has closed: what that means (see `ChatLink.closed`), and its last error."""
+        error = None
+        if chat == self.link.number:
+            error, self._last_error = self._last_error, None
+        return self.link.closed(chat, code, error, now_s), error
+
+    def reported(self, error: str) -> None:
+        """The chat in use has sent an `error`."""
+        self._last_error = error
+
+    def converses(self) -> None:
+        """The conversation goes on, so that no error has ended it."""
+        self._last_error = None
+
+    def answers(self) -> None:
+        """The model has begun to answer; what it was told for that is told no more."""
+        self._briefing.forget_notes()
+
+    def match_pause(self, *, wanted: bool) -> list[Action]:
+        """Pause or resume the server, if it is not as it should be."""
+        if not self.is_ready or wanted == self._is_paused:
+            return []
+        self._is_paused = wanted
+        return [act.Tell(evi.PauseAssistant() if wanted else evi.ResumeAssistant())]
+
+    def note(self, text: str) -> list[Action]:
+        """Tell the model something beside the caller's next words."""
+        self._briefing.note(text)
+        return [*map(act.Tell, self._briefing.notes())] if self.is_ready else []
+
+    def tell(self, message: evi.ClientMessage) -> list[Action]:
+        """Tell the chat in use, or the next one if there is none."""
+        if self.is_ready:
+            return [act.Tell(message)]
+        self._briefing.keep(message)
+        return []

@@ -1,0 +1,177 @@
+"""The agent's voice in one call: what may be heard of it, and what was."""
+
+from dataclasses import dataclass
+
+from evibridge.agent.conversation import Conversation, Line
+from evibridge.audio.playout import Heard, Playout
+from evibridge.events import AgentHeard
+
+MAX_STALE_UTTERANCES = 1024
+"""Interrupted utterances remembered; late chunks come within a second of the interruption."""
+FILLER = "~filler"
+"""Stands for sound of our own in the play buffer; no EVI id looks like this."""
+
+
+@dataclass(frozen=True, slots=True)
+class CutOff:
+    """The agent was silenced.
+
+    Attributes:
+        was_audible: whether something is left in the caller's play buffer and has to be cleared
+        reports: the fate of every utterance that this ended
+        heard: the words of these utterances that reached the caller
+        lost: the sentences that did not reach him to their end
+    """
+
+    was_audible: bool
+    reports: list[AgentHeard]
+    heard: str
+    lost: str
+
+
+class AgentSpeech:
+    """Follows every utterance from its announcement to the last mark. Time is an argument."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        self._conversation = conversation
+        self._playout = Playout()
+        self._live: dict[str, None] = {}
+        self._stale: dict[str, None] = {}
+        self._ignores_unannounced = False
+        self._unnamed = 0
+        self.turn_is_over = True
+        """Whether the server has sent all of its turn."""
+
+    # Questions
+
+    def accepts(self, utterance_id: str) -> bool:
+        """Whether a chunk of this utterance may go to the caller.
+
+        Chunks of an interrupted turn can still be on the wire: they are refused, and so is audio
+        that no announcement has preceded since the interruption.
+        """
+        if utterance_id in self._stale:
+            return False
+        return utterance_id in self._live or not self._ignores_unannounced
+
+    def is_audible(self, now_s: float) -> bool:
+        """Whether the caller hears the agent, by the best estimate."""
+        return self._playout.unplayed_ms(now_s) > 0
+
+    @property
+    def all_heard(self) -> bool:
+        """Whether marks prove that nothing is left to play."""
+        return self._playout.all_heard
+
+    @property
+    def due_s(self) -> float:
+        """When the clock says that everything sent has been played."""
+        return self._playout.due_s
+
+    def is_stalled(self, now_s: float) -> bool:
+        """Whether the caller's side has stopped playing although there is much to play."""
+        return self._playout.is_stalled(now_s)
+
+    def playing(self, now_s: float) -> list[Heard]:
+        """How far the utterances are that are not over."""
+        return _by_utterance(self._playout.playing(now_s))
+
+    # Facts
+
+    def announced(self, utterance_id: str | None, text: str, now_s: float) -> str | None:
+        """The server has said what it is about to speak; returns the utterance's id.
+
+        None if it belongs to a turn that was cut off.
+        """
+        if utterance_id in self._stale:
+            return None
+        if self.turn_is_over:
+            self.turn_is_over = False
+            self._conversation.turn_begins()
+        self._ignores_unannounced = False
+        if utterance_id is None:  # EVI: the id may be missing; its audio has one all the same
+            self._unnamed += 1
+            utterance_id = f"~unnamed {self._unnamed}"
+        self._live[utterance_id] = None
+        self._conversation.agent_says(utterance_id, text, now_s)
+        return utterance_id
+
+    def refuse(self, utterance_id: str | None) -> None:
+        """What was announced must not be heard from its middle, whenever its audio comes."""
+        if utterance_id is not None:
+            self._stale[utterance_id] = None
+
+    def sent(self, utterance_id: str, duration_ms: float, now_s: float) -> str | None:
+        """A chunk was written to the caller's side; returns a mark to place, if one is due."""
+        self._live[utterance_id] = None
+        self._playout.sent(utterance_id, duration_ms, now_s)
+        self._conversation.audio_sent(utterance_id, duration_ms, now_s)
+        return self._playout.mark() if self._playout.mark_is_due else None
+
+    def filler_sent(self, duration_ms: float, now_s: float) -> str | None:
+        """Sound of our own was written to the caller's side; returns a mark to place."""
+        self._playout.sent(FILLER, duration_ms, now_s)
+        self._playout.end_turn()
+        return self._playout.mark()
+
+    def end_turn(self) -> str | None:
+        """The server has sent all of its turn; returns a mark to place, if any."""
+        self._conversation.turn_ended()
+        return self.break_off()
+
+    def break_off(self) -> str | None:
+        """Nothing more comes of the turn, complete or not; returns a mark to place, if any."""
+        self.turn_is_over = True
+        self._playout.end_turn()
+        return self._playout.mark()
+
+    def echoed(self, mark: str, now_s: float) -> list[AgentHeard]:
+        """A mark came back; returns the utterances that were heard to their end by now."""
+        return [_report(line) for line in self._settled(self._playout.echoed(mark, now_s))]
+
+    def cut_off(self, now_s: float) -> CutOff:
+        """Nothing that was announced so far is heard from now on."""
+        self._stale |= self._live
+        while len(self._stale) > MAX_STALE_UTTERANCES:
+            del self._stale[next(iter(self._stale))]
+        self._live.clear()
+        self._ignores_unannounced = True
+        self.turn_is_over = True
+        was_audible = not self._playout.all_heard
+        lines = self._settled(self._playout.clear(now_s)) + self._conversation.settle_unheard()
+        return CutOff(
+            was_audible,
+            [_report(line) for line in lines],
+            " ".join(line.text_heard for line in lines if line.text_heard),
+            " ".join(line.text for line in lines if line.text_heard != line.text),
+        )
+
+    def _settled(self, fates: list[Heard]) -> list[Line]:
+        goes_on = self._playout.open_utterances
+        lines = []
+        for fate in _by_utterance(fates):
+            if fate.utterance_id in goes_on:
+                self._conversation.heard(fate)
+            else:
+                lines.append(self._conversation.settle(fate))
+        return lines
+
+
+def _by_utterance(fates: list[Heard]) -> list[Heard]:
+    """Fates of the agent's utterances, one each, also if their audio came in turns."""
+    merged: dict[str, Heard] = {}
+    for fate in fates:
+        before = merged.get(fate.utterance_id, Heard(fate.utterance_id, 0.0, 0.0))
+        sent_ms, heard_ms = before.sent_ms + fate.sent_ms, before.heard_ms + fate.heard_ms
+        merged[fate.utterance_id] = Heard(fate.utterance_id, sent_ms, heard_ms)
+    merged.pop(FILLER, None)
+    return list(merged.values())
+
+
+def _report(line: Line) -> AgentHeard:
+    return AgentHeard(
+        line.utterance_id or "",
+        sent_ms=round(line.sent_ms),
+        heard_ms=round(line.heard_ms),
+        text_heard=line.text_heard,
+    )

@@ -1,0 +1,133 @@
+"""Calls that we have ended, until their carrier has ended them too.
+
+Twilio asks within a second what comes after a stream that was closed, and is told to speak a last
+sentence, to dial somebody else, or to hang up. A call that it does not ask about is ended through
+its REST API, if there are credentials.
+"""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+
+import structlog
+
+from evibridge.bridges import twiml
+from evibridge.bridges.twilio_rest import TwilioRest
+from evibridge.events import EndReason
+
+ASKS_WITHIN_S = 3.0
+"""Twilio asks within a second how to go on after a stream."""
+MAX_REMEMBERED = 1_000
+"""Ended calls whose reason is kept until Twilio asks."""
+FAULTS = frozenset(
+    {
+        EndReason.CALLER_LOST,
+        EndReason.CALLER_STALLED,
+        EndReason.EVI_LOST,
+        EndReason.EVI_REFUSED,
+        EndReason.EVI_UNREACHABLE,
+        EndReason.FAULT,
+    }
+)
+"""Ends that the caller is owed an apology for, and somebody else to speak to."""
+CUT_SHORT = frozenset({EndReason.MAX_DURATION, EndReason.SHUTDOWN})
+"""Ends that the caller is owed a sentence for."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LastWords:
+    """What Twilio says to a caller whose call does not end by itself.
+
+    Attributes:
+        apology: after a fault
+        closing: when the call is too long, or the service ends
+        fallback_number: where a call goes that cannot be saved; None hangs up
+    """
+
+    apology: str
+    closing: str
+    fallback_number: str | None = None
+
+    def document(self, reason: EndReason) -> str:
+        """The TwiML that follows a call that ended for this reason."""
+        if reason in FAULTS and self.fallback_number is not None:
+            return twiml.dial(self.fallback_number, self.apology)
+        if reason in FAULTS:
+            return twiml.hang_up(self.apology)
+        return twiml.hang_up(self.closing if reason in CUT_SHORT else None)
+
+
+class Endings:
+    """Remembers why each call ended and sees to it that its carrier hears of it.
+
+    Args:
+        last_words: what callers are told
+        rest: ends calls that Twilio does not ask about; None without credentials
+    """
+
+    def __init__(self, last_words: LastWords, rest: TwilioRest | None) -> None:
+        self._last_words = last_words
+        self._rest = rest
+        self._reasons: dict[str, EndReason] = {}
+        self._unasked: dict[str, asyncio.TimerHandle] = {}
+        self._completing: set[asyncio.Task[None]] = set()
+        self._asked = asyncio.Event()
+
+    def ended(self, call_sid: str, reason: EndReason) -> None:
+        """We have ended a call; its stream is being closed."""
+        self._reasons.pop(call_sid, None)
+        self._reasons[call_sid] = reason
+        while len(self._reasons) > MAX_REMEMBERED:
+            oldest = next(iter(self._reasons))
+            del self._reasons[oldest]
+            self._settle(oldest)
+        if reason is not EndReason.CALLER_HUNG_UP:  # then there is nothing left to ask about
+            self._settle(call_sid)
+            loop = asyncio.get_running_loop()
+            self._unasked[call_sid] = loop.call_later(ASKS_WITHIN_S, self._not_asked, call_sid)
+
+    def asked(self, call_sid: str) -> str | None:
+        """Twilio asks what comes next: the document, None for a call that we have not ended."""
+        self._settle(call_sid)
+        reason = self._reasons.get(call_sid)
+        return None if reason is None else self._last_words.document(reason)
+
+    def is_over(self, call_sid: str) -> None:
+        """Twilio reports the end of a call: it will not ask any more."""
+        self.goes_on(call_sid)
+
+    def goes_on(self, call_sid: str) -> None:
+        """A call of this id begins (again)."""
+        self._settle(call_sid)
+        self._reasons.pop(call_sid, None)
+
+    async def all_told(self) -> None:
+        """Return when no carrier is left that has not heard of the end, at most after a while.
+
+        A webhook that nobody answers would end a call with Twilio's own error message.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(2 * ASKS_WITHIN_S):
+                while self._unasked:
+                    self._asked.clear()
+                    await self._asked.wait()
+                await asyncio.gather(*self._completing)
+        if self._rest is not None:
+            await self._rest.close()
+
+    def _settle(self, call_sid: str) -> None:
+        timer = self._unasked.pop(call_sid, None)
+        if timer is not None:
+            timer.cancel()
+            self._asked.set()
+
+    def _not_asked(self, call_sid: str) -> None:
+        self._settle(call_sid)
+        if self._rest is None:
+            log.warning("carrier_did_not_ask", call_id=call_sid)
+            return
+        task = asyncio.get_running_loop().create_task(self._rest.complete(call_sid))
+        self._completing.add(task)
+        task.add_done_callback(self._completing.discard)

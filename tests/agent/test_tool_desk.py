@@ -1,0 +1,471 @@
+from collections import Counter
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from evibridge import events
+from evibridge.agent import evi_messages as evi
+from evibridge.agent.actions import Action, CancelTool, Publish, StartTool, Tell
+from evibridge.agent.tool_desk import MAX_OPEN_TOOLS, MAX_REMEMBERED, Answer, ToolDesk
+
+ORDER = '{"title":"Emma"}'
+
+
+def tool_call(tool_call_id: str, name: str = "order", parameters: str = ORDER) -> evi.ToolCall:
+    return evi.ToolCall(tool_call_id, name, parameters)
+
+
+def response(tool_call_id: str, content: str = "Ordered.") -> evi.ToolResponse:
+    return evi.ToolResponse(tool_call_id, content, tool_name="order")
+
+
+def started(tool_call_id: str) -> Publish:
+    return Publish(events.ToolStarted(tool_call_id, "order", ORDER))
+
+
+def finished(tool_call_id: str, outcome: str = "answered") -> Publish:
+    return Publish(events.ToolFinished(tool_call_id, "order", outcome))
+
+
+def desk_with(*tool_call_ids: str) -> ToolDesk:
+    """A desk at which so many different orders are being worked on."""
+    desk = ToolDesk()
+    for tool_call_id in tool_call_ids:
+        call = tool_call(tool_call_id, "order", f'{{"title":"{tool_call_id}"}}')
+        assert StartTool(call) in desk.called(call)
+    return desk
+
+
+def desk_at_work() -> ToolDesk:
+    desk = ToolDesk()
+    desk.called(tool_call("call_1"))
+    return desk
+
+
+class TestACall:
+    def test_it_starts_a_tool(self) -> None:
+        desk = ToolDesk()
+
+        actions = desk.called(tool_call("call_1"))
+
+        assert actions == [StartTool(tool_call("call_1")), started("call_1")]
+        assert desk.open_names == ("order",)
+        assert not desk.is_idle
+
+    def test_its_answer_is_told(self) -> None:
+        desk = desk_at_work()
+
+        actions = desk.finished("call_1", response("call_1"), has_chat=True)
+
+        assert actions == [Tell(response("call_1")), finished("call_1")]
+        assert desk.is_idle
+        assert desk.open_names == ()
+
+    @pytest.mark.parametrize(("code", "outcome"), [("timeout", "timeout"), (None, "failed")])
+    def test_its_failure_is_told_by_its_code(self, code: str | None, outcome: str) -> None:
+        desk = desk_at_work()
+        error = evi.ToolError("call_1", error="It took too long.", code=code)
+
+        assert desk.finished("call_1", error, has_chat=True) == [
+            Tell(error),
+            finished("call_1", outcome),
+        ]
+
+    def test_it_is_answered_only_once(self) -> None:
+        desk = desk_at_work()
+        desk.finished("call_1", response("call_1"), has_chat=True)
+
+        assert desk.finished("call_1", response("call_1", "Again."), has_chat=True) == []
+
+    def test_an_answer_to_no_call_is_dropped(self) -> None:
+        assert ToolDesk().finished("call_1", response("call_1"), has_chat=True) == []
+
+    def test_a_replay_starts_nothing(self) -> None:
+        desk = desk_at_work()
+        assert desk.called(tool_call("call_1")) == []
+
+        desk.finished("call_1", response("call_1"), has_chat=True)
+        assert desk.called(tool_call("call_1")) == []
+
+    def test_very_old_ids_are_forgotten(self) -> None:
+        desk = ToolDesk()
+        for number in range(MAX_REMEMBERED + 1):
+            desk.called(tool_call(f"call_{number}"))
+            desk.finished(f"call_{number}", response(f"call_{number}"), has_chat=True)
+
+        assert desk.called(tool_call("call_1")) == []
+        assert StartTool(tool_call("call_0")) in desk.called(tool_call("call_0"))
+
+    @pytest.mark.parametrize(
+        "call",
+        [
+            evi.ToolCall(
+                "call_1", "web_search", "{}", response_required=False, tool_type="builtin"
+            ),
+            evi.ToolCall("call_1", "web_search", "{}", response_required=True, tool_type="builtin"),
+            evi.ToolCall("call_1", "order", ORDER, response_required=False),
+        ],
+    )
+    def test_one_that_wants_no_answer_of_ours_starts_nothing(self, call: evi.ToolCall) -> None:
+        assert ToolDesk().called(call) == []
+
+    def test_one_too_many_is_told_so(self) -> None:
+        desk = desk_with(*(f"call_{number}" for number in range(MAX_OPEN_TOOLS)))
+
+        (told,) = desk.called(tool_call("call_9"))
+
+        assert isinstance(told, Tell)
+        assert isinstance(told.message, evi.ToolError)
+        assert (told.message.tool_call_id, told.message.code) == ("call_9", "busy")
+        assert desk.finished("call_9", response("call_9"), has_chat=True) == []
+
+
+class TestAChangeOfMind:
+    def test_the_next_call_supersedes_the_open_one(self) -> None:
+        desk = desk_at_work()
+        desk.caller_spoke()
+
+        assert desk.called(tool_call("call_2")) == [
+            CancelTool("call_1"),
+            finished("call_1", "superseded"),
+            StartTool(tool_call("call_2")),
+            started("call_2"),
+        ]
+        assert desk.finished("call_1", response("call_1"), has_chat=True) == []
+
+    def test_without_words_of_the_caller_both_go_on(self) -> None:
+        desk = desk_at_work()
+        desk.called(tool_call("call_2", "price"))
+
+        assert desk.open_names == ("order", "price")
+
+    def test_words_alone_supersede_nothing(self) -> None:
+        desk = desk_at_work()
+        desk.caller_spoke()
+
+        assert desk.finished("call_1", response("call_1"), has_chat=True) == [
+            Tell(response("call_1")),
+            finished("call_1"),
+        ]
+
+    def test_it_makes_room_for_the_new_call(self) -> None:
+        desk = desk_with(*(f"call_{number}" for number in range(MAX_OPEN_TOOLS)))
+        desk.caller_spoke()
+
+        assert StartTool(tool_call("call_9")) in desk.called(tool_call("call_9"))
+        assert desk.open_names == ("order",)
+
+
+class TestALostChat:
+    def test_an_answer_without_a_chat_is_owed_to_the_next_one(self) -> None:
+        desk = desk_at_work()
+        desk.chat_lost()
+
+        assert desk.finished("call_1", response("call_1"), has_chat=False) == [finished("call_1")]
+        assert desk.is_idle
+        assert desk.chat_opened() == [Tell(response("call_1"))]
+        assert desk.chat_opened() == []
+
+    def test_a_tool_that_is_done_later_is_answered_in_the_next_chat(self) -> None:
+        desk = desk_at_work()
+        desk.chat_lost()
+        assert desk.chat_opened() == []
+
+        assert desk.finished("call_1", response("call_1"), has_chat=True) == [
+            Tell(response("call_1")),
+            finished("call_1"),
+        ]
+
+    def test_the_next_chat_asking_for_the_same_gets_what_is_known(self) -> None:
+        desk = desk_at_work()
+        desk.chat_lost()
+        desk.finished("call_1", response("call_1"), has_chat=False)
+        desk.chat_opened()
+
+        assert desk.called(tool_call("call_2")) == [
+            started("call_2"),
+            Tell(response("call_2")),
+            finished("call_2"),
+        ]
+
+    def test_what_was_answered_before_the_loss_is_known_as_well(self) -> None:
+        desk = desk_at_work()
+        desk.finished("call_1", response("call_1"), has_chat=True)
+        desk.chat_lost()
+        desk.chat_opened()
+
+        assert Tell(response("call_2")) in desk.called(tool_call("call_2"))
+
+    def test_what_is_known_is_given_once(self) -> None:
+        desk = desk_at_work()
+        desk.finished("call_1", response("call_1"), has_chat=True)
+        desk.chat_lost()
+        desk.chat_opened()
+        desk.called(tool_call("call_2"))
+
+        assert StartTool(tool_call("call_3")) in desk.called(tool_call("call_3"))
+
+    def test_what_was_answered_before_the_caller_spoke_last_is_not_known(self) -> None:
+        desk = desk_at_work()
+        desk.finished("call_1", response("call_1"), has_chat=True)
+        desk.caller_spoke()
+        desk.chat_lost()
+        desk.chat_opened()
+
+        assert StartTool(tool_call("call_2")) in desk.called(tool_call("call_2"))
+
+    def test_a_tool_done_after_the_caller_spoke_is_known_when_another_is_superseded(self) -> None:
+        desk = desk_with("call_1", "call_2")
+        desk.caller_spoke()
+        desk.chat_lost()
+        desk.finished("call_1", response("call_1"), has_chat=False)
+        desk.chat_opened()
+
+        actions = desk.called(tool_call("call_3", parameters='{"title":"call_1"}'))
+
+        assert actions[:2] == [CancelTool("call_2"), finished("call_2", "superseded")]
+        assert Tell(response("call_3")) in actions
+
+    def test_the_next_chat_asking_for_the_same_waits_for_the_tool_that_runs(self) -> None:
+        desk = desk_at_work()
+        desk.chat_lost()
+        desk.chat_opened()
+
+        assert desk.called(tool_call("call_2")) == [started("call_2")]
+        assert desk.open_names == ("order",)
+        assert desk.finished("call_1", response("call_1"), has_chat=True) == [
+            Tell(response("call_2")),
+            finished("call_2"),
+        ]
+
+    def test_a_tool_that_serves_another_call_is_cancelled_by_the_id_it_was_started_with(
+        self,
+    ) -> None:
+        desk = desk_at_work()
+        desk.chat_lost()
+        desk.called(tool_call("call_2"))
+        desk.caller_spoke()
+
+        assert desk.called(tool_call("call_3"))[:2] == [
+            CancelTool("call_1"),
+            finished("call_2", "superseded"),
+        ]
+
+    def test_it_can_happen_twice(self) -> None:
+        desk = desk_at_work()
+        for number in (2, 3):
+            desk.chat_lost()
+            desk.chat_opened()
+            desk.called(tool_call(f"call_{number}"))
+
+        assert Tell(response("call_3")) in desk.finished(
+            "call_1", response("call_1"), has_chat=True
+        )
+
+    def test_a_call_for_something_else_is_another_call(self) -> None:
+        desk = desk_at_work()
+        desk.chat_lost()
+        desk.called(tool_call("call_2", parameters="{}"))
+        desk.called(tool_call("call_3", "price"))
+
+        assert desk.open_names == ("order", "order", "price")
+
+    def test_what_is_known_is_out_of_date_when_the_caller_speaks(self) -> None:
+        desk = desk_at_work()
+        desk.chat_lost()
+        desk.finished("call_1", response("call_1"), has_chat=False)
+        desk.chat_opened()
+        desk.caller_spoke()
+
+        assert StartTool(tool_call("call_2")) in desk.called(tool_call("call_2"))
+
+    def test_the_same_call_in_one_chat_runs_again(self) -> None:
+        desk = desk_at_work()
+        desk.finished("call_1", response("call_1"), has_chat=True)
+
+        assert StartTool(tool_call("call_2")) in desk.called(tool_call("call_2"))
+
+
+class TestTheEnd:
+    def test_all_that_runs_is_cancelled(self) -> None:
+        desk = desk_with("call_1", "call_2")
+
+        assert desk.drop_all() == [CancelTool("call_1"), CancelTool("call_2")]
+        assert desk.is_idle
+        assert desk.finished("call_1", response("call_1"), has_chat=True) == []
+
+    def test_nothing_is_cancelled_twice(self) -> None:
+        desk = desk_at_work()
+        desk.drop_all()
+
+        assert desk.drop_all() == []
+
+
+Wanted = tuple[str, str]
+NAMES = st.sampled_from(["order", "price"])
+PARAMETERS = st.sampled_from(["{}", ORDER])
+
+
+class AnyDay(RuleBasedStateMachine):
+    """Calls, answers, words of the caller and lost chats in any order."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.desk = ToolDesk()
+        self.has_chat = True
+        self.wanted: dict[str, Wanted] = {}
+        """What was called for, by the id of the call."""
+        self.ran: dict[str, Wanted] = {}
+        """Every tool that was ever started, by the id it was started with."""
+        self.runs: dict[str, Wanted] = {}
+        """Those that run, in the order in which they are looked through."""
+        self.orphans: set[str] = set()
+        """Those that run for a chat that is lost."""
+        self.out_of_date: set[str] = set()
+        """Those that ran when the caller spoke."""
+        self.known: set[Wanted] = set()
+        self.given: set[tuple[str, str]] = set()
+        """What tools of a lost chat have brought, since the caller spoke."""
+        self.told: dict[str, Answer] = {}
+        self.owed: set[str] = set()
+        self.superseded: set[str] = set()
+        self.over: Counter[str] = Counter()
+
+    def do(self, actions: list[Action]) -> None:
+        for action in actions:
+            match action:
+                case StartTool(call):
+                    assert call.tool_call_id not in self.ran
+                    wanted = (call.name, call.parameters)
+                    self.ran[call.tool_call_id] = self.runs[call.tool_call_id] = wanted
+                case CancelTool(run):
+                    del self.runs[run]
+                    self.orphans.discard(run)
+                case Tell(evi.ToolResponse() | evi.ToolError() as answer):
+                    assert self.has_chat
+                    assert answer.tool_call_id not in self.told
+                    self.told[answer.tool_call_id] = answer
+                    self.owed.discard(answer.tool_call_id)
+                case Publish(events.ToolFinished(tool_call_id, _, outcome)):
+                    self.over[tool_call_id] += 1
+                    if outcome == "superseded":
+                        self.superseded.add(tool_call_id)
+                    elif tool_call_id not in self.told:
+                        self.owed.add(tool_call_id)
+                case Publish(events.ToolStarted()):
+                    pass
+                case other:
+                    raise AssertionError(other)
+
+    @precondition(lambda self: self.has_chat)
+    @rule(name=NAMES, parameters=PARAMETERS)
+    def a_function_is_called(self, name: str, parameters: str) -> None:
+        tool_call_id, wanted = f"call_{len(self.wanted)}", (name, parameters)
+        self.wanted[tool_call_id] = wanted
+        self.do(self.desk.called(tool_call(tool_call_id, name, parameters)))
+        assert not self.out_of_date & self.runs.keys()
+        if tool_call_id in self.told:
+            answer = self.told[tool_call_id]
+            is_busy = isinstance(answer, evi.ToolError) and answer.code == "busy"
+            assert is_busy is (wanted not in self.known)
+            assert not is_busy or len(self.runs) == MAX_OPEN_TOOLS
+            self.known.discard(wanted)
+            return
+        assert wanted not in self.known
+        orphan = next((run for run in self.orphans_in_order() if self.runs[run] == wanted), None)
+        if tool_call_id not in self.ran:  # a tool that runs already serves this call
+            assert orphan is not None
+            self.runs[orphan] = self.runs.pop(orphan)
+            self.orphans.remove(orphan)
+        else:
+            assert orphan is None
+
+    def orphans_in_order(self) -> list[str]:
+        return [run for run in self.runs if run in self.orphans]
+
+    @precondition(lambda self: self.wanted and self.has_chat)
+    @rule(age=st.integers(0, 5))
+    def a_call_is_replayed(self, age: int) -> None:
+        tool_call_id = f"call_{max(0, len(self.wanted) - 1 - age)}"
+        assert self.desk.called(tool_call(tool_call_id)) == []
+
+    @precondition(lambda self: self.runs)
+    @rule(which=st.integers(0, MAX_OPEN_TOOLS - 1), fails=st.booleans())
+    def a_tool_is_done(self, which: int, *, fails: bool) -> None:
+        run = list(self.runs)[which % len(self.runs)]
+        answer: Answer = (
+            evi.ToolError(run, error="No.", content=run) if fails else response(run, run)
+        )
+        given = len(self.told) + len(self.owed)
+        self.do(self.desk.finished(run, answer, has_chat=self.has_chat))
+        assert len(self.told) + len(self.owed) == given + 1
+        wanted = self.runs.pop(run)
+        if run in self.orphans:
+            self.orphans.remove(run)
+            self.known.add(wanted)
+        else:
+            self.given.add(wanted)
+
+    @precondition(lambda self: self.ran)
+    @rule(age=st.integers(0, 5))
+    def an_answer_comes_late(self, age: int) -> None:
+        run = list(self.ran)[max(0, len(self.ran) - 1 - age)]
+        if run not in self.runs:
+            assert self.desk.finished(run, response(run), has_chat=self.has_chat) == []
+
+    @precondition(lambda self: self.has_chat)
+    @rule()
+    def the_caller_speaks(self) -> None:
+        self.desk.caller_spoke()
+        self.out_of_date |= self.runs.keys()
+        self.known.clear()
+        self.given.clear()
+
+    @precondition(lambda self: self.has_chat)
+    @rule()
+    def the_chat_is_lost(self) -> None:
+        self.desk.chat_lost()
+        self.orphans |= self.runs.keys()
+        self.known |= self.given
+        self.given.clear()
+        self.has_chat = False
+
+    @precondition(lambda self: not self.has_chat)
+    @rule()
+    def another_chat_is_opened(self) -> None:
+        self.has_chat = True
+        self.do(self.desk.chat_opened())
+        assert not self.owed
+
+    @invariant()
+    def the_desk_knows_what_runs(self) -> None:
+        assert self.desk.is_idle is (not self.runs)
+        assert sorted(self.desk.open_names) == sorted(name for name, _ in self.runs.values())
+        assert len(self.runs) <= MAX_OPEN_TOOLS
+
+    @invariant()
+    def every_call_has_one_fate(self) -> None:
+        assert not self.superseded & (self.told.keys() | self.owed)
+        assert not self.owed & self.told.keys()
+        assert all(times == 1 for times in self.over.values())
+
+    @invariant()
+    def every_answer_is_to_what_was_asked(self) -> None:
+        for tool_call_id, answer in self.told.items():
+            if isinstance(answer, evi.ToolError) and answer.code == "busy":
+                continue
+            assert answer.content is not None
+            assert self.wanted[tool_call_id] == self.ran[answer.content]
+
+    def teardown(self) -> None:
+        if not hasattr(self, "desk"):
+            return
+        self.do(self.desk.drop_all())
+        assert not self.runs
+        assert self.desk.is_idle
+
+
+TestAnyDay = AnyDay.TestCase
+TestAnyDay.settings = settings(max_examples=150)
