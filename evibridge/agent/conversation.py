@@ -11,6 +11,8 @@ MAX_LINES = 500
 """About an hour of talk; of a longer call the oldest lines are forgotten."""
 MAX_SEGMENTS = 64
 """Of one utterance; a server sends one sentence under one id, or a few."""
+ROUNDING_MS = 0.01
+"""Lengths are sums of many floats."""
 MS_PER_CHARACTER = 60.0
 """Of speech, on the quick side of common voices (50 to 80): tells how long a sentence will be whose
 audio has not all come."""
@@ -69,7 +71,7 @@ class _Utterance:
         """The words heard in this time: whole segments, and of the last a part in proportion."""
         if not self.sent_ms:
             return ""
-        if self.is_complete and heard_ms >= self.sent_ms:
+        if self.is_complete and heard_ms > self.sent_ms - ROUNDING_MS:
             return self.text
         words: list[str] = []
         ends_ms = [*(begin_ms for _, begin_ms in self.segments[1:]), self._length_ms()]
