@@ -17,21 +17,16 @@ import structlog
 from evibridge import events
 from evibridge.agent import actions as act
 from evibridge.agent import evi_messages as evi
-from evibridge.agent.evi_client import EviChat, EviServer
+from evibridge.agent.chat_lines import ChatLines, with_advice
+from evibridge.agent.evi_client import EviServer
 from evibridge.agent.manners import Manners
 from evibridge.agent.session import CallLimits, CallSession
 from evibridge.agent.snapshot import CallSnapshot
-from evibridge.audio.kept_audio import KeptAudio
 from evibridge.audio.level import is_sound
-from evibridge.errors import BadAudio, LinkError, LinkRefused, SettingsError
+from evibridge.errors import BadAudio, LinkError, SettingsError
 from evibridge.events import CallEvent, EndReason
 from evibridge.tools_registry.context import ToolContext
 from evibridge.tools_registry.runner import ToolResult, ToolRunner
-
-KEPT_AUDIO_MS = 2000
-"""Caller's audio kept while no chat is open; the oldest goes first."""
-SILENCE_MS = 100
-"""Length of a piece of silence in place of a caller who is away; EVI asks for 20 to 100."""
 
 log = structlog.get_logger(__name__)
 
@@ -95,27 +90,16 @@ class Call:
         self.facts = facts
         self._leg = leg
         self._plan = plan
-        audio = leg.audio
-        self._session = CallSession(
-            replace(plan.settings, audio=audio), plan.limits, plan.manners, random.random
-        )
+        settings = replace(plan.settings, audio=leg.audio)
+        self._session = CallSession(settings, plan.limits, plan.manners, random.random)
+        self._chats = ChatLines(self, plan.server, leg.audio)
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[EndReason] = self._loop.create_future()
         self._tasks: asyncio.TaskGroup | None = None
-        self._connecting: dict[int, asyncio.Task[None]] = {}
         self._tools: dict[str, asyncio.Task[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._chats: dict[int, EviChat] = {}
-        self._chat_in_use = 0
-        self._hearing: EviChat | None = None
-        """The chat that hears the caller."""
-        bytes_per_ms = audio.sample_rate * audio.channels * 2 // 1000
-        self._kept = KeptAudio(KEPT_AUDIO_MS * bytes_per_ms)
-        self._silence = bytes(SILENCE_MS * bytes_per_ms)
-        self._silence_timer: asyncio.TimerHandle | None = None
         self._listens_for_silence = False
         self._chunks_unreadable = 0
-        self._frames_dropped = 0
         self._chat_id = self._chat_group_id = ""
         self._tool_state: dict[str, object] = {}
         self._counts: Counter[str] = Counter()
@@ -129,7 +113,7 @@ class Call:
             async with asyncio.TaskGroup() as self._tasks:
                 self._perform(self._session.caller_joined(self._loop.time()))
                 await self._ended
-                for task in [*self._connecting.values(), *self._tools.values()]:
+                for task in self._tools.values():
                     task.cancel()
         except* Exception:
             log.exception("call_failed", call_id=self.facts.call_id)
@@ -178,10 +162,7 @@ class Call:
             pcm16 = bytes(len(pcm16))
         elif self._listens_for_silence and is_sound(pcm16):
             self._session.caller_sounded(self._loop.time())
-        if self._hearing is None:
-            self._kept.add(pcm16)
-        else:
-            self._hearing.send_audio(pcm16)
+        self._chats.carry(pcm16)
 
     def caller_pressed(self, digit: str) -> None:
         """The caller pressed a key of the telephone."""
@@ -195,7 +176,7 @@ class Call:
         """The caller is there on another leg, of the same audio format."""
         before, self._leg = self._leg, leg
         before.release()
-        self._stop_silence()
+        self._chats.stop_silence()
         self._perform(self._session.caller_returned(self._loop.time()))
 
     def caller_left(self, reason: EndReason) -> None:
@@ -224,7 +205,7 @@ class Call:
 
     def on_evi_audio(self, chat: int, audio: evi.AudioOutput) -> None:
         """The server sent a chunk of the agent's voice: it is written to the caller here."""
-        if chat != self._chat_in_use or not self._session.accepts(audio.id):
+        if chat != self._chats.in_use or not self._session.accepts(audio.id):
             return
         try:
             duration_ms = self._leg.play(pybase64.b64decode(audio.data, validate=True))
@@ -240,16 +221,8 @@ class Call:
 
     def on_evi_closed(self, chat: int, code: int) -> None:
         """A chat is over."""
-        self._forget(chat)
+        self._chats.forget(chat)
         self._perform(self._session.chat_closed(chat, code, self._loop.time()))
-
-    def _forget(self, number: int) -> EviChat | None:
-        chat = self._chats.pop(number, None)
-        if chat is not None:
-            self._frames_dropped += chat.frames_dropped
-            if chat is self._hearing:
-                self._hearing = None
-        return chat
 
     # Actions
 
@@ -257,7 +230,7 @@ class Call:
         for action in actions:
             match action:
                 case act.Tell(message):
-                    self._tell(message)
+                    self._chats.tell(message)
                 case act.ClearPlayback():
                     self._leg.clear()
                 case act.PlaceMark(name):
@@ -284,26 +257,24 @@ class Call:
         | act.SendSilence,
     ) -> None:
         match action:
-            case act.Connect(chat):
+            case act.Connect():
                 assert self._tasks is not None
-                self._connecting[chat] = self._tasks.create_task(self._connect(action))
+                self._chats.connect(action, self._tasks, unavailable=self._chat_unavailable)
             case act.Disconnect(chat):
-                self._disconnect(chat)
+                self._chats.disconnect(chat)
             case act.UseChat(chat):
-                self._chat_in_use = chat
+                self._chats.in_use = chat
             case act.HearCaller():
-                self._hearing = self._chats[self._chat_in_use]
-                for pcm16 in self._kept.take():
-                    self._hearing.send_kept_audio(pcm16)
+                self._chats.hear_caller()
             case act.PlayFiller():
                 self._play_filler()
             case act.SendSilence():
-                self._send_silence()
+                self._chats.send_silence()
 
-    def _tell(self, message: evi.ClientMessage) -> None:
-        chat = self._chats.get(self._chat_in_use)
-        if chat is not None:
-            chat.send(message)
+    def _chat_unavailable(self, chat: int, error: LinkError | SettingsError) -> None:
+        log.warning("evi_unavailable", call_id=self.facts.call_id, error=with_advice(error))
+        now_s = self._loop.time()
+        self._perform(self._session.chat_unavailable(chat, now_s, retryable=error.retryable))
 
     def _publish(self, event: CallEvent) -> None:
         if isinstance(event, events.ChatOpened):
@@ -313,9 +284,7 @@ class Call:
         self._plan.publish(self.facts.call_id, event)
 
     def _hang_up(self, reason: EndReason) -> None:
-        self._stop_silence()
-        for number in list(self._chats):
-            self._disconnect(number)
+        self._chats.close()
         self._leg.hang_up(reason)
         if not self._ended.done():
             self._ended.set_result(reason)
@@ -346,41 +315,7 @@ class Call:
             log.exception("call_failed", call_id=self.facts.call_id)
             self.end(EndReason.FAULT)
 
-    def _send_silence(self) -> None:
-        """EVI: a stream that is muted goes on as silence; nobody else sends any meanwhile."""
-        if self._hearing is not None:
-            self._hearing.send_audio(self._silence)
-        self._silence_timer = self._loop.call_later(SILENCE_MS / 1000, self._send_silence)
-
-    def _stop_silence(self) -> None:
-        if self._silence_timer is not None:
-            self._silence_timer.cancel()
-            self._silence_timer = None
-
-    # Tasks
-
-    async def _connect(self, attempt: act.Connect) -> None:
-        # The chat is ours before it is open: its first message can come before `open` returns.
-        chat = self._chats[attempt.chat] = EviChat(self, attempt.chat, self._leg.audio)
-        try:
-            await chat.open(self._plan.server, attempt.group_id, timeout_s=attempt.timeout_s)
-        except (LinkError, SettingsError) as error:
-            log.warning("evi_unavailable", call_id=self.facts.call_id, error=_with_advice(error))
-            self._chats.pop(attempt.chat, None)
-            unavailable = self._session.chat_unavailable(
-                attempt.chat, self._loop.time(), retryable=error.retryable
-            )
-            self._perform(unavailable)
-        finally:
-            self._connecting.pop(attempt.chat, None)
-
-    def _disconnect(self, number: int) -> None:
-        chat = self._forget(number)
-        if chat is not None:
-            chat.close()
-        connecting = self._connecting.get(number)
-        if connecting is not None and connecting is not asyncio.current_task():
-            connecting.cancel()
+    # Tools
 
     def _start_tool(self, call: evi.ToolCall) -> None:
         assert self._tasks is not None
@@ -448,10 +383,5 @@ class Call:
             chats_lost=self._counts["ChatLost"],
             caller_lost=self._counts["CallerLost"],
             server_errors=self._counts["ServerReportedError"],
-            caller_frames_dropped=self._kept.dropped + self._frames_dropped,
+            caller_frames_dropped=self._chats.frames_dropped,
         )
-
-
-def _with_advice(error: LinkError | SettingsError) -> str:
-    refused = isinstance(error, LinkRefused) and error.status in (401, 403)
-    return f"{error} Check HUME_API_KEY." if refused else str(error)
