@@ -159,6 +159,16 @@ class AgentResumed:
 
 
 @dataclass(frozen=True, slots=True)
+class CallHeld:
+    """Agent and caller do not hear each other until released."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallReleased:
+    """Agent and caller hear each other again."""
+
+
+@dataclass(frozen=True, slots=True)
 class ServerReportedError:
     """An `error` message of the EVI server."""
 
@@ -191,6 +201,8 @@ CallEvent = (
     | ToolFinished
     | AgentPaused
     | AgentResumed
+    | CallHeld
+    | CallReleased
     | ServerReportedError
     | CallEnded
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from evibridge.audio.resample import Resampler
 from evibridge.audio.wav import parse_wav
 from evibridge.errors import BadAudio, EvibridgeError, SettingsError
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from evibridge.engine.server import Engine
 
 SYNTHESIS_TIMEOUT_S = 60.0
+PHONE_RATE_HZ = 8000
+"""A rate that cannot be converted to this is told of at the start, not in a call."""
 
 log = structlog.get_logger(__name__)
 
@@ -83,7 +86,7 @@ async def filler_sound(filler: str | Path | None, engine: "Engine | None") -> As
 def _read(path: Path) -> bytes:
     try:
         wav = path.read_bytes()
-        parse_wav(wav)
+        Resampler(parse_wav(wav).rate_hz, PHONE_RATE_HZ)
     except (OSError, BadAudio) as error:
         cause = error.strerror if isinstance(error, OSError) else error
         raise SettingsError(f"The filler {path} cannot be played: {cause}") from error

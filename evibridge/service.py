@@ -57,6 +57,7 @@ def create_app(agent: Agent, settings: Settings | None = None) -> web.Applicatio
 
     async def end_calls(_: web.Application) -> None:
         await calls.close()
+        await twilio.close()
 
     app.on_shutdown.append(end_calls)
     sockets.mount(app, [twilio.media_route])

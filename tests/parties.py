@@ -71,9 +71,11 @@ class TinyChat:
         if end:
             await self.send(type="assistant_end")
 
-    async def send_audio(self, utterance_id: str, index: int, ms: int) -> None:
+    async def send_audio(
+        self, utterance_id: str, index: int, ms: int, *, rate_hz: int = 48_000
+    ) -> None:
         """One chunk of a sentence."""
-        data = base64.b64encode(wav(ms)).decode()
+        data = base64.b64encode(wav(ms, rate_hz)).decode()
         await self.send(type="audio_output", id=utterance_id, index=index, data=data)
 
     async def hear_user(self, text: str, *, interim: bool = False, typed: bool = False) -> None:

@@ -60,10 +60,10 @@ class Briefing:
 
 
 def what_was_heard(cut: CutOff) -> str:
-    """Tell the model how far its words got before the caller cut in."""
+    """Tell the model how far its words got."""
     if not cut.heard:
-        return "The caller interrupted you and heard nothing of what you were about to say."
-    return f"The caller interrupted you. Of your last words only this was heard: {cut.heard}"
+        return "You were interrupted, and nothing was heard of what you were about to say."
+    return f"You were interrupted. Of your last words only this was heard: {cut.heard}"
 
 
 def what_was_pressed(digits: str) -> str:

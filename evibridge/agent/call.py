@@ -9,6 +9,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
 import pybase64
@@ -291,9 +292,14 @@ class Call:
 
     def _play_filler(self) -> None:
         wav = self._plan.filler()
-        if wav is not None:
+        if wav is None:
+            return
+        try:
             duration_ms = self._leg.play(wav)
-            self._perform(self._session.filler_played(duration_ms, self._loop.time()))
+        except BadAudio as error:
+            log.warning("filler_unplayable", call_id=self.facts.call_id, error=str(error))
+            return
+        self._perform(self._session.filler_played(duration_ms, self._loop.time()))
 
     # Time
 
@@ -323,7 +329,8 @@ class Call:
 
     async def _run_tool(self, call: evi.ToolCall) -> None:
         try:
-            outcome = await self._plan.tools.run(call.name, call.parameters, self._tool_context())
+            context = self._tool_context(call.tool_call_id)
+            outcome = await self._plan.tools.run(call.name, call.parameters, context)
         finally:
             self._tools.pop(call.tool_call_id, None)
         answer: evi.ToolResponse | evi.ToolError
@@ -345,7 +352,9 @@ class Call:
         if task is not None:
             task.cancel()
 
-    def _tool_context(self) -> ToolContext:
+    def _tool_context(self, tool_call_id: str) -> ToolContext:
+        # A tool may hang up from a thread of its own, and that may outlive its deadline.
+        leave = partial(self._loop.call_soon_threadsafe, self._leave, tool_call_id)
         return ToolContext(
             call_id=self.facts.call_id,
             chat_id=self._chat_id,
@@ -354,15 +363,14 @@ class Call:
             parameters=self.facts.parameters,
             state=self._tool_state,
             read_digits=lambda: self._session.digits,
-            request_hang_up=self._hang_up_politely,
+            request_hang_up=leave,
         )
 
-    def _hang_up_politely(self) -> None:
-        """A tool asks for it, perhaps from a thread of its own."""
-        self._loop.call_soon_threadsafe(self._leave, EndReason.AGENT_HUNG_UP)
-
-    def _leave(self, reason: EndReason) -> None:
-        self._perform(self._session.hang_up(reason, self._loop.time()))
+    def _leave(self, tool_call_id: str) -> None:
+        """A tool wants the call to end; one that has been given up is not asked."""
+        if tool_call_id in self._tools:
+            now_s = self._loop.time()
+            self._perform(self._session.hang_up(EndReason.AGENT_HUNG_UP, now_s))
 
     def _log_end(self, reason: EndReason) -> None:
         state = self._session.state(self._loop.time())

@@ -96,7 +96,10 @@ class Calls:
         self._plan = None
         self._takes_new = False
         for call in list(self._live.values()):
-            call.end(EndReason.SHUTDOWN)
+            try:
+                call.end(EndReason.SHUTDOWN)
+            except Exception:  # whatever is wrong with it, the others are ended too
+                log.exception("call_failed", call_id=call.facts.call_id)
         if self._supervisors:
             await asyncio.wait(self._supervisors, timeout=SHUTDOWN_TIMEOUT_S)
 

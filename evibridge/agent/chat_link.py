@@ -148,6 +148,8 @@ class ChatLink:
         if number != self.number or self._state is not _State.OPENING:
             return None
         self._go(_Event.OPENED)
+        if self._group_id is not None and group_id != self._group_id:
+            self._why = ChatOpening.AFRESH
         self._begin(group_id, now_s)
         return Opened(self._why)
 
@@ -174,9 +176,15 @@ class ChatLink:
         return False
 
     def closed(
-        self, number: int, code: int, error: str | None, now_s: float
+        self,
+        number: int,
+        code: int,
+        error: str | None,
+        now_s: float,
+        *,
+        may_be_idle: bool = False,
     ) -> Retry | EndReason | None:
-        """A chat has closed.
+        """A chat has closed; `may_be_idle` excuses that nobody has spoken.
 
         Returns:
             how it will be had again, or why the call ends; None if it is not the call's own chat,
@@ -186,6 +194,11 @@ class ChatLink:
             self.failed(number, now_s)
             return None
         meaning = meaning_of_close(code, error, opened=self.is_ready)
+        excused = may_be_idle and meaning is EndReason.INACTIVITY
+        if excused:
+            meaning = Retry.RESUME
+        if meaning is EndReason.EVI_REFUSED and self._state is _State.OPENING:
+            return EndReason.EVI_REFUSED if self.refused(number, now_s) else None
         if isinstance(meaning, EndReason):
             return meaning
         if meaning is Retry.AFRESH:
@@ -195,9 +208,9 @@ class ChatLink:
             return None
         if not self.is_ready:
             return None
-        if self._is_hopeless(error, now_s):
+        if not excused and self._is_hopeless(error, now_s):
             return EndReason.EVI_LOST
-        self._lose(now_s)
+        self._lose(now_s, counts=not excused)
         return meaning
 
     def talked(self) -> None:
@@ -273,9 +286,10 @@ class ChatLink:
         self._renew_s = ends_s - RENEW_EARLY_S
         self._renew_latest_s = ends_s - RENEW_LATEST_S
 
-    def _lose(self, now_s: float) -> None:
+    def _lose(self, now_s: float, *, counts: bool) -> None:
         self._go(_Event.LOST)
-        self._losses.append(now_s)
+        if counts:
+            self._losses.append(now_s)
         self._give_up_s = now_s + self._resume_s
         if self._group_id is not None:
             self._why = ChatOpening.RESUMED

@@ -180,10 +180,15 @@ class Conversation:
 
     def retold(self) -> str:
         """The last lines, for a model that knows nothing of them; "" if nothing was said."""
-        lines = [(line.who, line.text_heard) for line in self.lines() if line.text_heard]
+        # What is not over is in the play buffer, and will be heard.
+        texts = [
+            (line.who, line.text_heard if line.is_over or not line.sent_ms else line.text)
+            for line in self.lines()
+        ]
+        lines = [f"{SPEAKERS[who]}: {text}" for who, text in texts if text]
         if not lines:
             return ""
-        told = "\n".join(f"{SPEAKERS[who]}: {text}" for who, text in lines[-MAX_RETOLD:])
+        told = "\n".join(lines[-MAX_RETOLD:])
         return f"{RETOLD}\n{told[-MAX_RETOLD_CHARACTERS:]}"
 
     def _utterance(self, utterance_id: str, now_s: float) -> _Utterance:

@@ -1,18 +1,40 @@
-"""The turn that is going on: whether the caller waits for an answer, and what he missed of it."""
+"""The turn that is going on: what the agent owes the caller, an answer or words he missed."""
+
+from collections import deque
+from dataclasses import dataclass
 
 ANSWER_WITHIN_S = 15.0
 """A server that has not begun to answer by then will not."""
+STALE_S = 60.0
+"""Words so old are not answered any more: the conversation has gone on without that."""
+MAX_TEXTS = 16
+"""To be spoken word for word; more is a program gone astray, and the oldest are forgotten."""
+
+
+@dataclass(slots=True)
+class _Text:
+    words: str
+    is_told: bool = False
+    """Whether the chat in use was told to speak it."""
 
 
 class OpenTurn:
-    """Follows one question and its answer after another. Time is an argument, in seconds."""
+    """Follows one question and its answer after another. Time is an argument, in seconds.
+
+    A text that the server was told to speak is owed until it has begun to speak it, so that it is
+    not lost with the chat.
+    """
 
     def __init__(self) -> None:
         self._words: str | None = None
         self._since_s = 0.0
         self._asked_again: str | None = None
-        self.to_say_again = ""
-        """What the agent has said and the caller cannot have heard, because a line broke."""
+        self._texts: deque[_Text] = deque(maxlen=MAX_TEXTS)
+        self._spoken = ""
+        self._missed = ""
+        self._may_be_repeated = False
+
+    # The caller's words
 
     @property
     def is_answered(self) -> bool:
@@ -23,10 +45,14 @@ class OpenTurn:
         """Whether the agent owes none, or is so late that none will come."""
         return self._words is None or now_s - self._since_s > ANSWER_WITHIN_S
 
+    def owes_answer(self, now_s: float) -> bool:
+        """Whether it is worth while to have the caller's words answered now."""
+        return bool(self._words) and now_s - self._since_s <= STALE_S
+
     def caller_spoke(self, words: str, now_s: float) -> None:
-        """The caller has spoken and waits; what was to be said again is out of date."""
+        """The caller has spoken and waits; what he missed before that is out of date."""
         self._words, self._since_s = words, now_s
-        self.to_say_again = ""
+        self._missed = ""
 
     def words_are_due(self, now_s: float) -> None:
         """The agent has been given something to say: a sentence, or the result of a tool."""
@@ -35,11 +61,6 @@ class OpenTurn:
     def answered(self) -> None:
         """The agent's turn is over."""
         self._words = None
-
-    def take_to_say_again(self) -> str:
-        """What is to be said again now, "" for nothing."""
-        text, self.to_say_again = self.to_say_again, ""
-        return text
 
     def ask_again(self) -> str:
         """The words to repeat to a server that seems to have forgotten them, "" for none."""
@@ -52,3 +73,56 @@ class OpenTurn:
             return False
         self._asked_again = None
         return True
+
+    # The agent's words
+
+    @property
+    def has_missed(self) -> bool:
+        """Whether the caller has missed something that the server may yet repeat by itself."""
+        return bool(self._missed)
+
+    def missed(self, words: str, *, may_be_repeated: bool) -> None:
+        """The caller cannot have heard these words, because something broke or silenced them.
+
+        `may_be_repeated` tells whether the server goes on with them by itself.
+        """
+        if words:
+            self._missed, self._may_be_repeated = words, may_be_repeated
+
+    def server_goes_on(self) -> None:
+        """The agent speaks again of itself."""
+        if self._may_be_repeated:
+            self._missed = ""
+
+    def repeat_missed(self, *, also_if_repeated: bool = False) -> None:
+        """What the caller missed is to be spoken again, unless the server does that by itself."""
+        if self._missed and (also_if_repeated or not self._may_be_repeated):
+            self.say(self._missed)
+            self._missed = ""
+
+    def say(self, words: str) -> None:
+        """This is to be spoken word for word."""
+        self._texts.append(_Text(words))
+
+    def untold(self) -> list[str]:
+        """Texts that the chat in use has not been told yet; it is told them now."""
+        texts = [text for text in self._texts if not text.is_told]
+        for text in texts:
+            text.is_told = True
+        return [text.words for text in texts]
+
+    def spoken(self, sentence: str) -> None:
+        """The server speaks a sentence that it was told; a text may be several."""
+        if sentence in self._spoken:
+            return
+        told = [text for text in self._texts if text.is_told]
+        said = next((text for text in told if sentence in text.words), told[0] if told else None)
+        if said is not None:
+            self._texts.remove(said)
+            self._spoken = said.words
+
+    def chat_lost(self) -> None:
+        """Another chat has to be told what this one has not begun to speak."""
+        self._spoken = ""
+        for text in self._texts:
+            text.is_told = False

@@ -1,8 +1,8 @@
 """The phases of a call, from the caller's coming to the end.
 
-TALKING ──hang-up decided──► CLOSING ──all was said──► LAST_WORDS ──all was heard──► ENDED
-   └───────────the server left for good──────────────────▲                            ▲
-any ──the caller hung up, a deadline, a fault─────────────────────────────────────────┘
+TALKING ──hang-up decided──► CLOSING ──all was said and heard──► ENDED
+   └──the server left for good──┴──► LAST_WORDS ──all was heard────▲
+any ──the caller hung up, a deadline, a fault──────────────────────┘
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ class Phase(Enum):
     CLOSING = auto()
     """A hang-up is decided; the agent may say goodbye."""
     LAST_WORDS = auto()
-    """Nothing more is said; what was sent is heard out."""
+    """The server can say nothing more; what it has sent is heard out."""
     ENDED = auto()
 
 
@@ -26,7 +26,6 @@ class Turning(Enum):
     """What leads from one phase to another."""
 
     HANG_UP = auto()
-    SAID = auto()
     SERVER_LEFT = auto()
     END = auto()
 
@@ -35,7 +34,6 @@ _NEXT: Mapping[tuple[Phase, Turning], Phase] = {
     (Phase.TALKING, Turning.HANG_UP): Phase.CLOSING,
     (Phase.TALKING, Turning.SERVER_LEFT): Phase.LAST_WORDS,
     (Phase.CLOSING, Turning.SERVER_LEFT): Phase.LAST_WORDS,
-    (Phase.CLOSING, Turning.SAID): Phase.LAST_WORDS,
     (Phase.TALKING, Turning.END): Phase.ENDED,
     (Phase.CLOSING, Turning.END): Phase.ENDED,
     (Phase.LAST_WORDS, Turning.END): Phase.ENDED,
@@ -59,11 +57,6 @@ class CallPhase:
     def is_closing(self) -> bool:
         """Whether a hang-up is decided and the agent may still speak."""
         return self._phase is Phase.CLOSING
-
-    @property
-    def hears_last_words(self) -> bool:
-        """Whether the caller hears what was said last."""
-        return self._phase is Phase.LAST_WORDS
 
     @property
     def has_server(self) -> bool:

@@ -11,6 +11,9 @@ from evibridge.agent.closing_codes import Retry
 from evibridge.agent.conversation import Conversation
 from evibridge.events import EndReason
 
+BORNE = frozenset({"E0100", "E0101", "E0712"})
+"""Errors of EVI after which a chat goes on: a faulty message, a slow custom language model."""
+
 
 class ServerSide:
     """Keeps every chat in step with what is wanted of the server.
@@ -58,17 +61,18 @@ class ServerSide:
         return [*map(act.Tell, self._briefing.take_kept())]
 
     def closed(
-        self, chat: int, code: int, now_s: float
+        self, chat: int, code: int, now_s: float, *, may_be_idle: bool = False
     ) -> tuple[Retry | EndReason | None, str | None]:
-        """A chat has closed: what that means (see `ChatLink.closed`), and its last error."""
+        """A chat has closed: what that means, see `ChatLink.closed`, and its last error."""
         error = None
         if chat == self.link.number:
             error, self._last_error = self._last_error, None
-        return self.link.closed(chat, code, error, now_s), error
+        return self.link.closed(chat, code, error, now_s, may_be_idle=may_be_idle), error
 
     def reported(self, error: str) -> None:
-        """The chat in use has sent an `error`."""
-        self._last_error = error
+        """The chat in use has sent an `error`; one that it bears says nothing about its end."""
+        if error not in BORNE and not error.startswith("W"):
+            self._last_error = error
 
     def converses(self) -> None:
         """The conversation goes on, so that no error has ended it."""

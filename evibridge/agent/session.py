@@ -177,28 +177,32 @@ class CallSession:
         self._caller = _Caller.AWAY
         self._deadlines.pop(_Deadline.FILLER, None)
         self._deadlines[_Deadline.CALLER_BACK] = now_s + self._limits.resume_s
-        # A turn that the server has not finished it will finish when it is resumed.
-        broken = self._line_broke(now_s, say_again=self._speech.turn_is_over)
-        return [*self._match_pause(), act.SendSilence(), *broken]
+        return [*self._match_pause(), act.SendSilence(), *self._line_broke(now_s)]
 
     def caller_returned(self, now_s: float) -> list[Action]:
         """The caller is there on another connection, also if the loss was not noticed."""
-        if not self._phase.is_talking:
+        if not self._phase.has_server:
             return []
         broken: list[Action] = []
         if self._caller is _Caller.HERE:
-            broken = self._line_broke(now_s, say_again=True)
+            self._caller = _Caller.AWAY
+            broken = [*self._match_pause(), *self._line_broke(now_s)]
         self._caller = _Caller.HERE
         self._deadlines.pop(_Deadline.CALLER_BACK, None)
         self._await_chat(now_s, FILLER_AFTER_S)
-        returned = act.Publish(events.CallerReturned())
-        return [*broken, returned, *self._match_pause(), *self._say_again(now_s)]
+        return [
+            *broken,
+            act.Publish(events.CallerReturned()),
+            *self._match_pause(),
+            *self._take_up(now_s),
+            *self._leave_when_said(now_s),
+        ]
 
-    def _line_broke(self, now_s: float, *, say_again: bool) -> list[Action]:
+    def _line_broke(self, now_s: float) -> list[Action]:
         """What the caller has not heard by now is lost with the line that should play it."""
         cut = self._speech.cut_off(now_s)
-        if say_again and cut.lost:
-            self._turn.to_say_again = cut.lost
+        # EVI: resumed, a server answers the caller's last words, and those alone.
+        self._turn.missed(cut.lost, may_be_repeated=not self._turn.is_answered)
         return [*map(act.Publish, cut.reports), act.Publish(events.CallerLost())]
 
     def caller_left(self, reason: EndReason, now_s: float) -> list[Action]:
@@ -221,7 +225,7 @@ class CallSession:
         if self._phase.is_over:
             return []
         actions: list[Action] = [*map(act.Publish, self._speech.echoed(mark, now_s))]
-        if self._phase.hears_last_words and self._speech.all_heard:
+        if _Deadline.LAST_WORDS in self._deadlines and self._speech.all_heard:
             actions += self._end(self._phase.reason, now_s)
         return actions
 
@@ -250,6 +254,9 @@ class CallSession:
             return self._server_failed(message)
         if not self._link.is_ready:  # EVI: the metadata is the first message of a chat
             return []
+        return self._in_conversation(message, now_s)
+
+    def _in_conversation(self, message: evi.Message, now_s: float) -> list[Action]:
         match message:
             case evi.UserMessage():
                 return self._caller_said(message, now_s)
@@ -260,16 +267,22 @@ class CallSession:
             case evi.AssistantEnd():
                 return self._turn_ended(now_s)
             case evi.ToolCall():
-                self._deadlines.pop(_Deadline.GO_ON, None)
-                return self._tools.called(message)
+                return self._tool_called(message)
             case _:
                 return []
+
+    def _tool_called(self, call: evi.ToolCall) -> list[Action]:
+        actions = self._tools.called(call)
+        if actions:
+            self._deadlines.pop(_Deadline.GO_ON, None)
+        return actions
 
     def chat_closed(self, chat: int, code: int, now_s: float) -> list[Action]:
         """The socket of a chat is gone."""
         if not self._phase.has_server:
             return []
-        meaning, error = self._server.closed(chat, code, now_s)
+        silenced = self._is_silenced
+        meaning, error = self._server.closed(chat, code, now_s, may_be_idle=silenced)
         if meaning is None:
             return []
         if self._phase.is_closing:
@@ -304,22 +317,28 @@ class CallSession:
         match command:
             case Command.PAUSE if not self._paused:
                 self._paused = True
-                told = self._match_pause()
-                return [*told, *self._silence_agent(now_s), act.Publish(events.AgentPaused())]
+                return [
+                    *self._match_pause(),
+                    *self._silence_agent(now_s),
+                    act.Publish(events.AgentPaused()),
+                ]
             case Command.RESUME if self._paused:
                 self._paused = False
-                self._await_chat(now_s, FILLER_AFTER_S)
-                resumed = act.Publish(events.AgentResumed())
-                return [*self._match_pause(), resumed, *self._say_again(now_s)]
+                return [
+                    *self._match_pause(),
+                    act.Publish(events.AgentResumed()),
+                    *self._speak_again(now_s),
+                ]
             case Command.HOLD if not self._held:
                 self._held = True
-                return self._silence_agent(now_s)
-            case Command.RELEASE:
+                return [*self._silence_agent(now_s), act.Publish(events.CallHeld())]
+            case Command.RELEASE if self._held:
                 self._held = False
-                self._await_chat(now_s, FILLER_AFTER_S)
-                return self._say_again(now_s)
-            case Command.HANG_UP:
+                return [act.Publish(events.CallReleased()), *self._speak_again(now_s)]
+            case Command.HANG_UP if self._phase.is_talking:
                 return self.hang_up(EndReason.OPERATOR_HUNG_UP, now_s)
+            case Command.HANG_UP:  # again: he does not want to wait
+                return self._end(self._phase.reason, now_s)
             case Command.RENEW_CHAT:
                 self._link.renew(now_s)
             case _:
@@ -327,15 +346,18 @@ class CallSession:
         return []
 
     def say(self, text: str, now_s: float) -> list[Action]:
-        """Have the agent speak a sentence word for word, as soon as there is a chat."""
-        if self._phase.is_talking:
-            self._turn.words_are_due(now_s)
-        return self._tell(evi.AssistantInput(text))
+        """Have the agent speak a sentence word for word, as soon as it can."""
+        if not self._phase.is_talking:
+            return []
+        self._turn.say(text)
+        return self._tell_texts(now_s)
 
     def hang_up(self, reason: EndReason, now_s: float) -> list[Action]:
         """End the call once the agent has said, and the caller heard, what is being said now."""
         if not self._phase.is_talking:
             return []
+        if self._caller is not _Caller.HERE:
+            return self._end(reason, now_s)
         self._phase.go(Turning.HANG_UP, reason)
         self._deadlines[_Deadline.FAREWELL] = now_s + FAREWELL_S
         decided = act.Publish(events.HangUpDecided(reason))
@@ -362,7 +384,7 @@ class CallSession:
         if _Deadline.CALL_LENGTH in due:
             actions += self.hang_up(EndReason.MAX_DURATION, now_s)
         if _Deadline.FILLER in due:
-            actions += self._fill()
+            actions += self._fill(now_s)
         if _Deadline.GO_ON in due:
             actions += self._go_on(now_s)
         return actions + self._wake_link(now_s)
@@ -378,9 +400,10 @@ class CallSession:
             return
         self._deadlines[_Deadline.FILLER] = max(now_s, self._speech.due_s) + silence_s
 
-    def _fill(self) -> list[Action]:
+    def _fill(self, now_s: float) -> list[Action]:
         if self._is_silenced or not self._phase.is_talking:
             return []
+        self._await_chat(now_s, FILLER_AGAIN_S)
         return [act.PlayFiller()]
 
     # Chats come and go
@@ -396,14 +419,19 @@ class CallSession:
         replaced: list[Action] = []
         if news.replaces is not None:
             replaced = [act.Disconnect(news.replaces), *self._leave_chat()]
+        opening = self._server.opening(chat, news, self._conversation, paused=self._wants_pause)
+        if news.why is ChatOpening.RENEWED and is_quiet:
+            resumed = self._tell_texts(now_s)
+        else:
+            resumed = self._take_up(now_s, has_forgotten=news.why is ChatOpening.AFRESH)
         return [
-            *self._server.opening(chat, news, self._conversation, paused=self._wants_pause),
+            *opening,
             *self._tools.chat_opened(),
             act.HearCaller(),
             *replaced,
             *self._server.kept(),
             act.Publish(events.ChatOpened(opened.chat_id, opened.chat_group_id, news.why)),
-            *self._take_up(news.why, now_s, was_quiet=is_quiet),
+            *resumed,
         ]
 
     def _chat_lost(self, lost: events.ChatLost, now_s: float) -> list[Action]:
@@ -414,58 +442,67 @@ class CallSession:
     def _leave_chat(self) -> list[Action]:
         """Nothing more comes of the chat that was in use."""
         self._tools.chat_lost()
+        self._turn.chat_lost()
         if not self._speech.turn_is_over:
-            self._turn.to_say_again = self._conversation.unfinished
+            self._turn.missed(self._conversation.unfinished, may_be_repeated=False)
         return _place(self._speech.break_off())
 
     def _server_left(self, reason: EndReason, now_s: float) -> list[Action]:
         """The server is gone for good; what was sent of the agent's voice is still heard out."""
         if not self._phase.has_server:
             return []
-        return self._hear_out(Turning.SERVER_LEFT, reason, now_s)
-
-    def _hear_out(self, turning: Turning, reason: EndReason, now_s: float) -> list[Action]:
         self._link.leave()
         mark = self._speech.break_off()
         if self._speech.all_heard or self._caller is not _Caller.HERE:
             return self._end(reason, now_s)
-        self._phase.go(turning, reason)
+        self._phase.go(Turning.SERVER_LEFT, reason)
         farewell_s = self._deadlines.get(_Deadline.FAREWELL)
-        self._deadlines = {
-            _Deadline.LAST_WORDS: max(self._speech.due_s, now_s) + LAST_WORDS_GRACE_S
-        }
+        self._deadlines = {_Deadline.LAST_WORDS: self._last_words_s(now_s)}
         if farewell_s is not None:
             self._deadlines[_Deadline.FAREWELL] = farewell_s
         return [*self._tools.drop_all(), *_place(mark)]
 
-    def _take_up(self, why: ChatOpening, now_s: float, *, was_quiet: bool) -> list[Action]:
-        """Go on where the conversation was."""
-        said_again = self._say_again(now_s)
-        if said_again or self._turn.is_answered or (why is ChatOpening.RENEWED and was_quiet):
-            return said_again
-        if why is ChatOpening.AFRESH:  # it knows of no question that it could answer by itself
-            return self._go_on(now_s)
-        self._deadlines[_Deadline.GO_ON] = now_s + GO_ON_AFTER_S
-        return []
+    def _take_up(self, now_s: float, *, has_forgotten: bool = False) -> list[Action]:
+        """Go on where the conversation was: say what was missed, have the caller answered.
 
-    def _say_again(self, now_s: float) -> list[Action]:
+        `has_forgotten` tells that the server knows of no question that it could answer by itself.
+        """
         if self._is_silenced or not self._link.is_ready:
-            return []
-        text = self._turn.take_to_say_again()
-        if not text:
-            return []
-        self._turn.words_are_due(now_s)
-        return [act.Tell(evi.AssistantInput(text))]
+            return []  # this is called again when that is over
+        self._turn.repeat_missed()
+        told = self._tell_texts(now_s)
+        if not told and has_forgotten:
+            return self._go_on(now_s)
+        if not told and (self._turn.has_missed or self._turn.owes_answer(now_s)):
+            self._deadlines[_Deadline.GO_ON] = now_s + GO_ON_AFTER_S
+        return told
 
     def _go_on(self, now_s: float) -> list[Action]:
-        """The resumed chat says nothing by itself: ask it again."""
+        """The server says nothing by itself: ask it again."""
         if self._is_silenced or not self._link.is_ready:
             return []
         if not self._tools.is_idle:
             self._deadlines[_Deadline.GO_ON] = now_s + GO_ON_AFTER_S
             return []
-        words = self._turn.ask_again()
-        return [act.Tell(evi.UserInput(words))] if words else []
+        self._turn.repeat_missed(also_if_repeated=True)
+        told = self._tell_texts(now_s)
+        if told or not self._turn.owes_answer(now_s):
+            return told
+        return [act.Tell(evi.UserInput(self._turn.ask_again()))]
+
+    def _tell_texts(self, now_s: float) -> list[Action]:
+        """Have the server speak what is to be spoken word for word."""
+        if self._is_silenced or not self._link.is_ready:
+            return []
+        texts = self._turn.untold()
+        if texts:
+            self._turn.words_are_due(now_s)
+        return [act.Tell(evi.AssistantInput(text)) for text in texts]
+
+    def _speak_again(self, now_s: float) -> list[Action]:
+        """An operator has let the agent speak again."""
+        self._await_chat(now_s, FILLER_AFTER_S)
+        return self._take_up(now_s)
 
     # What is said
 
@@ -500,14 +537,21 @@ class CallSession:
         if self._is_silenced:  # it was on its way already, and must not be heard from its middle
             self._speech.refuse(said.id)
             return []
-        if self._speech.turn_is_over:
-            self._server.answers()
+        self._deadlines.pop(_Deadline.LAST_WORDS, None)
+        if said.from_text:
+            self._turn.spoken(said.content)
+        else:
+            self._turn.server_goes_on()
+            if self._speech.turn_is_over:
+                self._server.answers()
         utterance_id = self._speech.announced(said.id, said.content, now_s)
         if utterance_id is None:
             return []
         return [act.Publish(events.AgentSaid(utterance_id, said.content))]
 
     def _turn_ended(self, now_s: float) -> list[Action]:
+        if not self._speech.ends_turn():
+            return []
         self._turn.answered()
         return [*_place(self._speech.end_turn()), *self._leave_when_said(now_s)]
 
@@ -517,20 +561,28 @@ class CallSession:
 
     def _caller_interrupts(self, now_s: float) -> list[Action]:
         self._caller_sounded_s = now_s
-        if self._phase.is_closing:  # he has something more to say, and is let
-            self._turn.caller_spoke("", now_s)
         return self._cut_in(now_s)
 
     def _cut_in(self, now_s: float) -> list[Action]:
         """The caller speaks over the agent, who falls silent and learns what was heard."""
+        if self._phase.is_closing:  # he has something more to say, and is let
+            self._deadlines.pop(_Deadline.LAST_WORDS, None)
+            self._turn.words_are_due(now_s)
+        return self._stopped(self._speech.cut_off(now_s))
+
+    def _silence_agent(self, now_s: float) -> list[Action]:
+        """An operator silences the agent, who learns what was heard, and may go on later."""
         cut = self._speech.cut_off(now_s)
-        actions = _stopped(cut)
+        self._turn.missed(cut.lost, may_be_repeated=self._paused and not self._turn.is_answered)
+        return self._stopped(cut)
+
+    def _stopped(self, cut: CutOff) -> list[Action]:
+        actions: list[Action] = [act.Publish(report) for report in cut.reports]
+        if cut.was_audible:
+            actions = [act.ClearPlayback(), *actions, act.Publish(events.AgentInterrupted())]
         if cut.lost and self._manners.tells_what_was_heard:
             actions += self._server.note(what_was_heard(cut))
         return actions
-
-    def _silence_agent(self, now_s: float) -> list[Action]:
-        return _stopped(self._speech.cut_off(now_s))
 
     def _is_quiet(self, now_s: float) -> bool:
         """Whether nobody speaks, and nobody is about to."""
@@ -553,7 +605,7 @@ class CallSession:
         return [*self._server.note(what_was_pressed(entry)), entered]
 
     def _tell(self, message: evi.ClientMessage) -> list[Action]:
-        return self._server.tell(message) if self._phase.is_talking else []
+        return self._server.tell(message) if self._phase.has_server else []
 
     @property
     def _is_silenced(self) -> bool:
@@ -572,10 +624,17 @@ class CallSession:
         """Hang up if that is decided and the agent has nothing more to say."""
         if not self._phase.is_closing:
             return []
-        is_speaking = not self._speech.turn_is_over or not self._turn.is_answered
-        if self._link.is_ready and (is_speaking or not self._tools.is_idle):
+        may_speak = self._link.is_ready and not self._is_silenced
+        is_speaking = not self._speech.turn_is_over or not self._turn.is_given_up(now_s)
+        if may_speak and (is_speaking or not self._tools.is_idle):
             return []
-        return self._hear_out(Turning.SAID, self._phase.reason, now_s)
+        if self._speech.all_heard:
+            return self._end(self._phase.reason, now_s)
+        self._deadlines[_Deadline.LAST_WORDS] = self._last_words_s(now_s)
+        return _place(self._speech.break_off())
+
+    def _last_words_s(self, now_s: float) -> float:
+        return max(self._speech.due_s, now_s) + LAST_WORDS_GRACE_S
 
     def _end(self, reason: EndReason, now_s: float) -> list[Action]:
         if self._phase.is_over:
@@ -593,10 +652,3 @@ class CallSession:
 
 def _place(mark: str | None) -> list[Action]:
     return [] if mark is None else [act.PlaceMark(mark)]
-
-
-def _stopped(cut: CutOff) -> list[Action]:
-    reports = [act.Publish(report) for report in cut.reports]
-    if not cut.was_audible:
-        return [*reports]
-    return [act.ClearPlayback(), *reports, act.Publish(events.AgentInterrupted())]

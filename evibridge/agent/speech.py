@@ -39,6 +39,8 @@ class AgentSpeech:
         self._stale: dict[str, None] = {}
         self._ignores_unannounced = False
         self._unnamed = 0
+        self._late_end_is_due = False
+        self._was_refused = False
         self.turn_is_over = True
         """Whether the server has sent all of its turn."""
 
@@ -85,6 +87,7 @@ class AgentSpeech:
         """
         if utterance_id in self._stale:
             return None
+        self._late_end_is_due = False
         if self.turn_is_over:
             self.turn_is_over = False
             self._conversation.turn_begins()
@@ -93,13 +96,16 @@ class AgentSpeech:
             self._unnamed += 1
             utterance_id = f"~unnamed {self._unnamed}"
         self._live[utterance_id] = None
+        self._bound()
         self._conversation.agent_says(utterance_id, text, now_s)
         return utterance_id
 
     def refuse(self, utterance_id: str | None) -> None:
         """What was announced must not be heard from its middle, whenever its audio comes."""
+        self._was_refused = True
         if utterance_id is not None:
             self._stale[utterance_id] = None
+            self._bound()
 
     def sent(self, utterance_id: str, duration_ms: float, now_s: float) -> str | None:
         """A chunk was written to the caller's side; returns a mark to place, if one is due."""
@@ -113,6 +119,15 @@ class AgentSpeech:
         self._playout.sent(FILLER, duration_ms, now_s)
         self._playout.end_turn()
         return self._playout.mark()
+
+    def ends_turn(self) -> bool:
+        """Whether the server's `assistant_end` is the end of an answer that was let be heard.
+
+        EVI: one may come late, after the turn was cut off; one may belong to what was refused.
+        """
+        counts = not self._late_end_is_due and not self._was_refused
+        self._late_end_is_due = self._was_refused = False
+        return counts
 
     def end_turn(self) -> str | None:
         """The server has sent all of its turn; returns a mark to place, if any."""
@@ -132,10 +147,10 @@ class AgentSpeech:
     def cut_off(self, now_s: float) -> CutOff:
         """Nothing that was announced so far is heard from now on."""
         self._stale |= self._live
-        while len(self._stale) > MAX_STALE_UTTERANCES:
-            del self._stale[next(iter(self._stale))]
         self._live.clear()
+        self._bound()
         self._ignores_unannounced = True
+        self._late_end_is_due = not self.turn_is_over
         self.turn_is_over = True
         was_audible = not self._playout.all_heard
         lines = self._settled(self._playout.clear(now_s)) + self._conversation.settle_unheard()
@@ -145,6 +160,11 @@ class AgentSpeech:
             " ".join(line.text_heard for line in lines if line.text_heard),
             " ".join(line.text for line in lines if line.text_heard != line.text),
         )
+
+    def _bound(self) -> None:
+        for utterances in (self._stale, self._live):
+            while len(utterances) > MAX_STALE_UTTERANCES:
+                del utterances[next(iter(utterances))]
 
     def _settled(self, fates: list[Heard]) -> list[Line]:
         goes_on = self._playout.open_utterances

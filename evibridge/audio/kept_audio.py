@@ -14,7 +14,9 @@ class KeptAudio:
         """Pieces that had to go."""
 
     def add(self, piece: bytes) -> None:
-        """Keep a piece behind the others."""
+        """Keep a piece behind the others; an empty one is nothing."""
+        if not piece:
+            return
         self._pieces.append(piece)
         self._bytes += len(piece)
         while self._bytes > self._max_bytes:

@@ -31,6 +31,8 @@ MAX_MESSAGE_BYTES = 64 * 1024
 """Twilio's messages are below 1 kB; a `start` with many parameters stays far below this."""
 MAX_ATTEMPTS = 5
 """Streams of one call: a line that breaks again and again is not worth having."""
+TRIES = frozenset(map(str, range(1, MAX_ATTEMPTS)))
+"""Numbers of streams that may have another one after them."""
 STREAM_COMES_WITHIN_S = 5.0
 """After the webhook; Twilio takes well under a second."""
 SPARE_HANDSHAKES = 4
@@ -99,15 +101,21 @@ class TwilioBridge:
         self._ticket_used.set()
         if ticket is None or not self._calls.may_begin:
             return None
-        self._endings.goes_on(start.call_sid)
         call = self._calls.get(start.call_sid)
         if call is not None and not call.is_over:
+            if self._is_on_the_line(start.call_sid):
+                log.warning("stream_refused", why="its call has a stream", call_id=start.call_sid)
+                return None
             call.caller_returned(leg)
             return call
         parameters = {name: text for name, text in start.parameters.items() if name != "token"}
         return self._calls.begin(
             CallerFacts(start.call_sid, ticket.caller, ticket.called, parameters), leg
         )
+
+    def _is_on_the_line(self, call_sid: str) -> bool:
+        """Whether a stream of this call still brings audio, so that another one is not Twilio's."""
+        return any(leg.call_sid == call_sid and leg.brings_audio for leg in self._legs)
 
     def stream_opened(self, leg: TwilioLeg) -> None:
         """The socket is open; it has to show its ticket soon."""
@@ -118,8 +126,19 @@ class TwilioBridge:
         self._legs.discard(leg)
 
     def call_ended(self, call_sid: str, reason: EndReason) -> None:
-        """Remember why, for when Twilio asks what comes next."""
+        """Remember why, for when Twilio asks what comes next; a stream on its way is too late."""
+        self._tickets.drop(call_sid)
+        self._ticket_used.set()
         self._endings.ended(call_sid, reason)
+
+    def caller_hung_up(self, call_sid: str) -> None:
+        """Twilio says that the call is over."""
+        self._tickets.drop(call_sid)
+        self._ticket_used.set()
+        call = self._calls.get(call_sid)
+        if call is not None:
+            call.caller_left(EndReason.CALLER_HUNG_UP)
+        self._endings.is_over(call_sid)
 
     async def all_begun(self, timeout_s: float) -> None:
         """Return when nobody who was let in is still without a stream, at most after a while."""
@@ -132,6 +151,10 @@ class TwilioBridge:
     async def all_told(self) -> None:
         """Return when every carrier knows of the calls that we ended, at most after a while."""
         await self._endings.all_told()
+
+    async def close(self) -> None:
+        """Nobody will ask any more: end what is left through the REST API."""
+        await self._endings.close()
 
     def _accept_stream(self, upgrade: Upgrade) -> SocketListener | Refusal:
         if not self._check.admits_stream(upgrade.path, upgrade.headers, upgrade.peer):
@@ -163,6 +186,9 @@ class TwilioBridge:
         call_sid = form.get("CallSid")
         if not call_sid:
             raise web.HTTPBadRequest(text="The form has no CallSid.")
+        document = self._endings.asked(call_sid)
+        if document is not None:  # a request that comes again, or is replayed
+            return _document(document)
         if not self._has_place_for(call_sid):
             log.warning("call_rejected", why="all lines are busy", call_id=call_sid)
             return _document(twiml.reject_busy())
@@ -175,10 +201,10 @@ class TwilioBridge:
         if document is not None:
             return _document(document)
         if form.get("CallStatus") in OVER:
-            self._caller_hung_up(call_sid)
+            self.caller_hung_up(call_sid)
             return _document(twiml.hang_up())
         attempt = request.query.get("attempt", "")
-        may_try_again = attempt.isdecimal() and int(attempt) < MAX_ATTEMPTS
+        may_try_again = attempt in TRIES
         if call_sid and may_try_again and self._has_place_for(call_sid):
             log.warning("stream_broke", call_id=call_sid, attempt=int(attempt))
             return self._stream(request, form, attempt=int(attempt) + 1)
@@ -204,23 +230,16 @@ class TwilioBridge:
         del request
         call_sid = form.get("CallSid", "")
         if form.get("CallStatus") in OVER:
-            self._caller_hung_up(call_sid)
+            self.caller_hung_up(call_sid)
         return web.Response(status=204)
-
-    def _caller_hung_up(self, call_sid: str) -> None:
-        self._tickets.drop(call_sid)
-        self._ticket_used.set()
-        self._endings.is_over(call_sid)
-        call = self._calls.get(call_sid)
-        if call is not None:
-            call.caller_left(EndReason.CALLER_HUNG_UP)
 
     def _has_place_for(self, call_sid: str) -> bool:
         """Whether a call may have a stream; one that has a ticket or goes on has its place."""
         now_s = asyncio.get_running_loop().time()
         if self._tickets.holds(call_sid, now_s) or self._calls.get(call_sid) is not None:
             return True
-        return self._tickets.count(now_s) < self._calls.free_places
+        waiting = [sid for sid in self._tickets.call_sids(now_s) if self._calls.get(sid) is None]
+        return len(waiting) < self._calls.free_places
 
     def _stream(self, request: web.Request, form: Any, *, attempt: int) -> web.Response:
         origin = self._public_origin or f"http://{request.host}"

@@ -72,7 +72,7 @@ class Endings:
         self._rest = rest
         self._reasons: dict[str, EndReason] = {}
         self._unasked: dict[str, asyncio.TimerHandle] = {}
-        self._completing: set[asyncio.Task[None]] = set()
+        self._completing: dict[str, asyncio.Task[None]] = {}
         self._asked = asyncio.Event()
 
     def ended(self, call_sid: str, reason: EndReason) -> None:
@@ -96,12 +96,7 @@ class Endings:
 
     def is_over(self, call_sid: str) -> None:
         """Twilio reports the end of a call: it will not ask any more."""
-        self.goes_on(call_sid)
-
-    def goes_on(self, call_sid: str) -> None:
-        """A call of this id begins (again)."""
         self._settle(call_sid)
-        self._reasons.pop(call_sid, None)
 
     async def all_told(self) -> None:
         """Return when no carrier is left that has not heard of the end, at most after a while.
@@ -113,11 +108,24 @@ class Endings:
                 while self._unasked:
                     self._asked.clear()
                     await self._asked.wait()
-                await asyncio.gather(*self._completing)
+        await self.close()
+
+    async def close(self) -> None:
+        """Nobody can ask any more: end what is left through the REST API, within a bound."""
+        for call_sid in list(self._unasked):
+            self._not_asked(call_sid)
+        if self._completing:
+            await asyncio.wait(self._completing.values(), timeout=ASKS_WITHIN_S)
+        for task in list(self._completing.values()):
+            task.cancel()
         if self._rest is not None:
             await self._rest.close()
 
     def _settle(self, call_sid: str) -> None:
+        """Twilio knows; a request that would end the call, whatever it does now, is not wanted."""
+        completing = self._completing.get(call_sid)
+        if completing is not None:
+            completing.cancel()
         timer = self._unasked.pop(call_sid, None)
         if timer is not None:
             timer.cancel()
@@ -129,5 +137,5 @@ class Endings:
             log.warning("carrier_did_not_ask", call_id=call_sid)
             return
         task = asyncio.get_running_loop().create_task(self._rest.complete(call_sid))
-        self._completing.add(task)
-        task.add_done_callback(self._completing.discard)
+        self._completing[call_sid] = task
+        task.add_done_callback(lambda _: self._completing.pop(call_sid, None))

@@ -33,6 +33,11 @@ class Tickets:
         self._forget_old(now_s)
         return len(self._open)
 
+    def call_sids(self, now_s: float) -> list[str]:
+        """Calls whose ticket may still be used."""
+        self._forget_old(now_s)
+        return list(self._open)
+
     def holds(self, call_sid: str, now_s: float) -> bool:
         """Whether this call has a ticket that may still be used."""
         self._forget_old(now_s)

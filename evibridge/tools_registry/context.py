@@ -36,7 +36,7 @@ class ToolContext:
     read_digits: Callable[[], str] = field(default=_no_digits, repr=False)
     """Answers `digits`; given by whoever holds the call."""
 
-    request_hang_up: Callable[[], None] = field(default=_nothing, repr=False)
+    request_hang_up: Callable[[], object] = field(default=_nothing, repr=False)
     """Does what `hang_up` asks for; given by whoever holds the call."""
 
     def hang_up(self) -> None:

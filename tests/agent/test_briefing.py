@@ -114,7 +114,7 @@ class TestWords:
         assert told.endswith("only this was heard: It is on")
 
     def test_the_model_is_told_that_nothing_was_heard(self) -> None:
-        assert "heard nothing" in what_was_heard(cut_off(heard=""))
+        assert "nothing was heard" in what_was_heard(cut_off(heard=""))
 
     def test_the_model_is_told_which_keys_were_pressed(self) -> None:
         assert what_was_pressed("1042").endswith(": 1042")

@@ -232,6 +232,18 @@ class TestALostChat:
         assert wake(link) == [Connect(3, None, ATTEMPT_S)]
         assert link.was_ready
 
+    def test_the_new_group_is_not_waited_for_as_a_dead_server_would_be(self) -> None:
+        link = lost_link()
+        for _ in range(4):
+            wake(link)
+            assert link.number is not None
+            link.failed(link.number, 11.0)
+        wake(link)
+        assert link.number is not None
+        link.refused(link.number, 13.0)
+
+        assert link.wake_s == 13.0 + FIRST_DELAY_S
+
     def test_a_second_refusal_is_the_end(self) -> None:
         link = lost_link()
         wake(link)

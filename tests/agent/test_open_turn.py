@@ -1,4 +1,4 @@
-from evibridge.agent.open_turn import ANSWER_WITHIN_S, OpenTurn
+from evibridge.agent.open_turn import ANSWER_WITHIN_S, MAX_TEXTS, STALE_S, OpenTurn
 
 
 class TestWaitingForAnAnswer:
@@ -41,21 +41,111 @@ class TestWaitingForAnAnswer:
         assert not turn.is_given_up(20.0 + ANSWER_WITHIN_S)
         assert turn.ask_again() == "Where is my book?"
 
-
-class TestSayingAgain:
-    def test_what_a_broken_line_swallowed_is_said_again_once(self) -> None:
+    def test_words_that_are_old_are_not_worth_an_answer_any_more(self) -> None:
         turn = OpenTurn()
-        turn.to_say_again = "It is on its way."
+        assert not turn.owes_answer(0.0)
+        turn.caller_spoke("Where is my book?", 10.0)
 
-        assert turn.take_to_say_again() == "It is on its way."
-        assert turn.take_to_say_again() == ""
+        assert turn.owes_answer(10.0 + STALE_S)
+        assert not turn.owes_answer(10.1 + STALE_S)
+
+
+class TestWhatTheCallerMissed:
+    def test_it_is_said_again_once(self) -> None:
+        turn = OpenTurn()
+        turn.missed("It is on its way.", may_be_repeated=False)
+        turn.repeat_missed()
+
+        assert turn.untold() == ["It is on its way."]
+        turn.repeat_missed()
+        assert turn.untold() == []
+
+    def test_nothing_missed_is_nothing_to_say(self) -> None:
+        turn = OpenTurn()
+        turn.missed("It is on its way.", may_be_repeated=False)
+        turn.missed("", may_be_repeated=True)
+        turn.repeat_missed()
+
+        assert turn.untold() == ["It is on its way."]
+
+    def test_a_server_that_may_repeat_it_by_itself_is_given_the_time(self) -> None:
+        turn = OpenTurn()
+        turn.missed("It is on its way.", may_be_repeated=True)
+        turn.repeat_missed()
+        at_first = turn.untold()
+        turn.repeat_missed(also_if_repeated=True)
+
+        assert (at_first, turn.untold()) == ([], ["It is on its way."])
+
+    def test_a_server_that_repeats_it_does_it_alone(self) -> None:
+        turn = OpenTurn()
+        turn.missed("It is on its way.", may_be_repeated=True)
+        assert turn.has_missed
+        turn.server_goes_on()
+
+        assert not turn.has_missed
+
+    def test_what_it_cannot_repeat_is_not_taken_for_repeated(self) -> None:
+        turn = OpenTurn()
+        turn.missed("It is on its way.", may_be_repeated=False)
+        turn.server_goes_on()
+
+        assert turn.has_missed
 
     def test_it_is_out_of_date_when_the_caller_speaks(self) -> None:
         turn = OpenTurn()
-        turn.to_say_again = "It is on its way."
+        turn.missed("It is on its way.", may_be_repeated=False)
         turn.caller_spoke("Never mind.", 10.0)
 
-        assert turn.take_to_say_again() == ""
+        assert not turn.has_missed
+
+
+class TestWordForWord:
+    def test_a_text_is_told_to_every_chat_until_it_is_spoken(self) -> None:
+        turn = OpenTurn()
+        turn.say("We close now. Good night.")
+        told = [turn.untold()]
+        turn.chat_lost()
+        told.append(turn.untold())
+        turn.spoken("We close now.")
+        turn.spoken("Good night.")
+        turn.chat_lost()
+        told.append(turn.untold())
+
+        assert told == [["We close now. Good night."], ["We close now. Good night."], []]
+
+    def test_texts_are_told_in_their_order(self) -> None:
+        turn = OpenTurn()
+        turn.say("One.")
+        turn.say("Two.")
+
+        assert turn.untold() == ["One.", "Two."]
+        turn.spoken("One.")
+        turn.chat_lost()
+        assert turn.untold() == ["Two."]
+
+    def test_a_server_that_writes_it_differently_has_spoken_the_oldest(self) -> None:
+        turn = OpenTurn()
+        turn.say("Ten £.")
+        turn.untold()
+        turn.spoken("Ten pounds.")
+        turn.chat_lost()
+
+        assert turn.untold() == []
+
+    def test_what_nobody_asked_for_is_none_of_them(self) -> None:
+        turn = OpenTurn()
+        turn.say("Not told yet.")
+        turn.spoken("A nudge.")
+
+        assert turn.untold() == ["Not told yet."]
+
+    def test_of_very_many_texts_the_oldest_are_forgotten(self) -> None:
+        turn = OpenTurn()
+        for number in range(MAX_TEXTS + 1):
+            turn.say(str(number))
+
+        assert turn.untold()[0] == "1"
 
 
 class TestAskingAgain:

@@ -5,27 +5,23 @@ from evibridge.events import EndReason
 
 
 def seen(phase: CallPhase) -> list[bool]:
-    return [phase.is_talking, phase.is_closing, phase.hears_last_words, phase.is_over]
+    return [phase.is_talking, phase.is_closing, phase.has_server, phase.is_over]
 
 
 def test_a_call_begins_as_a_conversation() -> None:
     phase = CallPhase()
 
-    assert seen(phase) == [True, False, False, False]
-    assert phase.has_server
+    assert seen(phase) == [True, False, True, False]
 
 
-def test_a_decided_hang_up_lets_the_agent_speak_and_be_heard_out() -> None:
+def test_a_decided_hang_up_lets_the_agent_take_leave() -> None:
     phase = CallPhase()
 
     phase.go(Turning.HANG_UP, EndReason.OPERATOR_HUNG_UP)
-    closing = (seen(phase), phase.has_server)
-    phase.go(Turning.SAID)
-    last_words = (seen(phase), phase.has_server)
+    closing = seen(phase)
     phase.go(Turning.END)
 
-    assert closing == ([False, True, False, False], True)
-    assert last_words == ([False, False, True, False], False)
+    assert closing == [False, True, True, False]
     assert seen(phase) == [False, False, False, True]
     assert phase.reason is EndReason.OPERATOR_HUNG_UP
 
@@ -38,7 +34,7 @@ def test_a_server_that_leaves_is_heard_out(*, decided: bool) -> None:
 
     phase.go(Turning.SERVER_LEFT, EndReason.EVI_LOST)
 
-    assert phase.hears_last_words
+    assert seen(phase) == [False, False, False, False]
     assert phase.reason is EndReason.EVI_LOST
 
 

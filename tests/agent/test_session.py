@@ -291,7 +291,9 @@ class TestBargeIn:
         session = talking_session()
         session.chat_said(FIRST, sentence("a"), 1.0)
 
-        assert "heard nothing" in context(session.chat_said(FIRST, evi.UserInterruption(1), 1.0))
+        assert "nothing was heard" in context(
+            session.chat_said(FIRST, evi.UserInterruption(1), 1.0)
+        )
 
     def test_the_model_is_not_told_what_its_author_does_not_want_it_told(self) -> None:
         session = talking_session(Manners(tells_what_was_heard=False))
@@ -531,9 +533,9 @@ class TestOperators:
         assert told(session.command(act.Command.PAUSE, 0.1)) == []
         assert session.say("One moment.", 0.1) == []
 
-        assert told(session.chat_said(FIRST, CHAT, 0.2)) == [
-            SETTINGS,
-            evi.PauseAssistant(),
+        assert told(session.chat_said(FIRST, CHAT, 0.2)) == [SETTINGS, evi.PauseAssistant()]
+        assert told(session.command(act.Command.RESUME, 1.0)) == [
+            evi.ResumeAssistant(),
             evi.AssistantInput("One moment."),
         ]
 
@@ -867,9 +869,11 @@ class TestALostCaller:
         speak(session, "a", 1000, 1.0)
 
         assert session.caller_returned(1.5) == [
+            act.Tell(evi.PauseAssistant()),
             act.Publish(events.AgentHeard("a", 1000, 500, "Good day")),
             act.Publish(events.CallerLost()),
             act.Publish(events.CallerReturned()),
+            act.Tell(evi.ResumeAssistant()),
             act.Tell(evi.AssistantInput("Good day to you.")),
         ]
         assert not session.accepts("a")
@@ -902,6 +906,153 @@ class TestALostCaller:
 
         assert ends(session.caller_lost(1.2)) == [EndReason.AGENT_HUNG_UP]
         assert session.caller_returned(1.3) == []
+
+
+class TestSeveralThingsAtOnce:
+    def test_a_hang_up_is_not_put_off_for_a_caller_who_is_away(self) -> None:
+        session = talking_session()
+        session.chat_said(FIRST, tool_call(), 1.0)
+        session.caller_lost(1.5)
+
+        assert ends(session.hang_up(EndReason.AGENT_HUNG_UP, 2.0)) == [EndReason.AGENT_HUNG_UP]
+
+    def test_a_line_that_changes_during_the_goodbye_loses_its_rest_and_ends(self) -> None:
+        session = talking_session()
+        speak(session, "bye", 5000, 1.0)
+        session.chat_said(FIRST, evi.AssistantEnd(), 1.0)
+        session.hang_up(EndReason.AGENT_HUNG_UP, 1.1)
+
+        returned = session.caller_returned(2.0)
+
+        assert told(returned)[-1] == evi.AssistantInput("Good day to you.")
+        speak(session, "again", 500, 2.5)
+        session.chat_said(FIRST, evi.AssistantEnd(), 2.5)
+        assert ends(session.playback_heard("1:5500", 3.1)) == [EndReason.AGENT_HUNG_UP]
+
+    def test_a_question_lost_with_its_chat_is_asked_when_the_caller_is_back(self) -> None:
+        session = talking_session()
+        session.chat_said(FIRST, said("Where is my order?"), 1.0)
+        session.caller_lost(1.1)
+        lose_chat(session, 1.2)
+        session.chat_unavailable(SECOND, 1.4, retryable=False)
+        wake(session)
+        opened = session.chat_said(3, evi.ChatMetadata("chat-3", "group-2"), 2.0)
+        returned = session.caller_returned(3.0)
+
+        assert evi.UserInput("Where is my order?") not in told([*opened, *returned])
+        assert told(wake(session)[1]) == [evi.UserInput("Where is my order?")]
+
+    @pytest.mark.parametrize("again", [act.Command.RESUME, act.Command.RELEASE])
+    def test_a_question_whose_answer_was_silenced_is_asked_again(self, again: act.Command) -> None:
+        first = {act.Command.RESUME: act.Command.PAUSE, act.Command.RELEASE: act.Command.HOLD}
+        session = talking_session()
+        session.chat_said(FIRST, said("Where is my order?"), 1.0)
+        session.command(first[again], 1.1)
+        session.chat_said(FIRST, sentence("a"), 1.2)
+        session.chat_said(FIRST, evi.AssistantEnd(), 1.2)
+        session.command(again, 2.0)
+
+        assert told(wake(session)[1]) == [evi.UserInput("Where is my order?")]
+
+    def test_what_a_hold_has_cut_off_is_said_again_after_it(self) -> None:
+        session = talking_session()
+        speak(session, "a", 1000, 1.0)
+        session.chat_said(FIRST, evi.AssistantEnd(), 1.0)
+        held = session.command(act.Command.HOLD, 1.5)
+
+        released = session.command(act.Command.RELEASE, 2.0)
+
+        assert context(held).endswith("Good day")
+        assert told(released) == [evi.AssistantInput("Good day to you.")]
+        assert published(released) == [events.CallReleased()]
+
+    def test_a_release_without_a_hold_changes_nothing(self) -> None:
+        assert talking_session().command(act.Command.RELEASE, 1.0) == []
+
+    def test_a_greeting_cut_off_by_the_line_is_said_again(self) -> None:
+        session = talking_session()
+        speak(session, "a", 1000, 1.0)
+        session.caller_lost(1.5)
+
+        assert told(session.caller_returned(2.0))[-1] == evi.AssistantInput("Good day to you.")
+
+    def test_an_answer_cut_off_by_the_line_is_left_to_the_server_at_first(self) -> None:
+        session = talking_session()
+        session.chat_said(FIRST, said("Hello?"), 0.5)
+        speak(session, "a", 1000, 1.0)
+        session.caller_lost(1.5)
+        at_first = told(session.caller_returned(2.0))
+
+        assert at_first == [evi.ResumeAssistant()]
+        assert told(wake(session)[1]) == [evi.AssistantInput("Good day to you.")]
+
+    def test_a_server_that_takes_it_up_by_itself_is_not_made_to_say_it_twice(self) -> None:
+        session = talking_session()
+        session.chat_said(FIRST, said("Hello?"), 0.5)
+        speak(session, "a", 1000, 1.0)
+        session.caller_lost(1.5)
+        session.caller_returned(2.0)
+        session.chat_said(FIRST, sentence("b"), 2.5)
+
+        assert told(session.woke(2.0 + GO_ON_AFTER_S)) == []
+
+    def test_a_sentence_that_a_program_wants_said_is_said_by_the_next_chat(self) -> None:
+        session = talking_session()
+        session.say("Your taxi is here.", 1.0)
+        lose_chat(session, 1.05)
+        second = told(session.chat_said(SECOND, CHAT, 1.3))
+        session.chat_closed(SECOND, 1006, 1.4)
+        wake(session)
+        third = told(session.chat_said(3, CHAT, 2.0))
+
+        assert second[-1] == third[-1] == evi.AssistantInput("Your taxi is here.")
+
+    @pytest.mark.parametrize("silence", [act.Command.PAUSE, act.Command.HOLD])
+    def test_nobody_speaks_on_purpose_and_that_ends_nothing(self, silence: act.Command) -> None:
+        session = talking_session()
+        session.command(silence, 1.0)
+        for chat in range(1, 7):
+            at_s = chat * 10.0
+            session.chat_said(chat, evi.ChatError("E0714", "inactivity_timeout", ""), at_s)
+            assert ends(session.chat_closed(chat, 1000, at_s)) == []
+            assert wake(session)[1] == [act.Connect(chat + 1, "group-1", ATTEMPT_S)]
+            session.chat_said(chat + 1, CHAT, at_s + 1)
+
+    def test_a_late_end_of_a_turn_that_was_cut_off_is_no_answer(self) -> None:
+        session = talking_session()
+        speak(session, "a", 5000, 1.0)
+        session.chat_said(FIRST, evi.UserInterruption(1), 1.5)
+        session.chat_said(FIRST, said("No, the other order."), 2.0)
+        session.chat_said(FIRST, evi.AssistantEnd(), 2.1)
+        lose_chat(session, 2.5)
+        session.chat_said(SECOND, CHAT, 2.8)
+
+        assert told(wake(session)[1]) == [evi.UserInput("No, the other order.")]
+
+    def test_what_is_in_the_callers_ear_is_told_to_a_server_that_forgot(self) -> None:
+        session = talking_session()
+        speak(session, "a", 5000, 1.0)
+        session.chat_said(FIRST, evi.AssistantEnd(), 1.0)
+        lose_chat(session, 1.1)
+        session.chat_unavailable(SECOND, 1.2, retryable=False)
+        wake(session)
+
+        settings = told(session.chat_said(3, CHAT, 1.5))[0]
+
+        assert isinstance(settings, evi.SessionSettings)
+        assert str(settings.system_prompt).endswith("You: Good day to you.")
+
+    def test_a_sentence_that_was_asked_for_uses_up_no_note(self) -> None:
+        session = talking_session()
+        session.caller_pressed("7", 1.0)
+        session.caller_pressed("#", 1.0)
+        asked_for = evi.AssistantMessage(
+            "a", "One moment.", from_text=True, is_quick_response=False
+        )
+        session.chat_said(FIRST, asked_for, 1.5)
+        session.caller_pressed("8", 2.0)
+
+        assert len(context(session.caller_pressed("#", 2.0)).splitlines()) == 2
 
 
 class TestTheLongestChat:
@@ -1053,6 +1204,45 @@ class TestHangingUp:
 
         assert ends(interrupted) == []
         assert ends(session.playback_heard("1:5500", 3.1)) == [EndReason.AGENT_HUNG_UP]
+
+    def test_a_goodbye_that_was_generated_can_still_be_interrupted(self) -> None:
+        session = talking_session()
+        speak(session, "bye", 5000, 1.0)
+        session.hang_up(EndReason.AGENT_HUNG_UP, 1.1)
+        session.chat_said(FIRST, evi.AssistantEnd(), 1.2)
+
+        interrupted = session.chat_said(FIRST, said("Wait!", interim=True), 2.0)
+        session.chat_said(FIRST, said("Wait! One more thing."), 2.5)
+        speak(session, "yes", 500, 3.0)
+        session.chat_said(FIRST, evi.AssistantEnd(), 3.0)
+
+        assert interrupted[0] == act.ClearPlayback()
+        assert ends(session.playback_heard("1:5500", 3.6)) == [EndReason.AGENT_HUNG_UP]
+
+    def test_an_operator_who_asks_twice_does_not_want_to_wait(self) -> None:
+        session = talking_session()
+        speak(session, "bye", 5000, 1.0)
+        session.command(act.Command.HANG_UP, 1.1)
+
+        again = session.command(act.Command.HANG_UP, 1.2)
+
+        assert ends(again) == [EndReason.OPERATOR_HUNG_UP]
+
+    @pytest.mark.parametrize("silence", [act.Command.PAUSE, act.Command.HOLD])
+    def test_an_agent_who_cannot_speak_is_not_waited_for(self, silence: act.Command) -> None:
+        session = talking_session()
+        session.command(silence, 0.5)
+        session.chat_said(FIRST, said("Hello?"), 1.0)
+
+        reasons = ends(session.command(act.Command.HANG_UP, 1.1))
+
+        assert reasons == [EndReason.OPERATOR_HUNG_UP]
+
+    def test_a_murmur_that_was_never_answered_puts_nothing_off(self) -> None:
+        session = talking_session()
+        session.chat_said(FIRST, said("Hm."), 1.0)
+
+        assert ends(session.command(act.Command.HANG_UP, 90.0)) == [EndReason.OPERATOR_HUNG_UP]
 
     def test_a_server_that_goes_meanwhile_is_not_called_back(self) -> None:
         session = talking_session()

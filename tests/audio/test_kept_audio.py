@@ -59,7 +59,7 @@ def test_there_is_room_again_after_everything_was_taken() -> None:
     assert kept.take() == [b"sixsix"]
 
 
-@given(st.lists(st.binary(max_size=8)), st.integers(0, 20))
+@given(st.lists(st.binary(min_size=1, max_size=8)), st.integers(0, 20))
 def test_the_newest_pieces_that_fit_are_kept_and_all_others_counted(
     pieces: list[bytes], max_bytes: int
 ) -> None:

@@ -185,6 +185,24 @@ def test_a_long_story_whose_marks_come_back_is_no_stall() -> None:
     assert not playout.is_stalled(STALLED_S + 1)
 
 
+def test_audio_after_a_long_silence_is_no_stall() -> None:
+    playout = Playout()
+    playout.sent("a", 1000, now_s=0.0)
+    playout.sent("a", 2 * STALLED_MS, now_s=100.0)
+
+    assert not playout.is_stalled(100.1)
+    assert playout.is_stalled(100.1 + STALLED_S)
+
+
+def test_what_was_proven_long_ago_does_not_count_as_waiting() -> None:
+    playout = Playout()
+    playout.sent("a", STALLED_MS, now_s=0.0)
+    playout.echoed(placed_mark(playout), now_s=STALLED_MS / 1000)
+    playout.sent("a", 1000, now_s=STALLED_MS / 1000)
+
+    assert not playout.is_stalled(STALLED_MS / 1000 + STALLED_S + 1)
+
+
 class PhoneWithABuffer(RuleBasedStateMachine):
     """Follows a simulated phone that plays, echoes and flushes as Twilio does."""
 

@@ -1,6 +1,7 @@
 """How calls end at their carrier when they do not end by themselves."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from xml.etree import ElementTree as ET
 
@@ -9,6 +10,7 @@ import pytest
 from twilio.request_validator import RequestValidator
 
 from evibridge import Agent, Manners, ToolContext, Tools
+from evibridge.agent.actions import Command
 from evibridge.bridges import twilio_endings
 from evibridge.bridges.twilio_endings import MAX_REMEMBERED, Endings, LastWords
 from evibridge.bridges.twilio_rest import TwilioRest
@@ -19,6 +21,7 @@ from tests.bridges.twilio_rest_server import (
     ACCOUNT_SID,
     AUTH_TOKEN,
     TinyTwilioRest,
+    error,
     new_call_sid,
     tiny_twilio_rest,
 )
@@ -31,6 +34,18 @@ tools = Tools()
 def say_goodbye(call: ToolContext) -> str:
     """End the call."""
     call.hang_up()
+    return "The call ends."
+
+
+released, hung_up = threading.Event(), threading.Event()
+
+
+@tools.tool(timeout=0.05)
+def say_goodbye_late(call: ToolContext) -> str:
+    """End the call, too late."""
+    released.wait(PATIENCE_S)
+    call.hang_up()
+    hung_up.set()
     return "The call ends."
 
 
@@ -131,7 +146,75 @@ class TestALostCaller:
         assert verbs(document) == ["Say", "Dial", "Hangup"]
 
 
+class TestACallThatHasEnded:
+    async def test_a_stream_that_comes_too_late_does_not_bring_it_back(self, scene: Scene) -> None:
+        twilio, chat = await scene.talk()
+        await twilio.close()
+        await chat.expect("pause_assistant_message")
+        _, document = await twilio.post("/twilio/stream-ended?attempt=1")
+        token = document.split('name="token" value="')[1].split('"')[0]
+        call = scene.service.calls.get(twilio.call_sid)
+        assert call is not None
+        call.command(Command.HANG_UP)
+
+        await twilio.connect()
+        await twilio.start(token)
+
+        assert await twilio.closed() == 1008
+        _, document = await twilio.post("/twilio/stream-ended?attempt=2")
+        assert verbs(document) == ["Hangup"]
+
+    async def test_its_webhook_coming_again_begins_nothing(self, scene: Scene) -> None:
+        twilio, chat = await scene.talk()
+        await chat.socket.close(code=1000)
+        assert await twilio.closed() == 1000
+
+        _, document = await twilio.post("/twilio/voice", CallStatus="ringing")
+
+        assert verbs(document) == ["Hangup"]
+
+    async def test_a_caller_who_hangs_up_during_the_goodbye_leaves_nothing_to_ask(
+        self, scene: Scene, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(twilio_endings, "ASKS_WITHIN_S", 30.0)
+        twilio, chat = await scene.talk()
+        await chat.say("bye", "Goodbye.", ms=5000)
+        await twilio.expect("mark")
+        await chat.socket.close(code=1000)
+        await twilio.post("/twilio/stream-status", StreamEvent="stream-started")
+
+        await twilio.hang_up()
+
+        async with asyncio.timeout(PATIENCE_S):
+            await scene.service.close()  # it does not wait for Twilio to ask
+
+    @pytest.mark.parametrize("attempt", ["", "x", "9" * 5000, "-1", "٣"])
+    async def test_a_number_of_tries_that_is_none_begins_nothing(
+        self, scene: Scene, attempt: str
+    ) -> None:
+        twilio = scene.carrier()
+
+        status, document = await twilio.post(f"/twilio/stream-ended?attempt={attempt}")
+
+        assert (status, verbs(document)) == (200, ["Say", "Hangup"])
+
+
 class TestHangingUp:
+    async def test_a_tool_that_was_given_up_ends_nothing(self, fragile: Scene) -> None:
+        twilio, chat = await fragile.talk()
+        await chat.call_tool("call_1", "say_goodbye_late", "{}")
+        assert (await chat.expect("tool_error"))["code"] == "timeout"
+
+        released.set()
+        async with asyncio.timeout(PATIENCE_S):
+            await asyncio.to_thread(hung_up.wait)
+
+        await chat.say("a", "What else?", ms=100)
+        await chat.say("b", "Anything?", ms=100)
+        for _ in range(2):
+            await twilio.expect("media")
+        assert fragile.service.calls.get(twilio.call_sid) is not None
+
     async def test_a_tool_ends_the_call_once_the_goodbye_was_heard(self, fragile: Scene) -> None:
         twilio, chat = await fragile.talk()
         await chat.call_tool("call_1", "say_goodbye", "{}")
@@ -249,6 +332,32 @@ class TestTheRestApi:
 
         assert rest.completed() == [call_sid]
 
+    async def test_a_request_is_given_up_when_twilio_asks_after_all(
+        self, rest: TinyTwilioRest, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(twilio_endings, "ASKS_WITHIN_S", 0.01)
+        endings = self.endings(rest)
+        call_sid = new_call_sid()
+        rest.script(call_sid, error(503, 20503))
+        endings.ended(call_sid, EndReason.EVI_LOST)
+        await rest.asked(call_sid)
+
+        assert endings.asked(call_sid) is not None
+        await endings.all_told()
+
+        assert len(rest.requests) == 1
+
+    async def test_what_nobody_can_ask_about_any_more_is_ended_at_once(
+        self, rest: TinyTwilioRest
+    ) -> None:
+        endings = self.endings(rest)
+        call_sid = new_call_sid()
+        endings.ended(call_sid, EndReason.SHUTDOWN)
+
+        await endings.close()
+
+        assert rest.completed() == [call_sid]
+
     async def test_one_that_it_asks_about_is_not(self, rest: TinyTwilioRest) -> None:
         endings = self.endings(rest)
         call_sid = new_call_sid()
@@ -306,14 +415,6 @@ class TestMemory:
 
         assert endings.asked("CA0") is None
         assert endings.asked("CA1") is not None
-
-    async def test_a_call_that_begins_again_has_not_ended(self) -> None:
-        endings = Endings(WORDS, None)
-        endings.ended("CA1", EndReason.EVI_LOST)
-
-        endings.goes_on("CA1")
-
-        assert endings.asked("CA1") is None
 
     async def test_without_credentials_a_carrier_who_does_not_ask_is_let_be(
         self, monkeypatch: pytest.MonkeyPatch

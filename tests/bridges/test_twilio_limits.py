@@ -49,7 +49,9 @@ async def test_only_the_last_two_seconds_before_the_chat_are_kept(scene: Scene) 
     assert set(base64.b64decode(distinct[-1])) == {0}
 
 
-async def test_a_second_stream_of_the_same_call_takes_its_place(scene: Scene) -> None:
+async def test_a_second_stream_takes_the_place_of_one_that_has_fallen_silent(
+    scene: Scene,
+) -> None:
     first, chat = await scene.talk()
     again = scene.carrier()
     again.call_sid = first.call_sid
@@ -62,6 +64,22 @@ async def test_a_second_stream_of_the_same_call_takes_its_place(scene: Scene) ->
     await chat.expect("audio_input")
     await chat.say("a", "Here we are again.", ms=100)
     assert (await again.expect("media"))["streamSid"] == again.stream_sid
+
+
+async def test_a_second_stream_beside_one_that_lives_is_refused(scene: Scene) -> None:
+    twilio, chat = await scene.talk()
+    thief = scene.carrier()
+    thief.call_sid = twilio.call_sid
+    token = await thief.ring()
+    await thief.connect()
+    await twilio.speak(b"\xff" * 160)
+    await chat.expect("audio_input")
+
+    await thief.start(token)
+
+    assert await thief.closed() == 1008
+    await chat.say("a", "Still here.", ms=100)
+    await twilio.expect("media")
 
 
 class StuckSocket:
@@ -88,6 +106,7 @@ class Nobody:
     def stream_opened(self, leg: TwilioLeg) -> None: ...
     def stream_started(self, leg: TwilioLeg, start: object) -> None: ...
     def stream_closed(self, leg: TwilioLeg) -> None: ...
+    def caller_hung_up(self, call_sid: str) -> None: ...
     def call_ended(self, call_sid: str, reason: object) -> None: ...
 
 
@@ -116,7 +135,6 @@ class TestOperators:
         await twilio.speak(b"\x00" * 160)
         await chat.expect("audio_input")
         call.command(Command.RESUME)
-
 
     async def test_a_held_caller_is_silence_to_the_server(self, scene: Scene) -> None:
         twilio, chat = await scene.talk()
