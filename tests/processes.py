@@ -15,6 +15,8 @@ ROOT = Path(__file__).parent.parent
 START_TIMEOUT_S = 40.0
 STOP_TIMEOUT_S = 15.0
 LOG_TIMEOUT_S = 10.0
+MAX_LINE_BYTES = 4 * 1024 * 1024
+"""Of a log: a process whose log is not read any more hangs."""
 QUIET = dict.fromkeys(
     (
         "EVIBRIDGE_ENGINE_CONFIG",
@@ -35,7 +37,7 @@ async def start(*arguments: str, **variables: str) -> Process:
     environment = {**os.environ, **QUIET, "EVIBRIDGE_LOG_FORMAT": "json", **variables}
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "evibridge", *arguments,
-        cwd=ROOT, env=environment, stdout=PIPE, stderr=PIPE,
+        cwd=ROOT, env=environment, stdout=PIPE, stderr=PIPE, limit=MAX_LINE_BYTES,
     )  # fmt: skip
 
 

@@ -127,8 +127,9 @@ class EviChat(SocketListener):
         self._max_audio_backlog = MAX_AUDIO_BEHIND_MS * bytes_per_ms * 3 // 2
         self.frames_dropped = 0
         self._frames_stuck = 0
-        self._kept_backlog = 0
-        """Bytes of kept audio that may wait to be sent, besides what may always."""
+        self._due_backlog = 0
+        """Bytes that had to be sent at once, kept audio and messages: the caller's voice may be so
+        much more behind, until it has caught up."""
         self._unreadable = 0
 
     async def open(self, server: EviServer, group_id: str | None, *, timeout_s: float) -> None:
@@ -157,11 +158,11 @@ class EviChat(SocketListener):
             return
         for frame in self._framer.push(pcm16):
             behind = socket.unsent_bytes - self._max_audio_backlog
-            if behind > self._kept_backlog:
+            if behind > self._due_backlog:
                 self._drop_frame(socket)
                 continue
             if behind <= 0:
-                self._frames_stuck = self._kept_backlog = 0
+                self._frames_stuck = self._due_backlog = 0
             socket.send_text(encode_audio_input(frame))
 
     def send_kept_audio(self, pcm16: bytes) -> None:
@@ -169,14 +170,16 @@ class EviChat(SocketListener):
         if self._socket is not None:
             for frame in self._framer.push(pcm16):
                 text = encode_audio_input(frame)
-                self._kept_backlog += len(text)
+                self._due_backlog += len(text)
                 self._socket.send_text(text)
 
     def send(self, message: ClientMessage) -> None:
         """Send a control message."""
         if self._socket is None:
             return
-        self._socket.send_text(encode(message))
+        text = encode(message)
+        self._due_backlog += len(text)
+        self._socket.send_text(text)
         if self._socket.unsent_bytes > MAX_UNSENT_BYTES:
             log.warning("evi_link_stuck", unsent_bytes=self._socket.unsent_bytes)
             self._socket.abort()
