@@ -79,7 +79,7 @@ class FillerPlayed:
 
 @dataclass(frozen=True, slots=True)
 class DigitPressed:
-    """The caller pressed a key of the telephone: one of `0-9*#`."""
+    """The caller pressed a key of the telephone: one of `0-9*#A-D`."""
 
     digit: str
 
@@ -141,7 +141,7 @@ class ToolStarted:
 
 @dataclass(frozen=True, slots=True)
 class ToolFinished:
-    """How a tool call ended: `answered`, `superseded`, or the code of its failure."""
+    """How a tool call ended: `answered`, `superseded`, `cancelled`, or the code of its failure."""
 
     tool_call_id: str
     name: str

@@ -7,7 +7,7 @@ numbered, so that news of one that was given up change nothing.
         └───────failed──────────────────────▲
 
 A *successor* is a second chat beside the first, opened before EVI's longest duration of a chat is
-reached; it takes over at once or is dropped.
+reached; it takes over at once or is dropped. If its predecessor is lost meanwhile, it is the next.
 """
 
 from collections import deque
@@ -22,6 +22,7 @@ from evibridge.events import ChatOpening, EndReason
 ATTEMPT_S = 4.0
 """For one connection with its `chat_metadata`; a server that lives answers within a second."""
 FIRST_DELAY_S = 0.1
+"""Before the first attempt after a loss."""
 MAX_DELAY_S = 4.0
 """Between two attempts; the delay doubles up to this, half of it at random, so that the calls of a
 server that died do not come back in step."""
@@ -36,7 +37,9 @@ RENEW_LATEST_S = 15.0
 """So long before it, the successor takes over whoever speaks."""
 RENEW_WINDOW_S = RENEW_EARLY_S - RENEW_LATEST_S
 RENEW_AGAIN_S = 0.5
+"""How often the successor looks for a silence."""
 RENEW_AFTER_FAILURE_S = 5.0
+"""How long after an attempt that failed the successor is tried again."""
 
 
 class _State(Enum):
@@ -206,8 +209,6 @@ class ChatLink:
         if self._state is _State.OPENING:
             self.failed(number, now_s)
             return None
-        if not self.is_ready:
-            return None
         if not excused and self._is_hopeless(error, now_s):
             return EndReason.EVI_LOST
         self._lose(now_s, counts=not excused)
@@ -323,5 +324,6 @@ class ChatLink:
             self._renew_s = now_s + RENEW_AGAIN_S
             return None
         replaces, self.number = self.number, number
+        why = ChatOpening.RENEWED if group_id == self._group_id else ChatOpening.AFRESH
         self._begin(group_id, now_s)
-        return Opened(ChatOpening.RENEWED, replaces)
+        return Opened(why, replaces)

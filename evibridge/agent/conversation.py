@@ -9,6 +9,8 @@ from evibridge.audio.playout import Heard
 
 MAX_LINES = 500
 """About an hour of talk; of a longer call the oldest lines are forgotten."""
+MAX_TEXT = 16_000
+"""Characters of a segment; a server that sends more has gone astray."""
 MAX_SEGMENTS = 64
 """Of one utterance; a server sends one sentence under one id, or a few."""
 ROUNDING_MS = 0.01
@@ -17,6 +19,8 @@ MS_PER_CHARACTER = 60.0
 """Of speech, on the quick side of common voices (50 to 80): tells how long a sentence will be whose
 audio has not all come."""
 
+UNNAMED = "~unnamed "
+"""Begins the ids of utterances that the server has announced without one."""
 SPEAKERS: Mapping[str, str] = {"agent": "You", "caller": "Caller"}
 MAX_RETOLD = 40
 MAX_RETOLD_CHARACTERS = 4000
@@ -61,6 +65,8 @@ class _Utterance:
     """Whether any of its audio has come, if only of no length."""
     is_complete: bool = False
     """Whether all of its audio has come."""
+    is_broken_off: bool = False
+    """Whether that will never be."""
     is_over: bool = False
 
     @property
@@ -114,22 +120,44 @@ class Conversation:
 
     def caller_said(self, text: str, now_s: float) -> None:
         """The caller has said something to its end."""
+        text = text[:MAX_TEXT]
         self._lines.append(Line("caller", now_s, text, text))
 
     def agent_says(self, utterance_id: str, text: str, now_s: float) -> None:
         """The text of an utterance, or of one more segment of it; its audio follows."""
         for other in self._open.values():
-            if other.id != utterance_id:
+            if other.id != utterance_id and not other.is_broken_off:
                 other.is_complete = True
         utterance = self._utterance(utterance_id, now_s)
-        if len(utterance.segments) < MAX_SEGMENTS:
-            utterance.segments.append((text, utterance.sent_ms))
+        segments, text = utterance.segments, text[:MAX_TEXT]
+        if segments and segments[-1][1] == utterance.sent_ms:  # nothing of the last one has come
+            segments[-1] = (f"{segments[-1][0]} {text}"[:MAX_TEXT], utterance.sent_ms)
+        elif len(segments) < MAX_SEGMENTS:
+            segments.append((text, utterance.sent_ms))
 
     def audio_sent(self, utterance_id: str, duration_ms: float, now_s: float) -> None:
-        """Audio of an utterance was handed to the caller's side."""
+        """Audio of an utterance was handed to the caller's side.
+
+        EVI: a text may come without the id of its audio: it belongs to the next audio.
+        """
+        if utterance_id not in self._open:
+            self._name(utterance_id)
         utterance = self._utterance(utterance_id, now_s)
         utterance.is_spoken = True
         utterance.sent_ms += duration_ms
+
+    def _name(self, utterance_id: str) -> None:
+        for name, utterance in self._open.items():
+            if name.startswith(UNNAMED) and not utterance.is_spoken:
+                del self._open[name]
+                utterance.id = utterance_id
+                self._open[utterance_id] = utterance
+                return
+
+    def broken_off(self) -> None:
+        """No more audio comes, though more was to come of a sentence."""
+        for utterance in self._open.values():
+            utterance.is_broken_off = not utterance.is_complete
 
     def turn_ended(self) -> None:
         """No more audio comes for what was announced so far."""
@@ -145,7 +173,8 @@ class Conversation:
     @property
     def unfinished(self) -> str:
         """The sentence whose audio is still coming, "" if none is."""
-        return next((each.text for each in self._open.values() if not each.is_complete), "")
+        coming = (each for each in self._open.values() if not each.is_complete)
+        return next((each.text for each in coming if not each.is_broken_off), "")
 
     def heard(self, heard: Heard) -> None:
         """So much was heard of a stretch of an utterance, of which there is more."""
@@ -185,11 +214,13 @@ class Conversation:
             (line.who, line.text_heard if line.is_over or not line.sent_ms else line.text)
             for line in self.lines()
         ]
-        lines = [f"{SPEAKERS[who]}: {text}" for who, text in texts if text]
+        lines = [f"{SPEAKERS[who]}: {text[-MAX_RETOLD_CHARACTERS:]}" for who, text in texts if text]
         if not lines:
             return ""
-        told = "\n".join(lines[-MAX_RETOLD:])
-        return f"{RETOLD}\n{told[-MAX_RETOLD_CHARACTERS:]}"
+        lines = lines[-MAX_RETOLD:]
+        while len(lines) > 1 and sum(map(len, lines)) > MAX_RETOLD_CHARACTERS:
+            del lines[0]
+        return "\n".join((RETOLD, *lines))
 
     def _utterance(self, utterance_id: str, now_s: float) -> _Utterance:
         utterance = self._open.get(utterance_id)

@@ -226,4 +226,5 @@ class EviChat(SocketListener):
         self._frames_stuck += 1
         if self._frames_stuck * FRAME_MS > MAX_STUCK_S * 1000:
             log.warning("evi_link_stuck", unsent_bytes=socket.unsent_bytes)
+            self._frames_stuck = 0
             socket.abort()

@@ -409,8 +409,10 @@ class CallSession:
     # Chats come and go
 
     def _chat_opened(self, chat: int, opened: evi.ChatMetadata, now_s: float) -> list[Action]:
-        if not self._phase.is_talking or (chat == self._link.number and self._link.is_ready):
+        if self._phase.is_over or (chat == self._link.number and self._link.is_ready):
             return []
+        if not self._phase.is_talking:
+            return [act.Disconnect(chat)]
         is_quiet = self._is_quiet(now_s)
         news = self._link.opened(chat, opened.chat_group_id, now_s, is_quiet=is_quiet)
         if news is None:

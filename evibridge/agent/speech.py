@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from evibridge.agent.conversation import Conversation, Line
+from evibridge.agent.conversation import UNNAMED, Conversation, Line
 from evibridge.audio.playout import Heard, Playout
 from evibridge.events import AgentHeard
 
@@ -87,14 +87,14 @@ class AgentSpeech:
         """
         if utterance_id in self._stale:
             return None
-        self._late_end_is_due = False
+        self._late_end_is_due = self._was_refused = False
         if self.turn_is_over:
             self.turn_is_over = False
             self._conversation.turn_begins()
         self._ignores_unannounced = False
         if utterance_id is None:  # EVI: the id may be missing; its audio has one all the same
             self._unnamed += 1
-            utterance_id = f"~unnamed {self._unnamed}"
+            utterance_id = f"{UNNAMED}{self._unnamed}"
         self._live[utterance_id] = None
         self._bound()
         self._conversation.agent_says(utterance_id, text, now_s)
@@ -135,7 +135,11 @@ class AgentSpeech:
         return self.break_off()
 
     def break_off(self) -> str | None:
-        """Nothing more comes of the turn, complete or not; returns a mark to place, if any."""
+        """Nothing more comes of the turn, complete or not; what has come is heard out.
+
+        Returns a mark to place, if any.
+        """
+        self._conversation.broken_off()
         self.turn_is_over = True
         self._playout.end_turn()
         return self._playout.mark()

@@ -37,9 +37,9 @@ class ToolDesk:
         self._open: dict[str, _Open] = {}
         self._seen: deque[str] = deque(maxlen=MAX_REMEMBERED)
         self._owed: list[Answer] = []
-        self._answers: dict[tuple[str, str], Answer] = {}
+        self._answers_of_this_chat: dict[tuple[str, str], Answer] = {}
         """What calls have brought since the caller spoke, by name and parameters."""
-        self._known: dict[tuple[str, str], Answer] = {}
+        self._answers_of_lost_chats: dict[tuple[str, str], Answer] = {}
         """The same of a chat that was lost, so that the next one may ask for it again."""
 
     @property
@@ -60,19 +60,20 @@ class ToolDesk:
         if call.tool_call_id in self._seen:
             return []
         self._seen.append(call.tool_call_id)
-        actions = self._drop_superseded()
         started = Publish(events.ToolStarted(call.tool_call_id, call.name, call.parameters))
-        known = self._known.pop((call.name, call.parameters), None)
+        actions = self._drop_superseded()
+        known = self._answers_of_lost_chats.pop((call.name, call.parameters), None)
         if known is not None:
             answer = replace(known, tool_call_id=call.tool_call_id)
             return [*actions, started, Tell(answer), _finished(call, answer)]
-        if self._adopt(call):
-            return [*actions, started]
+        adopted = self._adopt(call)
+        if adopted is not None:
+            return [*actions, started, _ended(adopted, "superseded")]
         if len(self._open) >= MAX_OPEN_TOOLS:
             busy = evi.ToolError(
                 call.tool_call_id, error="too many tool calls at once", code="busy", level="warn"
             )
-            return [*actions, Tell(busy)]
+            return [*actions, started, Tell(busy), _finished(call, busy)]
         self._open[call.tool_call_id] = _Open(call, call.tool_call_id)
         return [*actions, StartTool(call), started]
 
@@ -86,7 +87,7 @@ class ToolDesk:
             return []
         del self._open[tool.call.tool_call_id]
         answer = replace(answer, tool_call_id=tool.call.tool_call_id)
-        answers = self._known if tool.is_orphan else self._answers
+        answers = self._answers_of_lost_chats if tool.is_orphan else self._answers_of_this_chat
         answers[tool.call.name, tool.call.parameters] = answer
         finished = _finished(tool.call, answer)
         if has_chat:
@@ -96,15 +97,15 @@ class ToolDesk:
 
     def caller_spoke(self) -> None:
         """A new turn of the caller: what it calls for supersedes what is open."""
-        self._known.clear()
-        self._answers.clear()
+        self._answers_of_lost_chats.clear()
+        self._answers_of_this_chat.clear()
         for tool in self._open.values():
             tool.caller_spoke_since = True
 
     def chat_lost(self) -> None:
         """The chat that called the open tools is gone; another one follows."""
-        self._known |= self._answers
-        self._answers.clear()
+        self._answers_of_lost_chats |= self._answers_of_this_chat
+        self._answers_of_this_chat.clear()
         for tool in self._open.values():
             tool.is_orphan = True
 
@@ -118,32 +119,34 @@ class ToolDesk:
 
     def drop_all(self) -> list[Action]:
         """Nobody is there any more to take the answers."""
-        cancelled: list[Action] = [CancelTool(tool.runs_as) for tool in self._open.values()]
+        dropped: list[Action] = []
+        for tool in self._open.values():
+            dropped += [CancelTool(tool.runs_as), _ended(tool.call, "cancelled")]
         self._open.clear()
-        return cancelled
+        return dropped
 
-    def _adopt(self, call: evi.ToolCall) -> bool:
-        """Let a running call of the lost chat serve the same call of the new one."""
+    def _adopt(self, call: evi.ToolCall) -> evi.ToolCall | None:
+        """Let a running call of the lost chat serve the same call of the new one; returns it."""
         wanted = (call.name, call.parameters)
         for tool in self._open.values():
             if tool.is_orphan and (tool.call.name, tool.call.parameters) == wanted:
                 del self._open[tool.call.tool_call_id]
                 self._open[call.tool_call_id] = _Open(call, tool.runs_as)
-                return True
-        return False
+                return tool.call
+        return None
 
     def _drop_superseded(self) -> list[Action]:
         """When the caller changes his mind, EVI calls anew and the older call is dead."""
         actions: list[Action] = []
         for tool in [tool for tool in self._open.values() if tool.caller_spoke_since]:
             del self._open[tool.call.tool_call_id]
-            finished = events.ToolFinished(
-                tool.call.tool_call_id, tool.call.name, outcome="superseded"
-            )
-            actions += [CancelTool(tool.runs_as), Publish(finished)]
+            actions += [CancelTool(tool.runs_as), _ended(tool.call, "superseded")]
         return actions
 
 
 def _finished(call: evi.ToolCall, answer: Answer) -> Publish:
-    outcome = "answered" if isinstance(answer, evi.ToolResponse) else answer.code or "failed"
-    return Publish(events.ToolFinished(call.tool_call_id, call.name, outcome))
+    return _ended(call, "answered" if isinstance(answer, evi.ToolResponse) else answer.code)
+
+
+def _ended(call: evi.ToolCall, outcome: str | None) -> Publish:
+    return Publish(events.ToolFinished(call.tool_call_id, call.name, outcome or "failed"))

@@ -8,4 +8,4 @@ SOUND_RMS = 330
 
 def is_sound(pcm16: bytes) -> bool:
     """Whether somebody may be speaking in this int16 PCM, whatever its rate and channels."""
-    return audioop.rms(pcm16, 2) >= SOUND_RMS
+    return audioop.rms(pcm16[: len(pcm16) // 2 * 2], 2) >= SOUND_RMS

@@ -261,6 +261,30 @@ class TestALostChat:
         assert wake(link) == [Connect(3, "group-2", ATTEMPT_S)]
         assert link.opened(3, "group-2", now_s + 6, is_quiet=True) == Opened(ChatOpening.RESUMED)
 
+    def test_a_chat_of_another_group_than_was_asked_for_begins_afresh(self) -> None:
+        link = lost_link()
+
+        assert reopen(link, group_id="group-2")[0] == Opened(ChatOpening.AFRESH)
+
+    def test_one_closed_for_policy_when_it_is_resumed_is_taken_for_a_refusal_of_the_group(
+        self,
+    ) -> None:
+        link = lost_link()
+        wake(link)
+
+        assert link.closed(2, POLICY, None, 10.5) is None
+        assert wake(link) == [Connect(3, None, ATTEMPT_S)]
+        assert link.closed(3, POLICY, None, 11.0) is EndReason.EVI_REFUSED
+
+    def test_a_silence_that_was_asked_for_is_no_inactivity(self) -> None:
+        link = ready_link()
+
+        assert link.closed(1, NORMAL, "E0714", 10.0, may_be_idle=True) is Retry.RESUME
+        assert wake(link) == [Connect(2, "group-1", ATTEMPT_S)]
+
+    def test_any_other_silence_is_the_end(self) -> None:
+        assert ready_link().closed(1, NORMAL, "E0714", 10.0) is EndReason.INACTIVITY
+
     def test_it_ends_the_call_if_its_close_says_so(self) -> None:
         assert ready_link().closed(1, NORMAL, None, 10.0) is EndReason.AGENT_HUNG_UP
 
@@ -291,6 +315,15 @@ class TestAServerThatCannotHoldTheCall:
         link = lost_link(10.0)
         for _ in range(3 * MAX_LOSSES):
             assert self.lose_after(link, LOSSES_WITHIN_S / 2) is Retry.RESUME
+
+    def test_a_silence_that_was_asked_for_is_borne_as_often_as_it_lasts(self) -> None:
+        link = ready_link()
+        link.closed(1, NORMAL, "E0714", 10.0, may_be_idle=True)
+        for _ in range(3 * MAX_LOSSES):
+            _, now_s = reopen(link)
+            assert link.number is not None
+            meaning = link.closed(link.number, NORMAL, "E0714", now_s + 1, may_be_idle=True)
+            assert meaning is Retry.RESUME
 
     def test_the_same_fault_of_the_server_again_is_the_end(self) -> None:
         link = ready_link()
@@ -576,6 +609,7 @@ class AnyCourse(RuleBasedStateMachine):
         """When the call began to be without a chat."""
         self.patience_s = FIRST_S
         self.numbers = 0
+        self.group_id = ""
         self.asked: set[int] = set()
         """Chats of which nothing was heard yet."""
         self.chat: int | None = None
@@ -648,7 +682,8 @@ class AnyCourse(RuleBasedStateMachine):
             assert not is_quiet
             return
         assert news.replaces == before
-        assert (news.why is ChatOpening.RENEWED) is (before is not None)
+        is_same, self.group_id = group_id == self.group_id, group_id
+        assert (news.why is ChatOpening.RENEWED) is (before is not None and is_same)
         self.chat = number
         self.waits_since = None
 
@@ -675,10 +710,10 @@ class AnyCourse(RuleBasedStateMachine):
             self.end()
 
     @precondition(lambda self: self.chat is not None)
-    @rule(code=CODES, error=ERRORS)
-    def the_chat_closes(self, code: int, error: str | None) -> None:
+    @rule(code=CODES, error=ERRORS, may_be_idle=st.booleans())
+    def the_chat_closes(self, code: int, error: str | None, *, may_be_idle: bool) -> None:
         assert self.chat is not None
-        meaning = self.link.closed(self.chat, code, error, self.now_s)
+        meaning = self.link.closed(self.chat, code, error, self.now_s, may_be_idle=may_be_idle)
         assert meaning is not None
         if isinstance(meaning, EndReason):
             self.end()

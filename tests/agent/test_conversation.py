@@ -9,6 +9,7 @@ from evibridge.agent.conversation import (
     MAX_SEGMENTS,
     MS_PER_CHARACTER,
     RETOLD,
+    UNNAMED,
     Conversation,
     Line,
 )
@@ -189,8 +190,36 @@ class TestSegments:
         conversation = Conversation()
         for number in range(MAX_SEGMENTS + 1):
             conversation.agent_says("a", f"{number}", 1.0)
+            conversation.audio_sent("a", 20, 1.0)
 
         assert only_line(conversation).text.split()[-1] == f"{MAX_SEGMENTS - 1}"
+
+    def test_those_announced_together_are_heard_one_after_the_other(self) -> None:
+        conversation = Conversation()
+        conversation.agent_says("a", "one two three", 1.0)
+        conversation.agent_says("a", "four five", 1.0)
+        conversation.audio_sent("a", 500, 1.0)
+        conversation.turn_ended()
+
+        assert only_line(conversation, 100).text_heard == "one"
+
+    def test_a_text_without_an_id_belongs_to_the_next_audio(self) -> None:
+        conversation = Conversation()
+        conversation.agent_says(f"{UNNAMED}1", "Hello there.", 1.0)
+        conversation.audio_sent("a", 500, 1.0)
+
+        line = only_line(conversation)
+
+        assert (line.utterance_id, line.text) == ("a", "Hello there.")
+
+    def test_a_sentence_that_was_broken_off_is_never_complete(self) -> None:
+        conversation = spoken(TEN_WORDS, 100, is_complete=False)
+        conversation.broken_off()
+        assert conversation.unfinished == ""
+        conversation.agent_says("b", "And again.", 2.0)
+
+        assert conversation.unfinished == "And again."
+        assert conversation.settle(Heard("a", 100, 100)).text_heard == ""
 
 
 class TestSettling:
@@ -304,8 +333,15 @@ class TestRetelling:
 
         told = conversation.retold()
 
-        assert len(told) == len(RETOLD) + 1 + MAX_RETOLD_CHARACTERS
+        assert len(told) == len(RETOLD) + len("\nCaller: ") + MAX_RETOLD_CHARACTERS
         assert told.endswith("x the end")
+
+    def test_many_words_lose_their_first_lines(self) -> None:
+        conversation = Conversation()
+        for name in "abc":
+            conversation.caller_said(name * (MAX_RETOLD_CHARACTERS // 2), 1.0)
+
+        assert [line[:9] for line in conversation.retold().splitlines()[1:]] == ["Caller: c"]
 
 
 SEGMENT = st.tuples(

@@ -459,7 +459,7 @@ class TestTools:
         for number in range(MAX_OPEN_TOOLS):
             session.chat_said(1, tool_call(f"call_{number}"), 1.0)
 
-        (action,) = session.chat_said(1, tool_call("one too many"), 1.0)
+        _, action, _ = session.chat_said(1, tool_call("one too many"), 1.0)
 
         assert isinstance(action, act.Tell)
         assert isinstance(action.message, evi.ToolError)

@@ -133,7 +133,8 @@ class TestTurns:
 
         assert speech.break_off() is not None
         assert speech.turn_is_over
-        assert conversation.unfinished == "It is on its way to you."
+        assert conversation.unfinished == ""
+        assert not conversation.lines()[0].text_heard
 
     def test_its_end_completes_its_sentence(self) -> None:
         conversation = Conversation()
@@ -149,6 +150,50 @@ class TestTurns:
         speech.cut_off(1.5)
 
         assert speech.turn_is_over
+
+    def test_the_servers_end_of_an_answer_ends_it(self) -> None:
+        speech = new_speech()
+        speak(speech, "a", 1000)
+
+        assert speech.ends_turn()
+
+    def test_an_end_that_comes_after_an_interruption_belongs_to_what_was_cut_off(self) -> None:
+        speech = new_speech()
+        speak(speech, "a", 1000)
+        speech.cut_off(1.5)
+
+        assert not speech.ends_turn()
+        assert speech.ends_turn()
+
+    def test_an_answer_after_an_interruption_has_an_end_of_its_own(self) -> None:
+        speech = new_speech()
+        speak(speech, "a", 1000)
+        speech.cut_off(1.5)
+        speak(speech, "b", 1000, 2.0)
+
+        assert speech.ends_turn()
+
+    def test_no_end_is_late_when_the_turn_was_over_before_it_was_cut_off(self) -> None:
+        speech = new_speech()
+        speak(speech, "a", 1000)
+        speech.end_turn()
+        speech.cut_off(1.5)
+
+        assert speech.ends_turn()
+
+    def test_the_end_of_an_answer_that_was_refused_ends_nothing(self) -> None:
+        speech = new_speech()
+        speech.refuse("a")
+
+        assert not speech.ends_turn()
+        assert speech.ends_turn()
+
+    def test_an_answer_after_a_refusal_has_an_end_of_its_own(self) -> None:
+        speech = new_speech()
+        speech.refuse("a")
+        speak(speech, "b", 1000)
+
+        assert speech.ends_turn()
 
     def test_marks_are_placed_now_and_then_and_at_the_end(self) -> None:
         speech = new_speech()
@@ -348,6 +393,8 @@ class AnyVoice(RuleBasedStateMachine):
         self.utterances = 0
         self.current: str | None = None
         self.texts: dict[str, list[str]] = {}
+        self.unnamed: list[str] = []
+        """Announced without an id, and still to be spoken."""
         self.sent_ms: dict[str, float] = {}
         self.played_ms: dict[str, float] = {}
         self.buffer: list[tuple[str, float] | str] = []
@@ -380,6 +427,7 @@ class AnyVoice(RuleBasedStateMachine):
 
     @rule(text=WORDS)
     def a_sentence_is_announced(self, text: str) -> None:
+        self.forget_unspoken()
         self.current = self.new_id()
         assert self.speech.announced(self.current, text, self.now_s) == self.current
         assert self.speech.accepts(self.current)
@@ -394,10 +442,17 @@ class AnyVoice(RuleBasedStateMachine):
 
     @rule(text=WORDS)
     def a_sentence_is_announced_without_an_id(self, text: str) -> None:
+        self.forget_unspoken()
         utterance_id = self.speech.announced(None, text, self.now_s)
         assert utterance_id is not None
+        self.unnamed.append(utterance_id)
         self.texts[utterance_id] = [text]
         self.current = None
+
+    def forget_unspoken(self) -> None:
+        """With a new turn it is too late for what an earlier one has not spoken."""
+        if self.speech.turn_is_over:
+            self.unnamed.clear()
 
     @rule()
     def what_comes_next_has_no_announcement(self) -> None:
@@ -410,6 +465,8 @@ class AnyVoice(RuleBasedStateMachine):
         if not self.speech.accepts(self.current):
             assert self.current not in self.texts
             return
+        if self.unnamed and self.current not in {*self.texts, *self.sent_ms}:
+            self.texts[self.current] = self.texts.pop(self.unnamed.pop(0))
         self.sent_ms[self.current] = self.sent_ms.get(self.current, 0.0) + ms
         mark = self.speech.sent(self.current, ms, self.now_s)
         self.buffer.append((self.current, ms))
@@ -478,6 +535,7 @@ class AnyVoice(RuleBasedStateMachine):
     @rule()
     def the_agent_is_cut_off(self) -> None:
         cut = self.speech.cut_off(self.now_s)
+        self.unnamed.clear()
         self.take(cut.reports)
         known = {*self.texts, *self.sent_ms}
         assert self.reported <= known

@@ -114,8 +114,9 @@ class TestACall:
     def test_one_too_many_is_told_so(self) -> None:
         desk = desk_with(*(f"call_{number}" for number in range(MAX_OPEN_TOOLS)))
 
-        (told,) = desk.called(tool_call("call_9"))
+        begun, told, over = desk.called(tool_call("call_9"))
 
+        assert (begun, over) == (started("call_9"), finished("call_9", "busy"))
         assert isinstance(told, Tell)
         assert isinstance(told.message, evi.ToolError)
         assert (told.message.tool_call_id, told.message.code) == ("call_9", "busy")
@@ -233,7 +234,10 @@ class TestALostChat:
         desk.chat_lost()
         desk.chat_opened()
 
-        assert desk.called(tool_call("call_2")) == [started("call_2")]
+        assert desk.called(tool_call("call_2")) == [
+            started("call_2"),
+            finished("call_1", "superseded"),
+        ]
         assert desk.open_names == ("order",)
         assert desk.finished("call_1", response("call_1"), has_chat=True) == [
             Tell(response("call_2")),
@@ -292,7 +296,12 @@ class TestTheEnd:
     def test_all_that_runs_is_cancelled(self) -> None:
         desk = desk_with("call_1", "call_2")
 
-        assert desk.drop_all() == [CancelTool("call_1"), CancelTool("call_2")]
+        assert desk.drop_all() == [
+            CancelTool("call_1"),
+            finished("call_1", "cancelled"),
+            CancelTool("call_2"),
+            finished("call_2", "cancelled"),
+        ]
         assert desk.is_idle
         assert desk.finished("call_1", response("call_1"), has_chat=True) == []
 

@@ -49,6 +49,13 @@ def test_a_piece_that_is_too_long_by_itself_is_not_kept() -> None:
     assert kept.take() == []
 
 
+def test_an_empty_piece_is_nothing() -> None:
+    kept = KeptAudio(max_bytes=6)
+    kept.add(b"")
+
+    assert kept.take() == []
+
+
 def test_there_is_room_again_after_everything_was_taken() -> None:
     kept = KeptAudio(max_bytes=6)
     kept.add(b"sixsix")
