@@ -5,7 +5,16 @@ Each can be run by itself, longer and in more rounds; docs/benchmarks.md tells h
 
 import asyncio
 
-from benchmarks import call_figures, calls_per_core, conversations, hot_path, response_time
+from benchmarks import (
+    barge_in,
+    call_figures,
+    calls_per_core,
+    conversations,
+    hot_path,
+    response_time,
+    resume,
+    soak,
+)
 from benchmarks.questions import QUESTIONS
 from benchmarks.report import headline
 
@@ -15,6 +24,11 @@ SECONDS_PER_STEP = 0.2
 SCRIPTED_QUESTIONS = 3
 CONVERSATIONS = (1, 4)
 QUESTIONS_PER_CALLER = 3
+SECONDS_OF_BARGE_IN = 6.0
+LOSSES = 3
+SOAK_CALLS = 200
+SECONDS_PER_SOAK_CALL = 1.0
+SOAK_PARTS = (0.5, 1.0)
 
 
 def main() -> None:
@@ -23,6 +37,18 @@ def main() -> None:
     print("## Calls per core\n", flush=True)
     results = asyncio.run(calls_per_core.measure(CALLS, rounds=ROUNDS))
     print(f"{call_figures.shown(results)}\n", flush=True)
+
+    print("## Barge-in\n", flush=True)
+    silenced = asyncio.run(barge_in.measure(seconds=SECONDS_OF_BARGE_IN))
+    print(f"{barge_in.shown(silenced)}\n", flush=True)
+
+    print("## Back after a loss\n", flush=True)
+    losses = asyncio.run(resume.measure(LOSSES))
+    print(f"{resume.shown(losses)}\n", flush=True)
+
+    print("## Soak\n", flush=True)
+    soaked = asyncio.run(soak.measure(SOAK_CALLS, seconds=SECONDS_PER_SOAK_CALL, parts=SOAK_PARTS))
+    print(f"{soak.shown(soaked)}\n", flush=True)
 
     print("## Hot path\n", flush=True)
     path = hot_path.measure(seconds_per_step=SECONDS_PER_STEP)

@@ -3,6 +3,8 @@
 import time
 import uuid
 from collections import deque
+from collections.abc import Callable
+from typing import TypeVar
 from urllib.parse import urlencode
 from xml.etree import ElementTree as ET
 
@@ -20,6 +22,7 @@ from evibridge.sockets import Socket, SocketListener, connect, origin_to_ws
 FRAME_MS = 20
 RATE_HZ = 8_000
 CONNECT_TIMEOUT_S = 10.0
+VOICE_PATH = "/twilio/voice"
 FRAMES_PER_QUESTION = 50
 """One loud frame a second; it is the last of the 200 ms that the stand-in answers together."""
 assert FRAMES_PER_QUESTION * FRAME_MS % ANSWER_MS == 0
@@ -58,6 +61,10 @@ class TwilioLine(SocketListener):
         self._socket = socket
         connected = {"event": "connected", "protocol": "Call", "version": "1.0.0"}
         socket.send_text(orjson.dumps(connected))
+        self.start()
+
+    def start(self) -> None:
+        """Say which call the stream belongs to."""
         self._send(
             "start",
             {
@@ -71,12 +78,16 @@ class TwilioLine(SocketListener):
         )
 
     def send_frame(self, now_s: float) -> None:
-        """The caller's next 20 ms; Twilio numbers messages and frames in strings."""
-        while self._marks and self._marks[0][0] <= now_s:
-            self._send("mark", {"name": self._marks.popleft()[1]})
+        """The caller's next 20 ms."""
         loud = _asks(self.frames_sent)
         if loud:
             self.ear.ask(now_s)
+        self.send_payload(_PAYLOAD[loud], now_s)
+
+    def send_payload(self, payload: bytes, now_s: float) -> None:
+        """20 ms of mu-law in base64; Twilio numbers messages and frames in strings."""
+        while self._marks and self._marks[0][0] <= now_s:
+            self._echo_mark()
         self.frames_sent += 1
         self._sequence += 1
         self._socket.send_text(
@@ -86,7 +97,7 @@ class TwilioLine(SocketListener):
                 self._sequence,
                 self.frames_sent,
                 self.frames_sent * FRAME_MS,
-                _PAYLOAD[loud],
+                payload,
                 self._stream_sid.encode(),
             )
         )
@@ -97,14 +108,33 @@ class TwilioLine(SocketListener):
         message = orjson.loads(text)
         if message["event"] == "media":
             mulaw = pybase64.b64decode(message["media"]["payload"])
-            self.ear.hear(mulaw_to_pcm16(mulaw), RATE_HZ, now_s)
+            self.hear(mulaw_to_pcm16(mulaw), now_s)
         elif message["event"] == "mark":
             self._marks.append((self.ear.played_until_s, message["mark"]["name"]))
+        elif message["event"] == "clear":
+            self.clear(now_s)
+
+    def hear(self, pcm16: bytes, now_s: float) -> None:
+        """Audio of the agent has come in."""
+        self.ear.hear(pcm16, RATE_HZ, now_s)
+
+    def clear(self, now_s: float) -> None:
+        """Twilio: what is not played yet never is, and its marks are echoed at once."""
+        self.ear.forget(now_s)
+        while self._marks:
+            self._echo_mark()
 
     def hang_up(self) -> None:
         """End the call as a caller does."""
-        self._send("stop", {"accountSid": f"AC{'0' * 32}", "callSid": self._call_sid})
+        self.stop()
         self._socket.close()
+
+    def stop(self) -> None:
+        """Twilio: the last message of a stream whose caller has hung up."""
+        self._send("stop", {"accountSid": f"AC{'0' * 32}", "callSid": self._call_sid})
+
+    def _echo_mark(self) -> None:
+        self._send("mark", {"name": self._marks.popleft()[1]})
 
     def _send(self, event: str, body: dict[str, object]) -> None:
         self._sequence += 1
@@ -144,38 +174,56 @@ class EviLine(SocketListener):
         message = orjson.loads(text)
         if message["type"] == "audio_output":
             wav = parse_wav(pybase64.b64decode(message["data"]))
-            self.ear.hear(mono_pcm16(wav), wav.rate_hz, now_s)
+            self.hear(mono_pcm16(wav), wav.rate_hz, now_s)
+        elif message["type"] == "user_interruption":
+            self.interrupted(now_s)
+
+    def hear(self, pcm16: bytes, rate_hz: int, now_s: float) -> None:
+        """Audio of the agent has come in."""
+        self.ear.hear(pcm16, rate_hz, now_s)
+
+    def interrupted(self, now_s: float) -> None:
+        """The caller has cut in, and the agent has to fall silent."""
 
     def hang_up(self) -> None:
         """End the chat."""
         self._socket.close()
 
 
+LineT = TypeVar("LineT", bound=TwilioLine)
+ChatT = TypeVar("ChatT", bound=EviLine)
+
+
 async def dial_twilio(origin: str, calls: int) -> list[TwilioLine]:
     """Calls that come in by the webhook."""
+    return await ring(origin, calls, TwilioLine)
+
+
+async def ring(origin: str, calls: int, line: Callable[[str, str], LineT]) -> list[LineT]:
+    """Calls that come in by the webhook, with lines of a kind of their own."""
     lines = []
     async with aiohttp.ClientSession() as http:
         for _ in range(calls):
-            call_sid = f"CA{uuid.uuid4().hex}"
-            form = {"CallSid": call_sid, "From": "+14155550100", "To": "+14155550199"}
-            async with http.post(f"{origin}/twilio/voice", data=form) as answer:
-                token = _token_in(await answer.text())
-            lines.append(await _open_stream(origin, TwilioLine(call_sid, token)))
+            call_sid = new_call_sid()
+            token = token_in(await ask(http, f"{origin}{VOICE_PATH}", call_sid))
+            lines.append(await open_stream(origin, line(call_sid, token)))
     return lines
 
 
 async def dial_stream(origin: str, calls: int) -> list[TwilioLine]:
     """Media streams for a program that has no webhook."""
-    return [
-        await _open_stream(origin, TwilioLine(f"CA{uuid.uuid4().hex}", "")) for _ in range(calls)
-    ]
+    return [await open_stream(origin, TwilioLine(new_call_sid(), "")) for _ in range(calls)]
 
 
 async def dial_evi(origin: str, calls: int) -> list[EviLine]:
     """Chats without a bridge."""
-    lines = [EviLine() for _ in range(calls)]
+    return await open_chats(chat_url(origin), [EviLine() for _ in range(calls)])
+
+
+async def open_chats(url: str, lines: list[ChatT]) -> list[ChatT]:
+    """Chats without a bridge, with lines of a kind of their own."""
     for line in lines:
-        await _connect(chat_url(origin), line)
+        await _connect(url, line)
     return lines
 
 
@@ -189,7 +237,20 @@ def chat_url(origin: str) -> str:
     return f"{origin_to_ws(origin)}{CHAT_PATH}?{urlencode(audio_format)}"
 
 
-async def _open_stream(origin: str, line: TwilioLine) -> TwilioLine:
+def new_call_sid() -> str:
+    """Twilio's name of a call."""
+    return f"CA{uuid.uuid4().hex}"
+
+
+async def ask(http: aiohttp.ClientSession, url: str, call_sid: str, **fields: str) -> str:
+    """Twilio's question what to do with a call; returns the document."""
+    form = {"CallSid": call_sid, "From": "+14155550100", "To": "+14155550199", **fields}
+    async with http.post(url, data=form) as answer:
+        return await answer.text()
+
+
+async def open_stream(origin: str, line: LineT) -> LineT:
+    """Open the media socket of a call."""
     await _connect(f"{origin_to_ws(origin)}/twilio/media", line)
     return line
 
@@ -198,7 +259,12 @@ async def _connect(url: str, line: SocketListener) -> None:
     await connect(url, line, max_message_bytes=MAX_MESSAGE_BYTES, timeout_s=CONNECT_TIMEOUT_S)
 
 
-def _token_in(twiml: str) -> str:
+def token_in(twiml: str) -> str:
+    """The ticket in the webhook's answer.
+
+    Raises:
+        RuntimeError: the answer connects no stream
+    """
     parameter = ET.fromstring(twiml).find("./Connect/Stream/Parameter[@name='token']")
     if parameter is None:
         raise RuntimeError(f"The webhook's answer connects no stream: {twiml}")

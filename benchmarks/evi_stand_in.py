@@ -4,14 +4,20 @@
 
 An answer is loud if anything loud was in the 200 ms that it answers. `GET /counts` tells how much
 was heard and said in the chats of each `config_id`, so that a lost frame can be found.
+
+Chats of two `config_id`s are of another kind. `INTERRUPTED` ones are interrupted every two seconds,
+each at moments of its own, and `GET /interruptions` tells when. `OBEDIENT` ones do what callers
+order; `POST /refuse?status=503` has new ones refused from then on, without a status no more.
 """
 
 import argparse
 import asyncio
+import time
 import uuid
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from itertools import count
 from urllib.parse import parse_qsl, urlsplit
 
 import orjson
@@ -19,9 +25,11 @@ import pybase64
 import uvloop
 from aiohttp import web
 
+from benchmarks.numbered_sound import LENGTH_MS, numbered
+from benchmarks.orders import ORDERS, Order
 from benchmarks.sound import MIDWAY, louder_from_ms, sound
 from evibridge.audio.wav import wav_file
-from evibridge.sockets import Socket, SocketListener, SocketRoute, Upgrade, serve
+from evibridge.sockets import Refusal, Socket, SocketListener, SocketRoute, Upgrade, serve
 
 CHAT_PATH = "/v0/evi/chat"
 ANSWER_MS = 200
@@ -32,13 +40,27 @@ CHUNKS_PER_SENTENCE = 10
 SENTENCES_PER_TURN = 5
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """EVI: the largest message in either direction."""
+INTERRUPTED, OBEDIENT = "interrupted", "obedient"
+INTERRUPTED_EVERY_MS = 2_000
+FIRST_INTERRUPTION_MS = 400
+"""When the agent has something to be interrupted in."""
+STAGGER_MS = 140
+"""Between the interruptions of one chat and of the next: they fall anywhere between two chunks."""
+LATE_CHUNKS = 2
+"""EVI: chunks of an interrupted utterance may still be on the wire. One more comes after the next
+utterance has begun."""
+TOOL = "slow_tool"
+"""The agent has to have it; see `counted_service`."""
+assert LENGTH_MS == ANSWER_MS
 
 
-def _answer_audio(*, loud: bool) -> bytes:
-    return pybase64.b64encode(wav_file(sound(ANSWER_MS, RATE_HZ, loud=loud), RATE_HZ))
+def _chunk(pcm16: bytes) -> bytes:
+    return pybase64.b64encode(wav_file(pcm16, RATE_HZ))
 
 
-_AUDIO: Mapping[bool, bytes] = {loud: _answer_audio(loud=loud) for loud in (False, True)}
+_AUDIO: Mapping[bool, bytes] = {
+    loud: _chunk(sound(ANSWER_MS, RATE_HZ, loud=loud)) for loud in (False, True)
+}
 
 
 @dataclass(slots=True)
@@ -49,16 +71,28 @@ class Counts:
     said_ms: float = 0.0
 
 
+@dataclass(slots=True)
+class Interruptions:
+    """Of all chats."""
+
+    sent: list[tuple[int, float]] = field(default_factory=list)
+    """Number of each utterance that was interrupted, and when, on `time.perf_counter`'s clock."""
+    utterances: Iterator[int] = field(default_factory=lambda: count(1))
+    chats: Iterator[int] = field(default_factory=count)
+
+
 class StandInChat(SocketListener):
     """One chat: counts what it hears and answers by the clock of that audio.
 
     Args:
-        caller_rate_hz: of the caller's int16 mono PCM
+        query: of the URL
         counts: where chats add up
     """
 
-    def __init__(self, caller_rate_hz: int, counts: Counts) -> None:
-        self._rate_hz = caller_rate_hz
+    def __init__(self, query: Mapping[str, str], counts: Counts) -> None:
+        rate_hz = query.get("session_settings[audio][sample_rate]", DEFAULT_CALLER_RATE_HZ)
+        self._rate_hz = int(rate_hz)
+        self._resumes = query.get("resumed_chat_group_id")
         self._counts = counts
         self._socket: Socket
         self._unanswered_ms = 0.0
@@ -70,8 +104,7 @@ class StandInChat(SocketListener):
         """EVI: the metadata is the first message of every chat."""
         self._socket = socket
         chat_id = str(uuid.uuid4())
-        metadata = {"type": "chat_metadata", "chat_id": chat_id, "chat_group_id": chat_id}
-        socket.send_text(orjson.dumps(metadata))
+        self._send("chat_metadata", chat_id=chat_id, chat_group_id=self._resumes or chat_id)
 
     def on_text(self, text: bytes) -> None:
         """Audio counts; everything else is passed over."""
@@ -92,48 +125,158 @@ class StandInChat(SocketListener):
             self._heard_loud = False
 
     def _answer(self, *, loud: bool) -> None:
-        index = self._chunks % CHUNKS_PER_SENTENCE
-        if index == 0:
+        if self._chunks % CHUNKS_PER_SENTENCE == 0:
             self._begin_sentence()
-        self._socket.send_text(
-            b'{"type":"audio_output","id":"%b","index":%d,"data":"%b"}'
-            % (self._sentence_id, index, _AUDIO[loud])
-        )
+        self._say(_AUDIO[loud])
+
+    def _say(self, audio: bytes) -> None:
+        self._send_audio(self._sentence_id, self._chunks % CHUNKS_PER_SENTENCE, audio)
         self._chunks += 1
         self._counts.said_ms += ANSWER_MS
 
     def _begin_sentence(self) -> None:
         """EVI: the text of a sentence comes before its audio, `assistant_end` after a turn."""
         if self._chunks and self._chunks % (CHUNKS_PER_SENTENCE * SENTENCES_PER_TURN) == 0:
-            self._socket.send_text(b'{"type":"assistant_end"}')
+            self._send("assistant_end")
         self._sentence_id = uuid.uuid4().hex.encode()
-        message = {
-            "type": "assistant_message",
-            "id": self._sentence_id.decode(),
-            "from_text": False,
-            "is_quick_response": False,
-            "models": {},
-            "message": {"role": "assistant", "content": "And then there is more to say."},
-        }
-        self._socket.send_text(orjson.dumps(message))
+        self._send(
+            "assistant_message",
+            id=self._sentence_id.decode(),
+            from_text=False,
+            is_quick_response=False,
+            models={},
+            message={"role": "assistant", "content": "And then there is more to say."},
+        )
+
+    def _send_audio(self, sentence_id: bytes, index: int, audio: bytes) -> None:
+        output = b'{"type":"audio_output","id":"%b","index":%d,"data":"%b"}'
+        self._socket.send_text(output % (sentence_id, index, audio))
+
+    def _send(self, kind: str, **members: object) -> None:
+        self._socket.send_text(orjson.dumps({"type": kind, **members}))
+
+
+class InterruptedChat(StandInChat):
+    """One whose sentences all have sounds of their own, and whose caller cuts in on them.
+
+    Args:
+        query: of the URL
+        counts: where chats add up
+        interruptions: of all chats
+    """
+
+    def __init__(
+        self, query: Mapping[str, str], counts: Counts, interruptions: Interruptions
+    ) -> None:
+        super().__init__(query, counts)
+        self._interruptions = interruptions
+        later_ms = next(interruptions.chats) * STAGGER_MS % INTERRUPTED_EVERY_MS
+        self._to_go_ms = float(FIRST_INTERRUPTION_MS + later_ms)
+        self._number = 0
+        self._audio = b""
+        self._late: tuple[bytes, bytes] | None = None
+
+    def on_binary(self, data: bytes) -> None:
+        """The caller's audio is the clock."""
+        super().on_binary(data)
+        self._to_go_ms -= len(data) * 500 / self._rate_hz
+        if self._to_go_ms <= 0:
+            self._to_go_ms += INTERRUPTED_EVERY_MS
+            self._interrupt()
+
+    def _answer(self, *, loud: bool) -> None:
+        del loud
+        if self._late is not None or self._chunks % CHUNKS_PER_SENTENCE == 0:
+            self._begin_sentence()
+        self._say(self._audio)
+        if self._late is not None:
+            self._send_audio(self._late[0], LATE_CHUNKS, self._late[1])
+            self._late = None
+
+    def _begin_sentence(self) -> None:
+        super()._begin_sentence()
+        self._number = next(self._interruptions.utterances)
+        self._audio = _chunk(numbered(self._number, RATE_HZ))
+
+    def _interrupt(self) -> None:
+        self._late = self._sentence_id, self._audio
+        self._interruptions.sent.append((self._number, time.perf_counter()))
+        self._send("user_interruption", time=time.time_ns() // 1_000_000)
+        for index in range(LATE_CHUNKS):
+            self._send_audio(self._sentence_id, index, self._audio)
+        self._send(
+            "user_message",
+            message={"role": "user", "content": "Wait."},
+            models={},
+            time={"begin": 0, "end": 100},
+            from_text=False,
+            interim=False,
+        )
+
+
+class ObedientChat(StandInChat):
+    """One that does what its caller orders."""
+
+    def on_binary(self, data: bytes) -> None:
+        """A frame of audio may be an order."""
+        super().on_binary(data)
+        match ORDERS.get(data):
+            case Order.CUT_CHAT:
+                self._socket.abort()
+            case Order.CALL_TOOL:
+                self._send(
+                    "tool_call",
+                    tool_call_id=uuid.uuid4().hex,
+                    name=TOOL,
+                    parameters="{}",
+                    response_required=True,
+                    tool_type="function",
+                )
+
+
+class StandIn:
+    """The server: what its chats have in common."""
+
+    def __init__(self) -> None:
+        self._counts: defaultdict[str, Counts] = defaultdict(Counts)
+        self._interruptions = Interruptions()
+        self._refuses_with: int | None = None
+
+    def routes(self, app: web.Application) -> list[SocketRoute]:
+        """Add what is asked over HTTP to an application; returns what is asked by WebSocket."""
+        app.router.add_get("/counts", self._tell_counts)
+        app.router.add_get("/interruptions", self._tell_interruptions)
+        app.router.add_post("/refuse", self._refuse)
+        return [SocketRoute(CHAT_PATH, self._accept, MAX_MESSAGE_BYTES)]
+
+    def _accept(self, upgrade: Upgrade) -> SocketListener | Refusal:
+        query = dict(parse_qsl(urlsplit(upgrade.path).query))
+        config_id = query.get("config_id", "")
+        counts = self._counts[config_id]
+        if config_id == INTERRUPTED:
+            return InterruptedChat(query, counts, self._interruptions)
+        if config_id != OBEDIENT:
+            return StandInChat(query, counts)
+        if self._refuses_with is not None:
+            return Refusal(self._refuses_with, "So it was wanted.")
+        return ObedientChat(query, counts)
+
+    async def _tell_counts(self, _: web.Request) -> web.Response:
+        return web.json_response({config: asdict(each) for config, each in self._counts.items()})
+
+    async def _tell_interruptions(self, _: web.Request) -> web.Response:
+        return web.json_response(self._interruptions.sent)
+
+    async def _refuse(self, request: web.Request) -> web.Response:
+        status = request.query.get("status")
+        self._refuses_with = None if status is None else int(status)
+        return web.Response()
 
 
 async def run(port: int) -> None:
     """Serve until the process is ended."""
-    counts: defaultdict[str, Counts] = defaultdict(Counts)
-
-    def accept(upgrade: Upgrade) -> SocketListener:
-        query = dict(parse_qsl(urlsplit(upgrade.path).query))
-        rate_hz = query.get("session_settings[audio][sample_rate]", DEFAULT_CALLER_RATE_HZ)
-        return StandInChat(int(rate_hz), counts[query.get("config_id", "")])
-
-    async def tell_counts(_: web.Request) -> web.Response:
-        return web.json_response({config: asdict(each) for config, each in counts.items()})
-
     app = web.Application()
-    app.router.add_get("/counts", tell_counts)
-    route = SocketRoute(CHAT_PATH, accept, MAX_MESSAGE_BYTES)
-    await serve(app, [route], host="127.0.0.1", port=port)
+    await serve(app, StandIn().routes(app), host="127.0.0.1", port=port)
     await asyncio.Event().wait()
 
 

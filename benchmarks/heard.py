@@ -27,6 +27,10 @@ class Ear:
         if self._asked_at_s is None:
             self._asked_at_s = now_s
 
+    def forget(self, now_s: float) -> None:
+        """What is not played yet never is."""
+        self.played_until_s = min(self.played_until_s, now_s)
+
     def hear(self, pcm16: bytes, rate_hz: int, now_s: float) -> None:
         """Audio has come in: int16 mono PCM."""
         duration_ms = len(pcm16) * 500 / rate_hz

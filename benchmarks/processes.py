@@ -9,8 +9,8 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -38,12 +38,22 @@ class Cores:
         cores = sorted(os.sched_getaffinity(0))
         return cls(frozenset(cores[:1]), frozenset(cores[1:] or cores))
 
+    @contextmanager
+    def with_us_as_load(self) -> Iterator[None]:
+        """Let this process, which is a part of the load, keep off the core under test."""
+        own_cores = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, self.load)
+        try:
+            yield
+        finally:
+            os.sched_setaffinity(0, own_cores)
+
 
 class Program:
     """A running process.
 
     Args:
-        process: its standard output is a pipe
+        process: its standard input and output are pipes
         stderr: the file that takes its standard error
     """
 
@@ -60,6 +70,11 @@ class Program:
         """Resident memory."""
         pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 1024
+
+    def tell(self, line: str) -> None:
+        """Write a line to its standard input."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{line}\n".encode())
 
     async def line(self, *, timeout_s: float) -> str:
         """The next line of its standard output.
@@ -112,6 +127,7 @@ async def running(
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 *arguments,
+                stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=stderr,
                 env=environment,
