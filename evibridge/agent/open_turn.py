@@ -6,7 +6,7 @@ from dataclasses import dataclass
 ANSWER_WITHIN_S = 15.0
 """A server that has not begun to answer by then will not."""
 STALE_S = 60.0
-"""Words so old are not answered any more: the conversation has gone on without that."""
+"""Words so old are neither answered nor spoken any more: the conversation has gone on."""
 MAX_TEXTS = 16
 """To be spoken word for word; more is a program gone astray, and the oldest are forgotten."""
 
@@ -14,6 +14,7 @@ MAX_TEXTS = 16
 @dataclass(slots=True)
 class _Text:
     words: str
+    since_s: float
     is_told: bool = False
     """Whether the chat in use was told to speak it."""
 
@@ -31,6 +32,9 @@ class OpenTurn:
         self._asked_again: str | None = None
         self._texts: deque[_Text] = deque(maxlen=MAX_TEXTS)
         self._spoken = ""
+        """The text whose sentences are being spoken."""
+        self._only_texts: bool | None = None
+        """Whether the server's turn has been nothing but texts; None before it has begun."""
         self._missed = ""
         self._may_be_repeated = False
 
@@ -58,9 +62,12 @@ class OpenTurn:
         """The agent has been given something to say: a sentence, or the result of a tool."""
         self._words, self._since_s = self._words or "", now_s
 
-    def answered(self) -> None:
-        """The agent's turn is over."""
-        self._words = None
+    def ended(self) -> None:
+        """The server's turn is over: an answer, unless it has only spoken what it was told to."""
+        if not (self._only_texts and self._words):
+            self._words = None
+        self._only_texts = None
+        self._spoken = ""
 
     def ask_again(self) -> str:
         """The words to repeat to a server that seems to have forgotten them, "" for none."""
@@ -89,40 +96,71 @@ class OpenTurn:
         if words:
             self._missed, self._may_be_repeated = words, may_be_repeated
 
-    def server_goes_on(self) -> None:
-        """The agent speaks again of itself."""
+    def refused(self, sentence: str, *, from_text: bool, may_be_repeated: bool) -> None:
+        """The server began to speak a sentence when it must not be heard."""
+        if from_text:
+            text = self._told_text(sentence)
+            if text is not None:
+                text.is_told = False
+        else:
+            self.missed(f"{self._missed} {sentence}".strip(), may_be_repeated=may_be_repeated)
+
+    def server_answers(self) -> None:
+        """The agent speaks of itself."""
+        self._only_texts = False
         if self._may_be_repeated:
             self._missed = ""
 
-    def repeat_missed(self, *, also_if_repeated: bool = False) -> None:
+    def repeat_missed(self, now_s: float, *, also_if_repeated: bool = False) -> None:
         """What the caller missed is to be spoken again, unless the server does that by itself."""
         if self._missed and (also_if_repeated or not self._may_be_repeated):
-            self.say(self._missed)
+            self.say(self._missed, now_s)
             self._missed = ""
 
-    def say(self, words: str) -> None:
+    def say(self, words: str, now_s: float) -> None:
         """This is to be spoken word for word."""
-        self._texts.append(_Text(words))
+        self._texts.append(_Text(words, now_s))
 
-    def untold(self) -> list[str]:
+    def owes_texts(self, now_s: float) -> bool:
+        """Whether a text is still to be spoken."""
+        self._forget_stale(now_s)
+        return bool(self._texts)
+
+    def untold(self, now_s: float) -> list[str]:
         """Texts that the chat in use has not been told yet; it is told them now."""
+        self._forget_stale(now_s)
         texts = [text for text in self._texts if not text.is_told]
         for text in texts:
             text.is_told = True
         return [text.words for text in texts]
 
+    def was_told(self, sentence: str) -> bool:
+        """Whether a sentence is of a text that the server was told to speak."""
+        return any(text.is_told and sentence in text.words for text in self._texts)
+
     def spoken(self, sentence: str) -> None:
         """The server speaks a sentence that it was told; a text may be several."""
-        if sentence in self._spoken:
-            return
+        if self._only_texts is None:
+            self._only_texts = True
+        text = self._told_text(sentence)
+        if text is not None:
+            self._texts.remove(text)
+            self._spoken = text.words
+
+    def _told_text(self, sentence: str) -> _Text | None:
+        """The text that a sentence begins; the server may write it in another way."""
         told = [text for text in self._texts if text.is_told]
-        said = next((text for text in told if sentence in text.words), told[0] if told else None)
-        if said is not None:
-            self._texts.remove(said)
-            self._spoken = said.words
+        fitting = next((text for text in told if sentence in text.words), None)
+        if fitting is not None or self._spoken or not told:
+            return fitting
+        return told[0]
+
+    def _forget_stale(self, now_s: float) -> None:
+        while self._texts and now_s - self._texts[0].since_s > STALE_S:
+            self._texts.popleft()
 
     def chat_lost(self) -> None:
         """Another chat has to be told what this one has not begun to speak."""
-        self._spoken = ""
+        self._spoken, self._only_texts = "", None
         for text in self._texts:
             text.is_told = False

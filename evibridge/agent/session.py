@@ -36,7 +36,9 @@ FAREWELL_S = 30.0
 FILLER_AFTER_S = 1.5
 FILLER_AGAIN_S = 6.0
 GO_ON_AFTER_S = 2.0
-"""How long a resumed chat may take to answer by itself what the lost one has left unanswered."""
+"""How long a new chat may take to answer by itself what the lost one has left unanswered."""
+THINKS_FOR_S = 5.0
+"""The same for a server that knows of the question, or was given the result of a tool."""
 SILENCE_S = 2.0
 """So long after the caller's last sound nothing of it is on its way: neither more nor its text."""
 
@@ -194,7 +196,7 @@ class CallSession:
             *broken,
             act.Publish(events.CallerReturned()),
             *self._match_pause(),
-            *self._take_up(now_s),
+            *self._take_up(now_s, within_s=THINKS_FOR_S),
             *self._leave_when_said(now_s),
         ]
 
@@ -306,6 +308,8 @@ class CallSession:
         actions = self._tools.finished(started_as, answer, has_chat=self._link.is_ready)
         if actions:
             self._turn.words_are_due(now_s)
+        if _Deadline.GO_ON in self._deadlines:
+            self._deadlines[_Deadline.GO_ON] = now_s + THINKS_FOR_S
         return actions
 
     # Operators, tools and the service
@@ -324,17 +328,20 @@ class CallSession:
                 ]
             case Command.RESUME if self._paused:
                 self._paused = False
+                self._await_chat(now_s, FILLER_AFTER_S)
                 return [
                     *self._match_pause(),
                     act.Publish(events.AgentResumed()),
-                    *self._speak_again(now_s),
+                    *self._take_up(now_s, within_s=THINKS_FOR_S),
                 ]
             case Command.HOLD if not self._held:
                 self._held = True
                 return [*self._silence_agent(now_s), act.Publish(events.CallHeld())]
             case Command.RELEASE if self._held:
                 self._held = False
-                return [act.Publish(events.CallReleased()), *self._speak_again(now_s)]
+                self._await_chat(now_s, FILLER_AFTER_S)
+                self._turn.repeat_missed(now_s)  # the server has never stopped
+                return [act.Publish(events.CallReleased()), *self._tell_texts(now_s)]
             case Command.HANG_UP if self._phase.is_talking:
                 return self.hang_up(EndReason.OPERATOR_HUNG_UP, now_s)
             case Command.HANG_UP:  # again: he does not want to wait
@@ -349,7 +356,7 @@ class CallSession:
         """Have the agent speak a sentence word for word, as soon as it can."""
         if not self._phase.is_talking:
             return []
-        self._turn.say(text)
+        self._turn.say(text, now_s)
         return self._tell_texts(now_s)
 
     def hang_up(self, reason: EndReason, now_s: float) -> list[Action]:
@@ -422,13 +429,16 @@ class CallSession:
         if news.replaces is not None:
             replaced = [act.Disconnect(news.replaces), *self._leave_chat()]
         opening = self._server.opening(chat, news, self._conversation, paused=self._wants_pause)
+        owed = self._tools.chat_opened()
         if news.why is ChatOpening.RENEWED and is_quiet:
             resumed = self._tell_texts(now_s)
+        elif news.why is ChatOpening.AFRESH:
+            resumed = self._take_up(now_s, within_s=None)
         else:
-            resumed = self._take_up(now_s, has_forgotten=news.why is ChatOpening.AFRESH)
+            resumed = self._take_up(now_s, within_s=THINKS_FOR_S if owed else GO_ON_AFTER_S)
         return [
             *opening,
-            *self._tools.chat_opened(),
+            *owed,
             act.HearCaller(),
             *replaced,
             *self._server.kept(),
@@ -464,54 +474,55 @@ class CallSession:
             self._deadlines[_Deadline.FAREWELL] = farewell_s
         return [*self._tools.drop_all(), *_place(mark)]
 
-    def _take_up(self, now_s: float, *, has_forgotten: bool = False) -> list[Action]:
+    def _take_up(self, now_s: float, *, within_s: float | None) -> list[Action]:
         """Go on where the conversation was: say what was missed, have the caller answered.
 
-        `has_forgotten` tells that the server knows of no question that it could answer by itself.
+        `within_s` is how long the server may take to do so by itself; None if it knows of nothing
+        that it could answer.
         """
         if self._is_silenced or not self._link.is_ready:
             return []  # this is called again when that is over
-        self._turn.repeat_missed()
+        self._turn.repeat_missed(now_s)
         told = self._tell_texts(now_s)
-        if not told and has_forgotten:
-            return self._go_on(now_s)
-        if not told and (self._turn.has_missed or self._turn.owes_answer(now_s)):
-            self._deadlines[_Deadline.GO_ON] = now_s + GO_ON_AFTER_S
+        if within_s is None:
+            return [*told, *self._go_on(now_s)]
+        if self._turn.has_missed or self._turn.owes_answer(now_s):
+            self._deadlines[_Deadline.GO_ON] = now_s + within_s
         return told
 
     def _go_on(self, now_s: float) -> list[Action]:
-        """The server says nothing by itself: ask it again."""
+        """The server says nothing by itself: have it say what was missed, and ask it again."""
         if self._is_silenced or not self._link.is_ready:
             return []
         if not self._tools.is_idle:
             self._deadlines[_Deadline.GO_ON] = now_s + GO_ON_AFTER_S
             return []
-        self._turn.repeat_missed(also_if_repeated=True)
+        had_missed = self._turn.has_missed
+        self._turn.repeat_missed(now_s, also_if_repeated=True)
         told = self._tell_texts(now_s)
-        if told or not self._turn.owes_answer(now_s):
+        if had_missed or not self._turn.owes_answer(now_s):
             return told
-        return [act.Tell(evi.UserInput(self._turn.ask_again()))]
+        self._tools.asked_again()
+        return [*told, act.Tell(evi.UserInput(self._turn.ask_again()))]
 
     def _tell_texts(self, now_s: float) -> list[Action]:
         """Have the server speak what is to be spoken word for word."""
         if self._is_silenced or not self._link.is_ready:
             return []
-        texts = self._turn.untold()
+        texts = self._turn.untold(now_s)
         if texts:
             self._turn.words_are_due(now_s)
         return [act.Tell(evi.AssistantInput(text)) for text in texts]
-
-    def _speak_again(self, now_s: float) -> list[Action]:
-        """An operator has let the agent speak again."""
-        self._await_chat(now_s, FILLER_AFTER_S)
-        return self._take_up(now_s)
 
     # What is said
 
     def _caller_said(self, said: evi.UserMessage, now_s: float) -> list[Action]:
         self._server.converses()
         self._caller_sounded_s = now_s
-        self._deadlines.pop(_Deadline.GO_ON, None)
+        if said.interim and _Deadline.GO_ON in self._deadlines:
+            self._deadlines[_Deadline.GO_ON] = now_s + THINKS_FOR_S
+        elif not said.interim:
+            self._deadlines.pop(_Deadline.GO_ON, None)
         if said.from_text and self._turn.was_asked_again(said.content):
             return []
         actions = self._cut_in(now_s) if self._words_cut_in(now_s) else []
@@ -535,26 +546,30 @@ class CallSession:
 
     def _agent_says(self, said: evi.AssistantMessage, now_s: float) -> list[Action]:
         self._server.converses()
-        self._deadlines.pop(_Deadline.GO_ON, None)
         if self._is_silenced:  # it was on its way already, and must not be heard from its middle
             self._speech.refuse(said.id)
+            self._turn.refused(
+                said.content, from_text=said.from_text, may_be_repeated=self._wants_pause
+            )
             return []
-        self._deadlines.pop(_Deadline.LAST_WORDS, None)
-        if said.from_text:
-            self._turn.spoken(said.content)
-        else:
-            self._turn.server_goes_on()
-            if self._speech.turn_is_over:
-                self._server.answers()
+        starts_turn = self._speech.turn_is_over
         utterance_id = self._speech.announced(said.id, said.content, now_s)
         if utterance_id is None:
             return []
+        self._deadlines.pop(_Deadline.LAST_WORDS, None)
+        if said.from_text or self._turn.was_told(said.content):
+            self._turn.spoken(said.content)
+        else:
+            self._deadlines.pop(_Deadline.GO_ON, None)
+            self._turn.server_answers()
+            if starts_turn:
+                self._server.answers()
         return [act.Publish(events.AgentSaid(utterance_id, said.content))]
 
     def _turn_ended(self, now_s: float) -> list[Action]:
         if not self._speech.ends_turn():
             return []
-        self._turn.answered()
+        self._turn.ended()
         return [*_place(self._speech.end_turn()), *self._leave_when_said(now_s)]
 
     def _server_failed(self, error: evi.ChatError) -> list[Action]:
@@ -590,6 +605,7 @@ class CallSession:
         """Whether nobody speaks, and nobody is about to."""
         return (
             self._turn.is_given_up(now_s)
+            and not self._turn.owes_texts(now_s)
             and self._speech.turn_is_over
             and now_s >= self._speech.due_s
             and self._tools.is_idle
@@ -628,7 +644,8 @@ class CallSession:
             return []
         may_speak = self._link.is_ready and not self._is_silenced
         is_speaking = not self._speech.turn_is_over or not self._turn.is_given_up(now_s)
-        if may_speak and (is_speaking or not self._tools.is_idle):
+        will_speak = self._turn.owes_texts(now_s) or not self._tools.is_idle
+        if may_speak and (is_speaking or will_speak):
             return []
         if self._speech.all_heard:
             return self._end(self._phase.reason, now_s)

@@ -40,7 +40,6 @@ class AgentSpeech:
         self._ignores_unannounced = False
         self._unnamed = 0
         self._late_end_is_due = False
-        self._was_refused = False
         self.turn_is_over = True
         """Whether the server has sent all of its turn."""
 
@@ -87,7 +86,7 @@ class AgentSpeech:
         """
         if utterance_id in self._stale:
             return None
-        self._late_end_is_due = self._was_refused = False
+        self._late_end_is_due = False
         if self.turn_is_over:
             self.turn_is_over = False
             self._conversation.turn_begins()
@@ -102,7 +101,6 @@ class AgentSpeech:
 
     def refuse(self, utterance_id: str | None) -> None:
         """What was announced must not be heard from its middle, whenever its audio comes."""
-        self._was_refused = True
         if utterance_id is not None:
             self._stale[utterance_id] = None
             self._bound()
@@ -121,12 +119,11 @@ class AgentSpeech:
         return self._playout.mark()
 
     def ends_turn(self) -> bool:
-        """Whether the server's `assistant_end` is the end of an answer that was let be heard.
+        """Whether the server's `assistant_end` ends a turn; asked once about each.
 
-        EVI: one may come late, after the turn was cut off; one may belong to what was refused.
+        EVI: one may come late, after its turn was cut off, or not at all.
         """
-        counts = not self._late_end_is_due and not self._was_refused
-        self._late_end_is_due = self._was_refused = False
+        counts, self._late_end_is_due = not self._late_end_is_due, False
         return counts
 
     def end_turn(self) -> str | None:

@@ -104,10 +104,14 @@ class ToolDesk:
 
     def chat_lost(self) -> None:
         """The chat that called the open tools is gone; another one follows."""
-        self._answers_of_lost_chats |= self._answers_of_this_chat
-        self._answers_of_this_chat.clear()
+        self.asked_again()
         for tool in self._open.values():
             tool.is_orphan = True
+
+    def asked_again(self) -> None:
+        """The server is asked the same again: what it calls for again is known."""
+        self._answers_of_lost_chats |= self._answers_of_this_chat
+        self._answers_of_this_chat.clear()
 
     def chat_opened(self) -> list[Action]:
         """There is a chat again: it is given the answers that were owed.

@@ -101,6 +101,7 @@ class TwilioBridge:
         self._ticket_used.set()
         if ticket is None or not self._calls.may_begin:
             return None
+        leg.attempt = ticket.attempt
         call = self._calls.get(start.call_sid)
         if call is not None and not call.is_over:
             if self._is_on_the_line(start.call_sid):
@@ -205,6 +206,9 @@ class TwilioBridge:
             return _document(twiml.hang_up())
         attempt = request.query.get("attempt", "")
         may_try_again = attempt in TRIES
+        for leg in self._legs:
+            if may_try_again and leg.call_sid == call_sid and leg.attempt <= int(attempt):
+                leg.is_over = True
         if call_sid and may_try_again and self._has_place_for(call_sid):
             log.warning("stream_broke", call_id=call_sid, attempt=int(attempt))
             return self._stream(request, form, attempt=int(attempt) + 1)
@@ -248,6 +252,7 @@ class TwilioBridge:
             asyncio.get_running_loop().time(),
             caller=_number(form.get("From")),
             called=_number(form.get("To")),
+            attempt=attempt,
         )
         return _document(twiml.connect_stream(origin, ticket.token, attempt=attempt))
 

@@ -68,6 +68,10 @@ class TwilioLeg(SocketListener):
         self._call: Call | None = None
         self.call_sid = ""
         self.stream_sid = ""
+        self.attempt = 1
+        """Number of the stream among those of its call."""
+        self.is_over = False
+        """Whether Twilio has said so, whatever the socket still brings."""
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._frames = 0
@@ -85,7 +89,8 @@ class TwilioLeg(SocketListener):
     @property
     def brings_audio(self) -> bool:
         """Whether the caller's frames still come by this stream: one every 20 ms, if it lives."""
-        return self._call is not None and self._loop.time() - self._last_frame_s < ALIVE_S
+        is_ours = self._call is not None and not self.is_over
+        return is_ours and self._loop.time() - self._last_frame_s < ALIVE_S
 
     # From Twilio
 

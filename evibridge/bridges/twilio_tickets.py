@@ -20,6 +20,8 @@ class Ticket:
     token: str = field(repr=False)
     caller: str | None = field(default=None, repr=False)
     called: str | None = field(default=None, repr=False)
+    attempt: int = 1
+    """Number of the stream among those of its call."""
 
 
 class Tickets:
@@ -48,14 +50,20 @@ class Tickets:
         self._open.pop(call_sid, None)
 
     def issue(
-        self, call_sid: str, now_s: float, *, caller: str | None = None, called: str | None = None
+        self,
+        call_sid: str,
+        now_s: float,
+        *,
+        caller: str | None = None,
+        called: str | None = None,
+        attempt: int = 1,
     ) -> Ticket:
         """A ticket for this call; a repeated webhook of the same call gets the same one."""
         self._forget_old(now_s)
         held = self._open.get(call_sid)
         if held is not None:
             return held[0]
-        ticket = Ticket(call_sid, secrets.token_urlsafe(24), caller, called)
+        ticket = Ticket(call_sid, secrets.token_urlsafe(24), caller, called, attempt)
         self._open[call_sid] = (ticket, now_s + TICKET_S)
         return ticket
 

@@ -12,7 +12,7 @@ class TestWaitingForAnAnswer:
         turn = OpenTurn()
         turn.caller_spoke("Where is my book?", 10.0)
         is_answered = [turn.is_answered]
-        turn.answered()
+        turn.ended()
         is_answered.append(turn.is_answered)
 
         assert is_answered == [False, True]
@@ -54,41 +54,41 @@ class TestWhatTheCallerMissed:
     def test_it_is_said_again_once(self) -> None:
         turn = OpenTurn()
         turn.missed("It is on its way.", may_be_repeated=False)
-        turn.repeat_missed()
+        turn.repeat_missed(1.0)
 
-        assert turn.untold() == ["It is on its way."]
-        turn.repeat_missed()
-        assert turn.untold() == []
+        assert turn.untold(2.0) == ["It is on its way."]
+        turn.repeat_missed(1.0)
+        assert turn.untold(2.0) == []
 
     def test_nothing_missed_is_nothing_to_say(self) -> None:
         turn = OpenTurn()
         turn.missed("It is on its way.", may_be_repeated=False)
         turn.missed("", may_be_repeated=True)
-        turn.repeat_missed()
+        turn.repeat_missed(1.0)
 
-        assert turn.untold() == ["It is on its way."]
+        assert turn.untold(2.0) == ["It is on its way."]
 
     def test_a_server_that_may_repeat_it_by_itself_is_given_the_time(self) -> None:
         turn = OpenTurn()
         turn.missed("It is on its way.", may_be_repeated=True)
-        turn.repeat_missed()
-        at_first = turn.untold()
-        turn.repeat_missed(also_if_repeated=True)
+        turn.repeat_missed(1.0)
+        at_first = turn.untold(2.0)
+        turn.repeat_missed(1.0, also_if_repeated=True)
 
-        assert (at_first, turn.untold()) == ([], ["It is on its way."])
+        assert (at_first, turn.untold(2.0)) == ([], ["It is on its way."])
 
     def test_a_server_that_repeats_it_does_it_alone(self) -> None:
         turn = OpenTurn()
         turn.missed("It is on its way.", may_be_repeated=True)
         assert turn.has_missed
-        turn.server_goes_on()
+        turn.server_answers()
 
         assert not turn.has_missed
 
     def test_what_it_cannot_repeat_is_not_taken_for_repeated(self) -> None:
         turn = OpenTurn()
         turn.missed("It is on its way.", may_be_repeated=False)
-        turn.server_goes_on()
+        turn.server_answers()
 
         assert turn.has_missed
 
@@ -99,53 +99,145 @@ class TestWhatTheCallerMissed:
 
         assert not turn.has_missed
 
+    def test_what_was_refused_is_missed_behind_what_was_cut_off(self) -> None:
+        turn = OpenTurn()
+        turn.missed("One moment.", may_be_repeated=False)
+        turn.refused("It is on its way.", from_text=False, may_be_repeated=False)
+        turn.repeat_missed(1.0)
+
+        assert turn.untold(2.0) == ["One moment. It is on its way."]
+
+
+class TestTheEndOfATurn:
+    def test_a_text_that_was_spoken_is_no_answer_to_the_caller(self) -> None:
+        turn = OpenTurn()
+        turn.caller_spoke("Where is my book?", 1.0)
+        turn.say("One moment.", 1.0)
+        turn.untold(1.0)
+        turn.spoken("One moment.")
+        turn.ended()
+        after_the_text = turn.is_answered
+        turn.server_answers()
+        turn.ended()
+
+        assert (after_the_text, turn.is_answered) == (False, True)
+
+    def test_a_text_behind_an_answer_takes_nothing_from_it(self) -> None:
+        turn = OpenTurn()
+        turn.caller_spoke("Where is my book?", 1.0)
+        turn.server_answers()
+        turn.spoken("One moment.")
+        turn.ended()
+
+        assert turn.is_answered
+
+    def test_a_turn_without_a_word_is_an_answer_too(self) -> None:
+        turn = OpenTurn()
+        turn.caller_spoke("Where is my book?", 1.0)
+        turn.ended()
+
+        assert turn.is_answered
+
 
 class TestWordForWord:
+    def test_a_text_whose_speaking_was_refused_is_told_again(self) -> None:
+        turn = OpenTurn()
+        turn.say("We close now.", 1.0)
+        turn.untold(1.0)
+        turn.refused("We close now.", from_text=True, may_be_repeated=False)
+        turn.refused("A nudge.", from_text=True, may_be_repeated=False)
+
+        assert turn.untold(2.0) == ["We close now."]
+
+    def test_the_same_text_can_be_spoken_twice_in_a_call(self) -> None:
+        turn = OpenTurn()
+        for _ in range(2):
+            turn.say("Please hold on.", 1.0)
+            turn.untold(1.0)
+            turn.spoken("Please hold on.")
+            turn.ended()
+
+        turn.chat_lost()
+        assert turn.untold(2.0) == []
+
+    def test_a_text_that_nobody_has_spoken_for_long_is_dropped(self) -> None:
+        turn = OpenTurn()
+        turn.say("Your taxi is here.", 1.0)
+        turn.untold(1.0)
+        turn.chat_lost()
+        owed = [turn.owes_texts(1.0 + STALE_S), turn.owes_texts(1.1 + STALE_S)]
+
+        assert owed == [True, False]
+        assert turn.untold(1.1 + STALE_S) == []
+
+    def test_a_long_text_that_the_server_writes_differently_takes_no_other_with_it(self) -> None:
+        turn = OpenTurn()
+        turn.say("Ten £. Twelve £.", 1.0)
+        turn.say("Good night.", 1.0)
+        turn.untold(1.0)
+        turn.spoken("Ten pounds.")
+        turn.spoken("Twelve pounds.")
+        turn.chat_lost()
+
+        assert turn.untold(2.0) == ["Good night."]
+
     def test_a_text_is_told_to_every_chat_until_it_is_spoken(self) -> None:
         turn = OpenTurn()
-        turn.say("We close now. Good night.")
-        told = [turn.untold()]
+        turn.say("We close now. Good night.", 1.0)
+        told = [turn.untold(2.0)]
         turn.chat_lost()
-        told.append(turn.untold())
+        told.append(turn.untold(2.0))
         turn.spoken("We close now.")
         turn.spoken("Good night.")
         turn.chat_lost()
-        told.append(turn.untold())
+        told.append(turn.untold(2.0))
 
         assert told == [["We close now. Good night."], ["We close now. Good night."], []]
 
     def test_texts_are_told_in_their_order(self) -> None:
         turn = OpenTurn()
-        turn.say("One.")
-        turn.say("Two.")
+        turn.say("One.", 1.0)
+        turn.say("Two.", 1.0)
 
-        assert turn.untold() == ["One.", "Two."]
+        assert turn.untold(2.0) == ["One.", "Two."]
         turn.spoken("One.")
         turn.chat_lost()
-        assert turn.untold() == ["Two."]
+        assert turn.untold(2.0) == ["Two."]
 
     def test_a_server_that_writes_it_differently_has_spoken_the_oldest(self) -> None:
         turn = OpenTurn()
-        turn.say("Ten £.")
-        turn.untold()
+        turn.say("Ten £.", 1.0)
+        turn.untold(2.0)
         turn.spoken("Ten pounds.")
         turn.chat_lost()
 
-        assert turn.untold() == []
+        assert turn.untold(2.0) == []
+
+    def test_a_sentence_of_a_text_is_known_by_its_words(self) -> None:
+        turn = OpenTurn()
+        turn.say("We close now. Good night.", 1.0)
+        before = turn.was_told("Good night.")
+        turn.untold(1.0)
+
+        assert (before, turn.was_told("Good night."), turn.was_told("Hello.")) == (
+            False,
+            True,
+            False,
+        )
 
     def test_what_nobody_asked_for_is_none_of_them(self) -> None:
         turn = OpenTurn()
-        turn.say("Not told yet.")
+        turn.say("Not told yet.", 1.0)
         turn.spoken("A nudge.")
 
-        assert turn.untold() == ["Not told yet."]
+        assert turn.untold(2.0) == ["Not told yet."]
 
     def test_of_very_many_texts_the_oldest_are_forgotten(self) -> None:
         turn = OpenTurn()
         for number in range(MAX_TEXTS + 1):
-            turn.say(str(number))
+            turn.say(str(number), 1.0)
 
-        assert turn.untold()[0] == "1"
+        assert turn.untold(2.0)[0] == "1"
 
 
 class TestAskingAgain:
@@ -159,7 +251,7 @@ class TestAskingAgain:
     def test_nothing_is_repeated_once_it_was_answered(self) -> None:
         turn = OpenTurn()
         turn.caller_spoke("Where is my book?", 2.0)
-        turn.answered()
+        turn.ended()
 
         assert turn.ask_again() == ""
 

@@ -14,6 +14,7 @@ from evibridge.agent.session import (
     FILLER_AGAIN_S,
     GO_ON_AFTER_S,
     LAST_WORDS_GRACE_S,
+    THINKS_FOR_S,
     CallLimits,
     CallSession,
 )
@@ -942,17 +943,117 @@ class TestSeveralThingsAtOnce:
         assert evi.UserInput("Where is my order?") not in told([*opened, *returned])
         assert told(wake(session)[1]) == [evi.UserInput("Where is my order?")]
 
-    @pytest.mark.parametrize("again", [act.Command.RESUME, act.Command.RELEASE])
-    def test_a_question_whose_answer_was_silenced_is_asked_again(self, again: act.Command) -> None:
-        first = {act.Command.RESUME: act.Command.PAUSE, act.Command.RELEASE: act.Command.HOLD}
+    def test_an_answer_that_a_hold_has_swallowed_is_said_after_it(self) -> None:
         session = talking_session()
         session.chat_said(FIRST, said("Where is my order?"), 1.0)
-        session.command(first[again], 1.1)
-        session.chat_said(FIRST, sentence("a"), 1.2)
+        session.command(act.Command.HOLD, 1.1)
+        session.chat_said(FIRST, sentence("a", "On its way."), 1.2)
+        session.chat_said(FIRST, sentence("b", "It comes on Friday."), 1.2)
         session.chat_said(FIRST, evi.AssistantEnd(), 1.2)
-        session.command(again, 2.0)
+
+        released = session.command(act.Command.RELEASE, 200.0)
+
+        assert told(released) == [evi.AssistantInput("On its way. It comes on Friday.")]
+        assert told(session.woke(250.0)) == []
+
+    def test_an_answer_that_a_pause_has_swallowed_is_left_to_the_server_at_first(self) -> None:
+        session = talking_session()
+        session.chat_said(FIRST, said("Where is my order?"), 1.0)
+        session.command(act.Command.PAUSE, 1.1)
+        session.chat_said(FIRST, sentence("a", "On its way."), 1.2)
+
+        resumed = session.command(act.Command.RESUME, 2.0)
+
+        assert told(resumed) == [evi.ResumeAssistant()]
+        assert wake(session) == (
+            2.0 + THINKS_FOR_S,
+            [act.Tell(evi.AssistantInput("On its way."))],
+        )
+
+    def test_a_server_that_thinks_during_a_short_hold_is_not_asked_again(self) -> None:
+        session = talking_session()
+        session.chat_said(FIRST, said("Where is my order?"), 1.0)
+        session.command(act.Command.HOLD, 1.1)
+        session.command(act.Command.RELEASE, 1.5)
+
+        assert told(session.woke(60.0)) == []
+
+    def test_a_text_that_a_hold_has_swallowed_is_told_again(self) -> None:
+        session = talking_session()
+        session.say("Dinner is served.", 1.0)
+        session.command(act.Command.HOLD, 1.1)
+        refused = evi.AssistantMessage(
+            "a", "Dinner is served.", from_text=True, is_quick_response=False
+        )
+        session.chat_said(FIRST, refused, 1.2)
+        session.chat_said(FIRST, evi.AssistantEnd(), 1.2)
+
+        released = session.command(act.Command.RELEASE, 3.0)
+
+        assert told(released) == [evi.AssistantInput("Dinner is served.")]
+
+    def test_a_tool_that_has_answered_gives_the_server_time_before_it_is_asked_again(self) -> None:
+        session = talking_session()
+        session.chat_said(FIRST, said("Order it."), 1.0)
+        session.chat_said(FIRST, tool_call(), 1.0)
+        lose_chat(session, 1.1)
+        session.chat_said(SECOND, CHAT, 1.4)
+        session.tool_finished("call_1", evi.ToolResponse("call_1", "done"), 3.0)
+
+        assert wake(session) == (3.0 + THINKS_FOR_S, [act.Tell(evi.UserInput("Order it."))])
+
+    def test_what_is_called_for_again_when_it_is_asked_again_does_not_run_again(self) -> None:
+        session = talking_session()
+        session.chat_said(FIRST, said("Order it."), 1.0)
+        session.chat_said(FIRST, tool_call("call_1"), 1.0)
+        session.tool_finished("call_1", evi.ToolResponse("call_1", "done"), 1.2)
+        session.caller_lost(1.3)
+        session.caller_returned(2.0)
+        assert told(wake(session)[1]) == [evi.UserInput("Order it.")]
+
+        again = session.chat_said(FIRST, tool_call("call_2"), 8.0)
+
+        assert told(again) == [evi.ToolResponse("call_2", "done")]
+
+    def test_a_sentence_said_again_is_no_answer_to_a_question(self) -> None:
+        session = talking_session()
+        session.chat_said(FIRST, said("Where is my order?"), 1.0)
+        session.say("One moment.", 1.1)
+        lose_chat(session, 1.2)
+        session.chat_said(SECOND, CHAT, 1.5)
+        spoken = evi.AssistantMessage("a", "One moment.", from_text=True, is_quick_response=False)
+        session.chat_said(SECOND, spoken, 1.6)
+        session.chat_said(SECOND, evi.AssistantEnd(), 1.7)
 
         assert told(wake(session)[1]) == [evi.UserInput("Where is my order?")]
+
+    def test_noise_puts_off_what_is_owed_and_does_not_cancel_it(self) -> None:
+        session = talking_session()
+        session.chat_said(FIRST, said("Where is my order?"), 1.0)
+        lose_chat(session, 1.2)
+        session.chat_said(SECOND, CHAT, 1.5)
+        session.chat_said(SECOND, said("h", interim=True), 2.0)
+
+        assert wake(session) == (
+            2.0 + THINKS_FOR_S,
+            [act.Tell(evi.UserInput("Where is my order?"))],
+        )
+
+    def test_a_sentence_told_before_the_hang_up_is_waited_for(self) -> None:
+        session = talking_session()
+        speak(session, "a", 500, 1.0)
+        session.say("We close now.", 1.1)
+        session.command(act.Command.HANG_UP, 1.2)
+        session.chat_said(FIRST, evi.AssistantEnd(), 1.3)
+
+        assert ends(session.playback_heard("0:500", 1.8)) == []
+        told_to = evi.AssistantMessage(
+            "b", "We close now.", from_text=True, is_quick_response=False
+        )
+        session.chat_said(FIRST, told_to, 1.9)
+        session.agent_audio_sent("b", 500, 1.9)
+        session.chat_said(FIRST, evi.AssistantEnd(), 2.0)
+        assert ends(session.playback_heard("0:1000", 2.6)) == [EndReason.OPERATOR_HUNG_UP]
 
     def test_what_a_hold_has_cut_off_is_said_again_after_it(self) -> None:
         session = talking_session()
@@ -1166,7 +1267,7 @@ class TestHangingUp:
 
     def test_a_sentence_that_an_operator_had_said_is_heard_before_he_hangs_up(self) -> None:
         session = talking_session()
-        session.say("We close now.", 1.0)
+        session.say("Good day to you.", 1.0)
 
         assert ends(session.command(act.Command.HANG_UP, 1.0)) == []
         speak(session, "a", 500, 1.2)

@@ -181,13 +181,6 @@ class TestTurns:
 
         assert speech.ends_turn()
 
-    def test_the_end_of_an_answer_that_was_refused_ends_nothing(self) -> None:
-        speech = new_speech()
-        speech.refuse("a")
-
-        assert not speech.ends_turn()
-        assert speech.ends_turn()
-
     def test_an_answer_after_a_refusal_has_an_end_of_its_own(self) -> None:
         speech = new_speech()
         speech.refuse("a")
