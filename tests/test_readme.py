@@ -89,8 +89,10 @@ def test_these_are_the_commands_that_are_tried_here() -> None:
 async def test_a_newcomer_talks_to_the_agent_after_two_commands() -> None:
     port = free_port()
     async with started(COMMANDS[0], until="phone webhook", EVIBRIDGE_PORT=port):
-        said = await finished(f"{COMMANDS[1]} --url http://127.0.0.1:{port}")
-        interrupted = await finished(f"{COMMANDS[2]} --url http://127.0.0.1:{port}")
+        said, interrupted = await asyncio.gather(
+            finished(f"{COMMANDS[1]} --url http://127.0.0.1:{port}"),
+            finished(f"{COMMANDS[2]} --url http://127.0.0.1:{port}"),
+        )
 
     assert "caller  Where is order 1042?" in said
     assert "Friday" in said

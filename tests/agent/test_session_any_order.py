@@ -312,7 +312,7 @@ class Call(RuleBasedStateMachine):
         assert not self.running, "a tool runs on after the end"
 
 
-Call.TestCase.settings = settings(max_examples=250, stateful_step_count=60, deadline=None)
+Call.TestCase.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
 
 
 TestACallInAnyOrder = pytest.mark.timeout(180)(Call.TestCase)

@@ -243,7 +243,8 @@ async def a_question_is_asked_again_also_if_the_caller_was_away_when_it_was_due(
     await talk.comes_back()
 
     await talk.chat.expect("resume_assistant_message")
-    assert (await talk.chat.expect("user_input"))["text"] == "Where is my order?"
+    asked = await talk.chat.expect("user_input", within_s=NOTICED_WITHIN_S)
+    assert asked["text"] == "Where is my order?"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
