@@ -421,34 +421,6 @@ async def test_without_the_engines_voice_the_caller_is_told_what_needs_it(
     assert said == f"evibridge: {sentence.format('install evibridge[engine]')}"
 
 
-async def test_an_interrupted_story_shows_what_was_heard_of_it_and_what_was_not() -> None:
-    async with run_service() as service:
-        code, out, err = await finish(
-            await start(
-                "call", "--url", service.origin,
-                "--say", "Tell me a long story", "--interrupt-after", "2",
-            )
-        )  # fmt: skip
-
-    assert (code, err) == (0, "")
-    *lines, end = out.splitlines()
-    assert end == "The call is over: the caller hung up."
-    greeting, wish, story, interruption, silence, answer = lines
-    assert re.fullmatch(r" +\d+\.\d s  agent   .*help.*", greeting)
-    assert re.fullmatch(r" +\d+\.\d s  caller  Tell me a long story", wish)
-    assert re.fullmatch(r" +\d+\.\d s  agent   .*upon a time.*", story)
-    assert re.fullmatch(r" +\d+\.\d s  caller  Excuse me, .*  \(cuts in\)", interruption)
-    assert re.fullmatch(
-        r" +\d+\.\d s {10}\(the agent falls silent: \d+\.\d s were sent and not heard, "
-        r'".*neighbou?rs.*"\)',
-        silence,
-    )
-    assert re.fullmatch(r" +\d+\.\d s  agent   .*your time.*", answer)
-    times_s = [float(line.split()[0]) for line in lines]
-    assert times_s == sorted(times_s)
-    assert 1.8 < times_s[3] - times_s[2] < 3.0  # printed in tenths
-
-
 async def test_an_agent_that_is_not_heard_is_a_failed_call(tmp_path: Path) -> None:
     agent = tmp_path / "mute.py"
     agent.write_text("from evibridge import Agent\nagent = Agent(system_prompt='Be silent.')\n")
