@@ -28,7 +28,7 @@ SECONDS_OF_BARGE_IN = 6.0
 LOSSES = 3
 SOAK_CALLS = 200
 SECONDS_PER_SOAK_CALL = 1.0
-SOAK_PARTS = (0.5, 1.0)
+SOAK_BLOCKS = 2
 
 
 def main() -> None:
@@ -47,7 +47,14 @@ def main() -> None:
     print(f"{resume.shown(losses)}\n", flush=True)
 
     print("## Soak\n", flush=True)
-    soaked = asyncio.run(soak.measure(SOAK_CALLS, seconds=SECONDS_PER_SOAK_CALL, parts=SOAK_PARTS))
+    soaked = asyncio.run(
+        soak.measure(
+            SOAK_CALLS,
+            seconds=SECONDS_PER_SOAK_CALL,
+            blocks=SOAK_BLOCKS,
+            counted=range(1, SOAK_BLOCKS + 1),
+        )
+    )
     print(f"{soak.shown(soaked)}\n", flush=True)
 
     print("## Hot path\n", flush=True)

@@ -4,7 +4,8 @@
 
 So many callers (`--lanes`) make one call after another. A tenth of the calls are broken: at every
 stage, from both sides, in turn. The service is counted at rest: before the first call, and after a
-tenth, half and all of them. What grows from the second count to the last has been left behind.
+tenth, half and all of them. What grows from the second count to the last has been left behind,
+because each tenth is like the first: more calls at once would need more memory once.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import json
 import random
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from itertools import cycle, islice
@@ -32,8 +33,9 @@ from benchmarks.wires import exchange
 from evibridge.errors import EvibridgeError
 
 CALLS, LANES, SECONDS = 2_000, 20, 2.0
-PARTS = (0.1, 0.5, 1.0)
-"""Shares of the calls after which is counted."""
+BLOCKS = 10
+COUNTED = (1, 5, 10)
+"""Blocks after which is counted."""
 RESUME_S = 2.0
 """Instead of 20 s, so that lost calls end soon."""
 REST_S = 30.0
@@ -89,7 +91,8 @@ async def measure(
     seconds: float = SECONDS,
     broken: Sequence[Stage] = BROKEN,
     broken_share: float = 0.1,
-    parts: Sequence[float] = PARTS,
+    blocks: int = BLOCKS,
+    counted: Collection[int] = COUNTED,
     resume_s: float = RESUME_S,
 ) -> Soak:
     """Make all calls and count.
@@ -100,7 +103,8 @@ async def measure(
         seconds: length of a call
         broken: how calls are broken, in turn
         broken_share: how many of them are
-        parts: shares of the calls after which is counted
+        blocks: equal parts of the calls, in each of which the same happens at the same time
+        counted: blocks after which is counted
         resume_s: how long the service waits for what it has lost
     """
     cores = Cores.divided()
@@ -134,13 +138,14 @@ async def measure(
             counter = _Counter(service.program, Path(folder))
             await counter.count(0)
             stages = cycle(broken)
-            for part in parts:
-                number = round(calls * part) - team.calls
+            number = calls // blocks
+            for block in range(1, blocks + 1):
                 breaks = list(islice(stages, round(number * broken_share)))
                 for status, shift in _shifts(number, breaks):
                     await _refuse(evi, status)
                     await team.work(shift)
-                await counter.count(team.calls)
+                if block in counted:
+                    await counter.count(team.calls)
     return Soak(counter.counts, dict(team.made), dict(+team.failed))
 
 

@@ -82,7 +82,13 @@ async def test_the_way_back_from_a_lost_server_is_timed() -> None:
 
 async def test_what_broken_calls_leave_behind_is_counted() -> None:
     result = await soak.measure(
-        2 * len(SOON_OVER), lanes=8, seconds=0.4, broken=SOON_OVER, broken_share=0.5, parts=[1.0]
+        2 * len(SOON_OVER),
+        lanes=8,
+        seconds=0.4,
+        broken=SOON_OVER,
+        broken_share=0.5,
+        blocks=1,
+        counted=[1],
     )
 
     assert [count.calls for count in result.counts] == [0, 2 * len(SOON_OVER)]
