@@ -3,9 +3,9 @@
     python -m benchmarks.soak --calls 2000 --lanes 20 --seconds 2
 
 So many callers (`--lanes`) make one call after another. A tenth of the calls are broken: at every
-stage, from both sides, in turn. The service is counted at rest: before the first call, and after a
-tenth, half and all of them. What grows from the second count to the last has been left behind,
-because each tenth is like the first: more calls at once would need more memory once.
+stage, from both sides, in turn. The calls come in equal blocks, after each of which the service is
+left to come to rest and counted. What grows from the first block to the last has been left behind:
+each block is like the first, and more calls at once would need more memory once.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import json
 import random
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from itertools import cycle, islice
@@ -34,8 +34,6 @@ from evibridge.errors import EvibridgeError
 
 CALLS, LANES, SECONDS = 2_000, 20, 2.0
 BLOCKS = 10
-COUNTED = (1, 5, 10)
-"""Blocks after which is counted."""
 RESUME_S = 2.0
 """Instead of 20 s, so that lost calls end soon."""
 REST_S = 30.0
@@ -44,7 +42,7 @@ next, and an EVI server to come back."""
 LOOK_EVERY_S = 0.25
 COUNT_TIMEOUT_S = 10.0
 RSS_BAR = 0.02
-"""Resident memory at the end may exceed that at the second count by so much."""
+"""Resident memory after the last block may exceed that after the first by so much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +69,7 @@ class Soak:
 
     @property
     def rss_growth(self) -> float:
-        """Share by which resident memory has grown from the second count to the last."""
+        """Share by which resident memory has grown from the first block's end to the last's."""
         return self.counts[-1].held.rss_kb / self.counts[1].held.rss_kb - 1
 
     @property
@@ -92,7 +90,6 @@ async def measure(
     broken: Sequence[Stage] = BROKEN,
     broken_share: float = 0.1,
     blocks: int = BLOCKS,
-    counted: Collection[int] = COUNTED,
     resume_s: float = RESUME_S,
 ) -> Soak:
     """Make all calls and count.
@@ -103,8 +100,7 @@ async def measure(
         seconds: length of a call
         broken: how calls are broken, in turn
         broken_share: how many of them are
-        blocks: equal parts of the calls, in each of which the same happens at the same time
-        counted: blocks after which is counted
+        blocks: equal parts of the calls
         resume_s: how long the service waits for what it has lost
     """
     cores = Cores.divided()
@@ -139,13 +135,12 @@ async def measure(
             await counter.count(0)
             stages = cycle(broken)
             number = calls // blocks
-            for block in range(1, blocks + 1):
+            for _ in range(blocks):
                 breaks = list(islice(stages, round(number * broken_share)))
                 for status, shift in _shifts(number, breaks):
                     await _refuse(evi, status)
                     await team.work(shift)
-                if block in counted:
-                    await counter.count(team.calls)
+                await counter.count(team.calls)
     return Soak(counter.counts, dict(team.made), dict(+team.failed))
 
 
@@ -274,7 +269,7 @@ def shown(soak: Soak) -> str:
     return (
         f"{table(columns, rows)}\n\n{table(('how calls went', 'calls', 'failed'), stages)}\n\n"
         f"Left behind: {left or 'nothing'}. Resident memory has grown by "
-        f"{100 * soak.rss_growth:+.1f} % since the second count; bar {100 * RSS_BAR:g} %."
+        f"{100 * soak.rss_growth:+.1f} % since the first block; bar {100 * RSS_BAR:g} %."
     )
 
 

@@ -88,7 +88,6 @@ async def test_what_broken_calls_leave_behind_is_counted() -> None:
         broken=SOON_OVER,
         broken_share=0.5,
         blocks=1,
-        counted=[1],
     )
 
     assert [count.calls for count in result.counts] == [0, 2 * len(SOON_OVER)]
