@@ -30,6 +30,15 @@ class EndReason(StrEnum):
     """A defect of this service; its traceback is in the log."""
 
 
+class CallerRefusal(StrEnum):
+    """Why a caller was not let in."""
+
+    BUSY = "busy"
+    """As many calls go on as may."""
+    DRAINING = "draining"
+    """The service is about to end."""
+
+
 class ChatOpening(StrEnum):
     """Why a chat was opened."""
 
@@ -40,6 +49,11 @@ class ChatOpening(StrEnum):
     """The chat before it was lost and its group is not known any more."""
     RENEWED = "renewed"
     """The chat before it was near its longest duration, or was to be left."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallBegan:
+    """The first event of a call: the caller is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +199,8 @@ class CallEnded:
 
 
 CallEvent = (
-    ChatOpened
+    CallBegan
+    | ChatOpened
     | ChatLost
     | CallerLost
     | CallerReturned

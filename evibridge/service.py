@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,8 +25,11 @@ from evibridge.bridges.twilio_signature import SignatureCheck
 from evibridge.engine.config import EngineConfig
 from evibridge.engine_service import engine_config, running_engine
 from evibridge.errors import SettingsError
+from evibridge.event_loop_watch import EventLoopWatch
 from evibridge.filler import filler_sound
 from evibridge.logs import configure_logs
+from evibridge.metrics import CONTENT_TYPE, ServiceMetrics
+from evibridge.operator_access import OperatorAccess
 from evibridge.settings import Settings, load_settings
 from evibridge.tools_registry.runner import ToolRunner
 
@@ -125,19 +128,13 @@ def _embedded_engine(agent: Agent, settings: Settings) -> EngineConfig | None:
 def _build(
     agent: Agent, settings: Settings, engine: EngineConfig | None
 ) -> tuple[web.Application, Calls, TwilioBridge]:
-    token = settings.twilio_auth_token
-    if token is not None and settings.public_url is None:
-        raise SettingsError(
-            "TWILIO_AUTH_TOKEN is set: set EVIBRIDGE_PUBLIC_URL as well, to the origin that "
-            "Twilio calls, such as https://voice.example.com; signatures cover it."
-        )
     app = web.Application(client_max_size=MAX_BODY_BYTES)
     calls = Calls(max_calls=settings.max_calls)
-    check = SignatureCheck(token.get_secret_value() if token else None, settings.public_url)
-    last_words = LastWords(agent.manners.apology, agent.manners.closing, settings.fallback_number)
-    twilio = TwilioBridge(calls, check, settings.public_url, last_words, _twilio_rest(settings))
+    metrics = ServiceMetrics(calls)
+    twilio = _twilio_bridge(agent, settings, calls, metrics)
     twilio.add_routes(app)
     _add_probes(app, calls)
+    _add_metrics(app, metrics, _operator_access(settings))
 
     async def run_calls(_: web.Application) -> AsyncIterator[None]:
         async with (
@@ -145,13 +142,33 @@ def _build(
             filler_sound(agent.manners.filler, embedded) as filler,
         ):
             runner = ToolRunner(agent.tools, default_timeout_s=settings.tool_seconds)
-            plan = _plan(agent, settings, origin, runner)
+            plan = _plan(agent, settings, origin, runner, metrics)
             calls.open(replace(plan, filler=lambda: filler.wav))
             yield
             await runner.close()
 
-    app.cleanup_ctx.append(run_calls)
+    # An application whose start fails is not always cleaned up: the watch begins when all else is.
+    app.cleanup_ctx.extend((run_calls, _event_loop_watch(metrics)))
     return app, calls, twilio
+
+
+def _twilio_bridge(
+    agent: Agent, settings: Settings, calls: Calls, metrics: ServiceMetrics
+) -> TwilioBridge:
+    token = settings.twilio_auth_token
+    if token is not None and settings.public_url is None:
+        raise SettingsError(
+            "TWILIO_AUTH_TOKEN is set: set EVIBRIDGE_PUBLIC_URL as well, to the origin that "
+            "Twilio calls, such as https://voice.example.com; signatures cover it."
+        )
+    return TwilioBridge(
+        calls,
+        SignatureCheck(token.get_secret_value() if token else None, settings.public_url),
+        settings.public_url,
+        LastWords(agent.manners.apology, agent.manners.closing, settings.fallback_number),
+        _twilio_rest(settings),
+        metrics.caller_refused,
+    )
 
 
 def _twilio_rest(settings: Settings) -> TwilioRest | None:
@@ -176,7 +193,17 @@ async def _evi_server(
         yield engine.origin, engine
 
 
-def _plan(agent: Agent, settings: Settings, evi_origin: str, runner: ToolRunner) -> CallPlan:
+def _plan(
+    agent: Agent,
+    settings: Settings,
+    evi_origin: str,
+    runner: ToolRunner,
+    metrics: ServiceMetrics,
+) -> CallPlan:
+    def publish(call_id: str, event: events.CallEvent) -> None:
+        metrics.call_event(call_id, event)
+        _log_event(call_id, event)
+
     key = settings.hume_api_key
     server = EviServer(evi_origin, key.get_secret_value() if key else None, settings.hume_config_id)
     return CallPlan(
@@ -184,7 +211,7 @@ def _plan(agent: Agent, settings: Settings, evi_origin: str, runner: ToolRunner)
         settings=_session_settings(agent),
         tools=runner,
         limits=CallLimits(call_s=settings.max_call_seconds, resume_s=settings.resume_seconds),
-        publish=_log_event,
+        publish=publish,
         manners=agent.manners,
     )
 
@@ -218,6 +245,35 @@ def _add_probes(app: web.Application, calls: Calls) -> None:
 
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
+
+
+def _operator_access(settings: Settings) -> OperatorAccess:
+    token = settings.operator_token
+    return OperatorAccess(token.get_secret_value() if token else None)
+
+
+def _add_metrics(app: web.Application, metrics: ServiceMetrics, access: OperatorAccess) -> None:
+    async def page(request: web.Request) -> web.Response:
+        refusal = access.refusal(request.headers, request.remote or "")
+        if refusal is not None:
+            return web.Response(
+                status=refusal.status, text=refusal.sentence, headers=refusal.headers
+            )
+        return web.Response(body=metrics.page(), headers={"Content-Type": CONTENT_TYPE})
+
+    app.router.add_get("/metrics", page)
+
+
+def _event_loop_watch(
+    metrics: ServiceMetrics,
+) -> Callable[[web.Application], AsyncIterator[None]]:
+    async def watch(_: web.Application) -> AsyncIterator[None]:
+        started = EventLoopWatch(metrics.event_loop_was_late, metrics.garbage_was_collected)
+        started.start()
+        yield
+        started.stop()
+
+    return watch
 
 
 _LOGGED_AS: Mapping[type, str] = {

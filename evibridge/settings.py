@@ -62,6 +62,8 @@ class Settings(BaseSettings):
     SIGTERM; overrides the engine's file."""
     model: str | None = None
     """The language model that the engine thinks with; overrides its file."""
+    operator_token: SecretStr | None = None
+    """What operators show to read `/metrics` from another machine."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
 
@@ -132,6 +134,7 @@ class Settings(BaseSettings):
         "fallback_number",
         "hume_api_key",
         "openai_api_key",
+        "operator_token",
         "twilio_account_sid",
         "twilio_api_url",
         "twilio_auth_token",

@@ -65,6 +65,7 @@ async def test_the_routes_that_carriers_and_probes_rely_on_are_there(evi: TinyEv
         "/twilio/call-status",
         "/healthz",
         "/readyz",
+        "/metrics",
     }
 
 

@@ -50,6 +50,7 @@ def test_options_of_the_command_line_win(monkeypatch: pytest.MonkeyPatch) -> Non
         ("OPENAI_API_KEY", "openai_api_key"),
         ("EVIBRIDGE_ENGINE_KEYS", "engine_keys"),
         ("EVIBRIDGE_FALLBACK_NUMBER", "fallback_number"),
+        ("EVIBRIDGE_OPERATOR_TOKEN", "operator_token"),
     ],
 )
 def test_what_is_blank_is_none(monkeypatch: pytest.MonkeyPatch, variable: str, name: str) -> None:
@@ -140,7 +141,7 @@ def test_a_file_that_is_not_utf_8_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_secrets_do_not_show() -> None:
-    settings = Settings(twilio_auth_token="hush")  # type: ignore[arg-type]
+    settings = Settings(twilio_auth_token="hush", operator_token="hush")  # type: ignore[arg-type]
 
     assert "hush" not in repr(settings)
 

@@ -8,7 +8,7 @@ import structlog
 
 from evibridge.agent.call import Call, CallerFacts, CallerLeg, CallPlan
 from evibridge.agent.snapshot import CallSnapshot
-from evibridge.events import EndReason
+from evibridge.events import CallBegan, EndReason
 
 SHUTDOWN_TIMEOUT_S = 5.0
 """How long calls may take to say goodbye when the process ends."""
@@ -32,6 +32,16 @@ class Calls:
         self._live: dict[str, Call] = {}
         self._records: deque[CallSnapshot] = deque(maxlen=MAX_RECORDS)
         self._supervisors: set[asyncio.Task[None]] = set()
+
+    @property
+    def live(self) -> int:
+        """How many calls go on."""
+        return len(self._live)
+
+    @property
+    def max_calls(self) -> int:
+        """How many may go on at a time."""
+        return self._max_calls
 
     @property
     def free_places(self) -> int:
@@ -78,6 +88,7 @@ class Calls:
         self._supervisors.add(supervisor)
         supervisor.add_done_callback(self._supervisors.discard)
         log.info("call_began", call_id=facts.call_id, live=len(self._live))
+        self._plan.publish(facts.call_id, CallBegan())
         return call
 
     async def drain(self, timeout_s: float) -> None:

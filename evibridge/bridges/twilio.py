@@ -24,7 +24,7 @@ from evibridge.bridges.twilio_messages import Start
 from evibridge.bridges.twilio_rest import TwilioRest
 from evibridge.bridges.twilio_signature import SignatureCheck
 from evibridge.bridges.twilio_tickets import Tickets
-from evibridge.events import EndReason
+from evibridge.events import CallerRefusal, EndReason
 from evibridge.sockets import Refusal, SocketListener, SocketRoute, Upgrade
 
 MAX_MESSAGE_BYTES = 64 * 1024
@@ -56,6 +56,7 @@ class TwilioBridge:
         public_origin: the origin that Twilio calls; None takes the one each local program used
         last_words: what callers are told when their calls do not end by themselves
         rest: ends calls that Twilio does not ask about; None without credentials
+        on_refused: is told of each caller who is not let in
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class TwilioBridge:
         public_origin: str | None,
         last_words: LastWords,
         rest: TwilioRest | None = None,
+        on_refused: Callable[[CallerRefusal], None] = lambda _: None,
     ) -> None:
         self._calls = calls
         self._check = check
@@ -73,6 +75,7 @@ class TwilioBridge:
         self._tickets = Tickets()
         self._legs: set[TwilioLeg] = set()
         self._endings = Endings(last_words, rest)
+        self._on_refused = on_refused
         self._ticket_used = asyncio.Event()
 
     # Wiring
@@ -191,7 +194,9 @@ class TwilioBridge:
         if document is not None:  # a request that comes again, or is replayed
             return _document(document)
         if not self._has_place_for(call_sid):
-            log.warning("call_rejected", why="all lines are busy", call_id=call_sid)
+            why = CallerRefusal.BUSY if self._calls.is_open else CallerRefusal.DRAINING
+            log.warning("call_rejected", why=why.value, call_id=call_sid)
+            self._on_refused(why)
             return _document(twiml.reject_busy())
         return self._stream(request, form, attempt=1)
 

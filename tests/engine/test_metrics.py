@@ -2,7 +2,6 @@ from typing import get_args
 
 import aiohttp
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from evibridge.engine.chat.tool_calls import ToolEnd
 from evibridge.engine.metrics import CONTENT_TYPE, EngineMetrics, ModelPart
@@ -11,20 +10,11 @@ from evibridge.engine.server import Engine
 from evibridge.engine.workers import Workers
 from tests.engine.chat_client import PATIENCE_S, ChatClient, serving
 from tests.engine.chat_parts import RuleMind
-
-Page = dict[str, float]
-"""Samples by their name and labels, as Prometheus shows them."""
+from tests.metrics_page import Page, read_page
 
 
 def read(text: str) -> Page:
-    """Let Prometheus' own parser judge a page."""
-    page: Page = {}
-    for family in text_string_to_metric_families(text):
-        assert family.documentation
-        for sample in family.samples:
-            labels = ",".join(f'{name}="{value}"' for name, value in sample.labels.items())
-            page[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
-    return {name.removeprefix("evibridge_engine_"): value for name, value in page.items()}
+    return read_page(text, prefix="evibridge_engine_")
 
 
 def page_of(metrics: EngineMetrics) -> Page:
