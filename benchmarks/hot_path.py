@@ -19,12 +19,10 @@ from benchmarks.report import headline, machine, table
 from benchmarks.sound import sound
 from evibridge.agent import evi_codec
 from evibridge.agent.evi_messages import AudioOutput
-from evibridge.audio.framing import Framer
 from evibridge.audio.g711 import mulaw_to_pcm16, pcm16_to_mulaw
 from evibridge.audio.resample import Resampler
 from evibridge.audio.wav import mono_pcm16, parse_wav, wav_file
 from evibridge.bridges import twilio_messages
-from evibridge.bridges.twilio_messages import Media
 
 FRAME_MS = 20
 CHUNK_MS = 200
@@ -91,26 +89,24 @@ def _caller_frame(seconds: float) -> list[Step]:
     text = orjson.dumps(
         {"event": "media", "sequenceNumber": "101", "media": media, "streamSid": STREAM_SID}
     )
-    framer = Framer(FRAME_MS * PHONE_RATE_HZ * 2 // 1000)
 
-    message = watch.run("read Twilio's media", lambda: twilio_messages.decode(text))
-    assert isinstance(message, Media)
-    pcm16 = watch.run("mu-law to PCM", lambda: mulaw_to_pcm16(message.mulaw))
-    (frame,) = watch.run("cut into frames", lambda: framer.push(pcm16))
-    watch.run("write audio_input", lambda: evi_codec.encode_audio_input(frame))
+    mulaw = watch.run("read Twilio's media", lambda: twilio_messages.caller_audio(text))
+    assert mulaw is not None
+    pcm16 = watch.run("mu-law to PCM", lambda: mulaw_to_pcm16(mulaw))
+    watch.run("write audio_input", lambda: evi_codec.audio_input(pcm16))
     return watch.steps
 
 
 def _agent_chunk(seconds: float) -> list[Step]:
     watch = _Stopwatch(seconds)
     file = wav_file(sound(CHUNK_MS, AGENT_RATE_HZ, loud=True), AGENT_RATE_HZ)
-    output = AudioOutput("0" * 32, 0, pybase64.b64encode_as_string(file))
+    output = AudioOutput("0" * 32, 0, file)
     text = evi_codec.encode(output)
     resampler = Resampler(AGENT_RATE_HZ, PHONE_RATE_HZ)
 
-    message = watch.run("read audio_output", lambda: evi_codec.decode(text))
-    assert isinstance(message, AudioOutput)
-    wav = watch.run("base64", lambda: pybase64.b64decode(message.data, validate=True))
+    audio = watch.run("read audio_output", lambda: evi_codec.audio_output(text))
+    assert audio is not None
+    _, wav = audio
     pcm16 = watch.run("read WAV", lambda: mono_pcm16(parse_wav(wav)))
     resampled = watch.run("48 to 8 kHz", lambda: resampler.process(pcm16))
     mulaw = watch.run("PCM to mu-law", lambda: pcm16_to_mulaw(resampled))

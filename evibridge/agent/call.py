@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
-import pybase64
 import structlog
 
 from evibridge import events
@@ -99,7 +98,8 @@ class Call:
         self._tasks: asyncio.TaskGroup | None = None
         self._tools: dict[str, asyncio.Task[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._listens_for_silence = False
+        self._watches_caller = False
+        """Whether the caller's voice may not go through unseen, as it does but for moments."""
         self._chunks_unreadable = 0
         self._chat_id = self._chat_group_id = ""
         self._tool_state: dict[str, object] = {}
@@ -158,12 +158,21 @@ class Call:
     # The caller's side
 
     def caller_audio(self, pcm16: bytes) -> None:
-        """The next piece of the caller's voice, in the leg's format, of any length."""
+        """The next piece of the caller's voice, in the leg's format; about 20 ms."""
+        if self._watches_caller:
+            pcm16 = self._watched(pcm16)
+        hearing = self._chats.hearing
+        if hearing is None:
+            self._chats.keep(pcm16)
+        else:
+            hearing.send_audio(pcm16)
+
+    def _watched(self, pcm16: bytes) -> bytes:
         if not self._session.hears_caller:
-            pcm16 = bytes(len(pcm16))
-        elif self._listens_for_silence and is_sound(pcm16):
+            return bytes(len(pcm16))
+        if is_sound(pcm16):
             self._session.caller_sounded(self._loop.time())
-        self._chats.carry(pcm16)
+        return pcm16
 
     def caller_pressed(self, digit: str) -> None:
         """The caller pressed a key of the telephone."""
@@ -186,7 +195,9 @@ class Call:
 
     def playback_heard(self, mark: str) -> None:
         """A mark was played, or flushed."""
-        self._perform(self._session.playback_heard(mark, self._loop.time()))
+        actions = self._session.playback_heard(mark, self._loop.time())
+        if actions:
+            self._perform(actions)
 
     # Operators
 
@@ -204,19 +215,19 @@ class Call:
         """The server sent anything but audio."""
         self._perform(self._session.chat_said(chat, message, self._loop.time()))
 
-    def on_evi_audio(self, chat: int, audio: evi.AudioOutput) -> None:
+    def on_evi_audio(self, chat: int, utterance_id: str, wav: bytes) -> None:
         """The server sent a chunk of the agent's voice: it is written to the caller here."""
-        if chat != self._chats.in_use or not self._session.accepts(audio.id):
+        if chat != self._chats.in_use or not self._session.accepts(utterance_id):
             return
         try:
-            duration_ms = self._leg.play(pybase64.b64decode(audio.data, validate=True))
-        except (BadAudio, ValueError) as error:
+            duration_ms = self._leg.play(wav)
+        except BadAudio as error:
             self._chunks_unreadable += 1
             if self._chunks_unreadable == 1:
                 call_id = self.facts.call_id
                 log.warning("agent_audio_unreadable", call_id=call_id, error=str(error))
             return
-        actions = self._session.agent_audio_sent(audio.id, duration_ms, self._loop.time())
+        actions = self._session.agent_audio_sent(utterance_id, duration_ms, self._loop.time())
         if actions:
             self._perform(actions)
 
@@ -304,8 +315,7 @@ class Call:
     # Time
 
     def _arm_timer(self) -> None:
-        now_s = self._loop.time()
-        self._listens_for_silence = self._session.listens_for_silence(now_s)
+        self._watches_caller = self._session.watches_caller(self._loop.time())
         at_s = self._session.next_wake_s
         if self._timer is not None:
             if at_s == self._timer.when():

@@ -34,7 +34,8 @@ class ChatLines:
         self._audio = audio
         self._chats: dict[int, EviChat] = {}
         self._connecting: dict[int, asyncio.Task[None]] = {}
-        self._hearing: EviChat | None = None
+        self.hearing: EviChat | None = None
+        """The chat that the caller's voice goes to; without one it is kept by `keep`."""
         bytes_per_ms = audio.sample_rate * audio.channels * 2 // 1000
         self._kept = KeptAudio(KEPT_AUDIO_MS * bytes_per_ms)
         self._silence = bytes(SILENCE_MS * bytes_per_ms)
@@ -48,18 +49,15 @@ class ChatLines:
         """Of the caller's voice, by chats that are closed, and while there was none."""
         return self._frames_dropped + self._kept.dropped
 
-    def carry(self, pcm16: bytes) -> None:
-        """The next piece of the caller's voice goes to the chat that hears it, or is kept."""
-        if self._hearing is None:
-            self._kept.add(pcm16)
-        else:
-            self._hearing.send_audio(pcm16)
+    def keep(self, pcm16: bytes) -> None:
+        """Nobody hears the next piece of the caller's voice yet."""
+        self._kept.add(pcm16)
 
     def hear_caller(self) -> None:
         """From now on the chat in use hears the caller, first what was kept."""
-        self._hearing = self._chats[self.in_use]
+        self.hearing = self._chats[self.in_use]
         for pcm16 in self._kept.take():
-            self._hearing.send_kept_audio(pcm16)
+            self.hearing.send_kept_audio(pcm16)
 
     def tell(self, message: evi.ClientMessage) -> None:
         """Send a message by the chat in use."""
@@ -103,14 +101,14 @@ class ChatLines:
         chat = self._chats.pop(number, None)
         if chat is not None:
             self._frames_dropped += chat.frames_dropped
-            if chat is self._hearing:
-                self._hearing = None
+            if chat is self.hearing:
+                self.hearing = None
         return chat
 
     def send_silence(self) -> None:
         """Until `stop_silence`, the server gets silence: EVI's clock is the caller's audio."""
-        if self._hearing is not None:
-            self._hearing.send_audio(self._silence)
+        if self.hearing is not None:
+            self.hearing.send_audio(self._silence)
         loop = asyncio.get_running_loop()
         self._silence_timer = loop.call_later(SILENCE_MS / 1000, self.send_silence)
 

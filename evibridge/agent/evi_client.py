@@ -11,20 +11,17 @@ from urllib.parse import urlencode
 
 import structlog
 
-from evibridge.agent.evi_codec import decode, encode, encode_audio_input
+from evibridge.agent.evi_codec import audio_input, audio_output, decode, encode
 from evibridge.agent.evi_messages import (
     AudioFormat,
     AudioOutput,
     ClientMessage,
     Message,
 )
-from evibridge.audio.framing import Framer
 from evibridge.errors import BadMessage
 from evibridge.sockets import Socket, SocketListener, connect, origin_to_ws
 
 CHAT_PATH = "/v0/evi/chat"
-FRAME_MS = 20
-"""EVI: 20 ms chunks are recommended."""
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """EVI: the largest message in either direction."""
 MAX_AUDIO_BEHIND_MS = 400
@@ -99,8 +96,8 @@ class EviChatOwner(Protocol):
     def on_evi_message(self, chat: int, message: Message) -> None:
         """Any message but audio."""
 
-    def on_evi_audio(self, chat: int, audio: AudioOutput) -> None:
-        """A chunk of the agent's voice."""
+    def on_evi_audio(self, chat: int, utterance_id: str, wav: bytes) -> None:
+        """A chunk of the agent's voice, a whole file."""
 
     def on_evi_closed(self, chat: int, code: int) -> None:
         """The socket is gone; nothing more comes."""
@@ -121,12 +118,12 @@ class EviChat(SocketListener):
         self._audio = audio
         self._socket: Socket | None = None
         self._is_closed = False
-        bytes_per_ms = audio.sample_rate * audio.channels * 2 // 1000
-        self._framer = Framer(FRAME_MS * bytes_per_ms)
+        self._bytes_per_s = audio.sample_rate * audio.channels * 2
         # Four bytes of base64 for three of audio, and some JSON around each frame.
-        self._max_audio_backlog = MAX_AUDIO_BEHIND_MS * bytes_per_ms * 3 // 2
+        self._max_audio_backlog = MAX_AUDIO_BEHIND_MS * self._bytes_per_s // 1000 * 3 // 2
         self.frames_dropped = 0
-        self._frames_stuck = 0
+        self._stuck_bytes = 0
+        """Of audio that was dropped since the server last took any."""
         self._due_backlog = 0
         """Bytes that had to be sent at once, kept audio and messages: the caller's voice may be so
         much more behind, until it has caught up."""
@@ -152,36 +149,30 @@ class EviChat(SocketListener):
         )
 
     def send_audio(self, pcm16: bytes) -> None:
-        """Send the next piece of the caller's audio, in the announced format, of any length."""
+        """Send the next piece of the caller's audio, in the announced format.
+
+        EVI: pieces of 20 ms are recommended.
+        """
         socket = self._socket
         if socket is None:
             return
-        for frame in self._framer.push(pcm16):
-            behind = socket.unsent_bytes - self._max_audio_backlog
-            if behind > self._due_backlog:
-                self._drop_frame(socket)
-                continue
-            if behind <= 0:
-                self._frames_stuck = self._due_backlog = 0
-            socket.send_text(encode_audio_input(frame))
+        behind = socket.unsent_bytes() - self._max_audio_backlog
+        if behind > self._due_backlog:
+            self._drop(pcm16, socket)
+            return
+        if behind <= 0:
+            self._stuck_bytes = self._due_backlog = 0
+        socket.send_text(audio_input(pcm16))
 
     def send_kept_audio(self, pcm16: bytes) -> None:
         """Send audio that was kept while the chat was opened; the backlog it makes is borne."""
-        if self._socket is not None:
-            for frame in self._framer.push(pcm16):
-                text = encode_audio_input(frame)
-                self._due_backlog += len(text)
-                self._socket.send_text(text)
+        self._send_at_once(audio_input(pcm16))
 
     def send(self, message: ClientMessage) -> None:
         """Send a control message."""
-        if self._socket is None:
-            return
-        text = encode(message)
-        self._due_backlog += len(text)
-        self._socket.send_text(text)
-        if self._socket.unsent_bytes > MAX_UNSENT_BYTES:
-            log.warning("evi_link_stuck", unsent_bytes=self._socket.unsent_bytes)
+        self._send_at_once(encode(message))
+        if self._socket is not None and self._socket.unsent_bytes() > MAX_UNSENT_BYTES:
+            log.warning("evi_link_stuck", unsent_bytes=self._socket.unsent_bytes())
             self._socket.abort()
 
     def close(self) -> None:
@@ -202,17 +193,11 @@ class EviChat(SocketListener):
         """A message of the server; one that cannot be read is passed over."""
         if self._socket is None:
             return
-        try:
-            message = decode(text)
-        except BadMessage as error:
-            self._unreadable += 1
-            if self._unreadable == 1:  # one line a chat: a server gone mad must not fill the log
-                log.warning("evi_message_unreadable", error=str(error))
-            return
-        if isinstance(message, AudioOutput):
-            self._owner.on_evi_audio(self._number, message)
+        audio = audio_output(text)
+        if audio is None:
+            self._read(text)
         else:
-            self._owner.on_evi_message(self._number, message)
+            self._owner.on_evi_audio(self._number, *audio)
 
     def on_close(self, code: int, reason: str) -> None:
         """The server or the network ended it."""
@@ -221,10 +206,28 @@ class EviChat(SocketListener):
             self._socket = None
             self._owner.on_evi_closed(self._number, code)
 
-    def _drop_frame(self, socket: Socket) -> None:
+    def _read(self, text: bytes) -> None:
+        try:
+            message = decode(text)
+        except BadMessage as error:
+            self._unreadable += 1
+            if self._unreadable == 1:  # one line a chat: a server gone mad must not fill the log
+                log.warning("evi_message_unreadable", error=str(error))
+            return
+        if isinstance(message, AudioOutput):
+            self._owner.on_evi_audio(self._number, message.id, message.wav)
+        else:
+            self._owner.on_evi_message(self._number, message)
+
+    def _send_at_once(self, text: bytes) -> None:
+        if self._socket is not None:
+            self._due_backlog += len(text)
+            self._socket.send_text(text)
+
+    def _drop(self, pcm16: bytes, socket: Socket) -> None:
         self.frames_dropped += 1
-        self._frames_stuck += 1
-        if self._frames_stuck * FRAME_MS > MAX_STUCK_S * 1000:
-            log.warning("evi_link_stuck", unsent_bytes=socket.unsent_bytes)
-            self._frames_stuck = 0
+        self._stuck_bytes += len(pcm16)
+        if self._stuck_bytes > MAX_STUCK_S * self._bytes_per_s:
+            log.warning("evi_link_stuck", unsent_bytes=socket.unsent_bytes())
+            self._stuck_bytes = 0
             socket.abort()

@@ -3,6 +3,8 @@
 Reading is tolerant, as the protocol asks of clients: unknown types become `Unknown`, unknown
 members are passed over, and a missing optional member takes its default. Writing is exact: members
 that are `None` are left out, as Hume's own SDK does.
+
+`audio_input` and `audio_output` are the audio path. They do without an encoder and a JSON parser.
 """
 
 from collections.abc import Callable, Mapping
@@ -40,10 +42,36 @@ from evibridge.agent.evi_messages import (
 )
 from evibridge.errors import BadMessage
 
+_AUDIO_OUTPUT = b'{"type":"audio_output"'
+_ID, _DATA = b'"id":"', b'"data":"'
 
-def encode_audio_input(pcm16: bytes) -> bytes:
-    """`audio_input` with raw PCM: the one message that is sent fifty times a second."""
+
+def audio_input(pcm16: bytes) -> bytes:
+    """`audio_input` with raw PCM."""
     return b'{"type":"audio_input","data":"%b"}' % pybase64.b64encode(pcm16)
+
+
+def audio_output(text: bytes) -> tuple[str, bytes] | None:
+    """The id and the WAV file of an `audio_output` that is written as servers write it.
+
+    None for everything else, which is for `decode`: that reads the same message however it is
+    written.
+    """
+    if not text.startswith(_AUDIO_OUTPUT):
+        return None
+    id_at, data_at = text.find(_ID), text.find(_DATA)
+    if id_at < 0 or data_at < 0:
+        return None
+    id_at += len(_ID)
+    data_at += len(_DATA)
+    utterance_id = text[id_at : text.find(b'"', id_at)]
+    data = memoryview(text)[data_at : text.find(b'"', data_at)]
+    if b"\\" in utterance_id:
+        return None
+    try:
+        return utterance_id.decode(), pybase64.b64decode(data, validate=True)
+    except ValueError:  # neither UTF-8 nor base64, or escaped
+        return None
 
 
 def encode(message: Message) -> bytes:
@@ -114,7 +142,12 @@ def _reshape_assistant_message(wire: dict[str, Any]) -> dict[str, Any]:
     return wire | {"models": _models(wire)}
 
 
+def _reshape_audio_output(wire: dict[str, Any]) -> dict[str, Any]:
+    return wire | {"data": pybase64.b64encode_as_string(wire.pop("wav"))}
+
+
 _RESHAPE: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "audio_output": _reshape_audio_output,
     "user_message": _reshape_user_message,
     "assistant_message": _reshape_assistant_message,
     "assistant_prosody": lambda wire: wire | {"models": _models(wire)},
@@ -246,7 +279,9 @@ def _read_chat_metadata(raw: Mapping[str, Any]) -> ChatMetadata:
 
 _READERS: dict[str, Callable[[dict[str, Any]], Message]] = {
     "audio_output": lambda raw: AudioOutput(
-        _text(raw, "id"), int(raw.get("index") or 0), _text(raw, "data")
+        _text(raw, "id"),
+        int(raw.get("index") or 0),
+        pybase64.b64decode(_text(raw, "data"), validate=True),
     ),
     "assistant_message": _read_assistant_message,
     "assistant_end": lambda _: AssistantEnd(),

@@ -191,12 +191,12 @@ class AssistantProsody:
 
 @dataclass(frozen=True, slots=True)
 class AudioOutput:
-    """One chunk of the segment `id`: a whole WAV file, base64."""
+    """One chunk of the segment `id`: a whole WAV file, in base64 on the wire."""
 
     type: ClassVar[str] = "audio_output"
     id: str
     index: int
-    data: str
+    wav: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,9 +130,12 @@ class CallSession:
             return False
         return self._speech.accepts(utterance_id)
 
-    def listens_for_silence(self, now_s: float) -> bool:
-        """Whether `caller_sounded` is wanted."""
-        return self._link.wants_silence(now_s)
+    def watches_caller(self, now_s: float) -> bool:
+        """Whether `hears_caller` is to be asked for each piece of audio, and `caller_sounded` told.
+
+        Asked once after each fact, so that the audio path asks nothing while a call just goes on.
+        """
+        return self._held or self._link.wants_silence(now_s)
 
     def state(self, now_s: float) -> SessionState:
         """The call as it is now."""

@@ -1,7 +1,7 @@
 """WAV files in memory: read what strangers send, write what everybody reads."""
 
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,11 @@ from evibridge.errors import BadAudio
 
 _PCM, _FLOAT, _EXTENSIBLE = 0x0001, 0x0003, 0xFFFE
 _SAMPLE_BITS = {_PCM: (8, 16, 24, 32), _FLOAT: (32,)}
+_CHUNK = struct.Struct("<4sI")
+_FORMAT = struct.Struct("<HHI6xH")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that doubles what it costs to build one for each chunk
 class Wav:
     """Samples as they stand in a WAV file: little-endian, channels interleaved, whole frames.
 
@@ -43,7 +45,7 @@ def parse_wav(data: bytes) -> Wav:
     form: Wav | None = None
     at = 12
     while at + 8 <= len(view):
-        name, size = struct.unpack_from("<4sI", view, at)
+        name, size = _CHUNK.unpack_from(view, at)
         at += 8
         if name == b"fmt ":
             form = _parse_format(view[at : at + size])
@@ -52,8 +54,9 @@ def parse_wav(data: bytes) -> Wav:
                 raise BadAudio("This WAV file has no fmt chunk before its samples.")
             end = at + size if size else len(view)
             frame_bytes = form.channels * form.sample_bytes
-            samples = view[at:end]
-            return replace(form, data=samples[: len(samples) // frame_bytes * frame_bytes])
+            end = min(end, len(view))
+            form.data = view[at : end - (end - at) % frame_bytes]
+            return form
         at += size + size % 2  # chunks begin at even offsets
     raise BadAudio("This WAV file ends before its data chunk.")
 
@@ -95,7 +98,7 @@ def wav_file(pcm16: bytes, rate_hz: int, channels: int = 1) -> bytes:
 def _parse_format(chunk: memoryview) -> Wav:
     if len(chunk) < 16:
         raise BadAudio(f"The fmt chunk of this WAV file has {len(chunk)} bytes instead of 16.")
-    tag, channels, rate_hz, bits = struct.unpack_from("<HHI6xH", chunk)
+    tag, channels, rate_hz, bits = _FORMAT.unpack_from(chunk)
     if tag == _EXTENSIBLE and len(chunk) >= 26:
         (tag,) = struct.unpack_from("<H", chunk, 24)  # the sub-format's GUID begins with the tag
     if bits not in _SAMPLE_BITS.get(tag, ()):

@@ -74,9 +74,7 @@ class TwilioLeg(SocketListener):
         """Whether Twilio has said so, whatever the socket still brings."""
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self._frames = 0
         self._last_frame_s = 0.0
-        self._frames_at_last_look = 0
         self._unreadable = 0
         self._resampler = Resampler(RATE_HZ, RATE_HZ)
         self._resampler_from_hz = RATE_HZ
@@ -102,21 +100,14 @@ class TwilioLeg(SocketListener):
 
     def on_text(self, text: bytes) -> None:
         """Every message of Twilio, the caller's voice among them."""
-        try:
-            message = twilio.decode(text)
-        except BadMessage as error:
-            self._count_unreadable(error)
-            return
-        call = self._call
-        if isinstance(message, twilio.Media):
-            self._frames += 1
-            self._last_frame_s = self._loop.time()
-            if call is not None:
-                call.caller_audio(mulaw_to_pcm16(message.mulaw))
-        elif isinstance(message, twilio.Start):
-            self._start(message)
-        elif call is not None:
-            self._control(call, message)
+        mulaw = twilio.caller_audio(text)
+        if mulaw is None:
+            mulaw = self._read(text)
+            if mulaw is None:
+                return
+        self._last_frame_s = self._loop.time()
+        if self._call is not None:
+            self._call.caller_audio(mulaw_to_pcm16(mulaw))
 
     def on_close(self, code: int, reason: str) -> None:
         """Twilio or the network ended the stream."""
@@ -139,7 +130,7 @@ class TwilioLeg(SocketListener):
             self._resampler_from_hz = parsed.rate_hz
         mulaw = pcm16_to_mulaw(self._resampler.process(mono_pcm16(parsed)))
         self._socket.send_text(twilio.media(self.stream_sid, mulaw))
-        if self._socket.unsent_bytes > MAX_UNSENT_BYTES:
+        if self._socket.unsent_bytes() > MAX_UNSENT_BYTES:
             log.warning("caller_link_stuck", call_id=self.call_sid)
             self._socket.abort()
         return len(mulaw) * 1000 / RATE_HZ
@@ -175,6 +166,21 @@ class TwilioLeg(SocketListener):
 
     # Inside
 
+    def _read(self, text: bytes) -> bytes | None:
+        """Act on a message; the caller's voice, written in an unusual way, is returned."""
+        try:
+            message = twilio.decode(text)
+        except BadMessage as error:
+            self._count_unreadable(error)
+            return None
+        if isinstance(message, twilio.CallerAudio):
+            return message
+        if isinstance(message, twilio.Start):
+            self._start(message)
+        elif self._call is not None:
+            self._control(self._call, message)
+        return None
+
     def _start(self, start: twilio.Start) -> None:
         if self.stream_sid:
             log.warning("stream_started_twice", call_id=self.call_sid)
@@ -189,7 +195,7 @@ class TwilioLeg(SocketListener):
             return
         assert self._timer is not None
         self._timer.cancel()
-        self._look_again_later()
+        self._look_again_at(self._loop.time() + SILENT_STREAM_S)
 
     def _control(self, call: Call, message: twilio.Message) -> None:
         match message:
@@ -215,13 +221,13 @@ class TwilioLeg(SocketListener):
         if self._socket is not None:
             self._socket.close(1008, why)
 
-    def _look_again_later(self) -> None:
-        self._frames_at_last_look = self._frames
-        self._timer = self._loop.call_later(SILENT_STREAM_S, self._look)
+    def _look_again_at(self, at_s: float) -> None:
+        self._timer = self._loop.call_at(at_s, self._look)
 
     def _look(self) -> None:
-        if self._frames > self._frames_at_last_look:
-            self._look_again_later()
+        silent_from_s = self._last_frame_s + SILENT_STREAM_S
+        if silent_from_s > self._loop.time():
+            self._look_again_at(silent_from_s)
         elif self._socket is not None:
             log.warning("stream_fell_silent", call_id=self.call_sid)
             self._socket.abort()

@@ -73,7 +73,7 @@ class MediaLink(SocketListener):
             await asyncio.sleep(max(0.0, due_s - loop.time()))
             if self._closed.is_set():
                 return
-            self._line.next_frame(congested=socket.unsent_bytes > MAX_UNSENT_BYTES)
+            self._line.next_frame(congested=socket.unsent_bytes() > MAX_UNSENT_BYTES)
             self._flush(socket)
             due_s += FRAME_MS / 1000
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 
 import structlog
 from picows import (
@@ -65,20 +66,13 @@ class PicowsSocket(WSListener):
         self._open_sockets = open_sockets
         self._transport: WSTransport | None = None
         self._closing = False
+        # While open, these two are methods in C: a call in Python is saved for each frame.
+        self.send_text: Callable[[bytes], None] = _send_nothing
+        self.unsent_bytes: Callable[[], int] = _nothing_unsent
         self._cut_timer: asyncio.TimerHandle | None = None
         self._partial: bytearray | None = None
         self._partial_is_text = False
         self._epilogue: asyncio.Task[None] | None = None
-
-    @property
-    def unsent_bytes(self) -> int:
-        if self._transport is None:
-            return 0
-        return self._transport.underlying_transport.get_write_buffer_size()
-
-    def send_text(self, text: bytes) -> None:
-        if self._transport is not None and not self._closing:
-            self._transport.send(_TEXT, text)
 
     def send_binary(self, data: bytes) -> None:
         if self._transport is not None and not self._closing:
@@ -87,14 +81,18 @@ class PicowsSocket(WSListener):
     def close(self, code: int = 1000, reason: str = "") -> None:
         if self._transport is None or self._closing:
             return
-        self._closing = True
+        self._begin_closing()
         self._transport.send_close(WSCloseCode(code), _fitting(reason))
         self._cut_in_time()
 
     def abort(self) -> None:
-        self._closing = True
+        self._begin_closing()
         if self._transport is not None:
             self._transport.disconnect(graceful=False)
+
+    def _begin_closing(self) -> None:
+        self._closing = True
+        self.send_text = _send_nothing
 
     async def end(self) -> None:
         """Abort, unless a closing handshake is under way; returns when `on_close` has been told."""
@@ -106,6 +104,8 @@ class PicowsSocket(WSListener):
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
+        self.send_text = partial(transport.send, _TEXT)
+        self.unsent_bytes = transport.underlying_transport.get_write_buffer_size
         self._open_sockets.add(self)
         try:
             self._listener.on_open(self)
@@ -117,23 +117,21 @@ class PicowsSocket(WSListener):
         kind = frame.msg_type
         if kind is _CLOSE:
             self._answer_close(transport, frame)
-        elif not self._closing and not transport.is_close_frame_sent:
-            # picows has sent the close frame itself if the peer broke the protocol.
-            try:
-                self._receive(kind, frame)
-            except Exception:
-                log.exception("socket_listener_failed")
-                self.close(WSCloseCode.INTERNAL_ERROR.value)
-
-    def _receive(self, kind: WSMsgType, frame: WSFrame) -> None:
-        if frame.rsv1 or frame.rsv2 or frame.rsv3:
-            self.close(WSCloseCode.PROTOCOL_ERROR.value, "no extension was agreed on")
-        elif kind is _TEXT and frame.fin and self._partial is None:
-            self._listener.on_text(frame.get_payload_as_bytes())
-        elif kind is _BINARY and frame.fin and self._partial is None:
-            self._listener.on_binary(frame.get_payload_as_bytes())
-        elif kind is not _PONG:
-            self._receive_fragment(kind, frame)
+            return
+        if self._closing or transport.is_close_frame_sent:
+            return  # picows has sent the close frame itself if the peer broke the protocol
+        try:
+            if frame.rsv1 or frame.rsv2 or frame.rsv3:
+                self.close(WSCloseCode.PROTOCOL_ERROR.value, "no extension was agreed on")
+            elif kind is _TEXT and frame.fin and self._partial is None:
+                self._listener.on_text(frame.get_payload_as_bytes())
+            elif kind is _BINARY and frame.fin and self._partial is None:
+                self._listener.on_binary(frame.get_payload_as_bytes())
+            elif kind is not _PONG:
+                self._receive_fragment(kind, frame)
+        except Exception:
+            log.exception("socket_listener_failed")
+            self.close(WSCloseCode.INTERNAL_ERROR.value)
 
     def _receive_fragment(self, kind: WSMsgType, frame: WSFrame) -> None:
         if (kind is _CONTINUATION) == (self._partial is None):
@@ -154,7 +152,7 @@ class PicowsSocket(WSListener):
 
     def _answer_close(self, transport: WSTransport, frame: WSFrame) -> None:
         if not self._closing:
-            self._closing = True
+            self._begin_closing()
             code = frame.get_close_code()
             # These two stand for an absent code and may not be sent (RFC 6455, 7.4.1).
             absent = code in (WSCloseCode.NO_INFO, WSCloseCode.ABNORMAL_CLOSURE)
@@ -170,6 +168,8 @@ class PicowsSocket(WSListener):
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self._transport = None
+        self._begin_closing()
+        self.unsent_bytes = _nothing_unsent
         self._open_sockets.discard(self)
         if self._cut_timer is not None:
             self._cut_timer.cancel()
@@ -186,6 +186,14 @@ class PicowsSocket(WSListener):
 
     def resume_writing(self) -> None:
         """Nothing to do, see `pause_writing`."""
+
+
+def _send_nothing(text: bytes, /) -> None:
+    """Stands for `send_text` while a socket is not open."""
+
+
+def _nothing_unsent() -> int:
+    return 0
 
 
 async def _ended(transport: WSTransport) -> None:

@@ -13,14 +13,13 @@ class Socket(Protocol):
     closing, all of them do nothing.
     """
 
-    @property
     def unsent_bytes(self) -> int:
         """Bytes written but not yet taken by the kernel: the backlog of a slow peer.
 
         Nothing here bounds it, because only the owner knows what it may drop.
         """
 
-    def send_text(self, text: bytes) -> None:
+    def send_text(self, text: bytes, /) -> None:
         """Send UTF-8 text as one message."""
 
     def send_binary(self, data: bytes) -> None:

@@ -91,9 +91,12 @@ class MemoryChat:
     told: list[dict[str, Any]] = field(default_factory=list)
     audio: bytearray = field(default_factory=bytearray)
     is_open: bool = True
-    unsent_bytes: int = 0
+    backlog: int = 0
 
-    def send_text(self, text: bytes) -> None:
+    def unsent_bytes(self) -> int:
+        return self.backlog
+
+    def send_text(self, text: bytes, /) -> None:
         message = json.loads(text)
         if message["type"] == "audio_input":
             self.audio += base64.b64decode(message["data"])

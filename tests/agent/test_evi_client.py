@@ -9,7 +9,6 @@ import structlog
 
 from evibridge.agent import evi_messages as evi
 from evibridge.agent.evi_client import (
-    FRAME_MS,
     MAX_AUDIO_BEHIND_MS,
     MAX_MESSAGE_BYTES,
     MAX_STUCK_S,
@@ -22,7 +21,8 @@ from evibridge.errors import LinkRefused
 from evibridge.sockets import Socket, SocketListener
 
 PHONE = evi.AudioFormat(8000)
-FRAME = bytes(320)  # 20 ms at 8 kHz
+FRAME_MS = 20
+FRAME = bytes(320)
 CHAT = 7
 
 
@@ -31,13 +31,16 @@ class SlowSocket:
 
     def __init__(self) -> None:
         self.sent: list[bytes] = []
-        self.unsent_bytes = 0
+        self.backlog = 0
         self.aborted = False
         self.closed_with: int | None = None
 
-    def send_text(self, text: bytes) -> None:
+    def unsent_bytes(self) -> int:
+        return self.backlog
+
+    def send_text(self, text: bytes, /) -> None:
         self.sent.append(text)
-        self.unsent_bytes += len(text)
+        self.backlog += len(text)
 
     def send_binary(self, data: bytes) -> None:
         raise AssertionError(f"a control message or audio is text: {data!r}")
@@ -53,14 +56,14 @@ class SlowSocket:
 class Owner:
     def __init__(self) -> None:
         self.messages: list[tuple[int, evi.Message]] = []
-        self.chunks: list[tuple[int, evi.AudioOutput]] = []
+        self.chunks: list[tuple[int, str, bytes]] = []
         self.closed: list[tuple[int, int]] = []
 
     def on_evi_message(self, chat: int, message: evi.Message) -> None:
         self.messages.append((chat, message))
 
-    def on_evi_audio(self, chat: int, audio: evi.AudioOutput) -> None:
-        self.chunks.append((chat, audio))
+    def on_evi_audio(self, chat: int, utterance_id: str, wav: bytes) -> None:
+        self.chunks.append((chat, utterance_id, wav))
 
     def on_evi_closed(self, chat: int, code: int) -> None:
         self.closed.append((chat, code))
@@ -122,7 +125,8 @@ def test_audio_that_the_server_does_not_take_is_dropped_and_counted(
 
 
 def test_audio_from_before_the_chat_is_sent_whole(chat: EviChat, socket: SlowSocket) -> None:
-    chat.send_kept_audio(FRAME * 100)
+    for _ in range(100):
+        chat.send_kept_audio(FRAME)
 
     assert len(socket.sent) == 100
     assert chat.frames_dropped == 0
@@ -131,7 +135,8 @@ def test_audio_from_before_the_chat_is_sent_whole(chat: EviChat, socket: SlowSoc
 def test_what_is_said_right_after_audio_from_before_the_chat_is_not_lost(
     chat: EviChat, socket: SlowSocket
 ) -> None:
-    chat.send_kept_audio(FRAME * 100)
+    for _ in range(100):
+        chat.send_kept_audio(FRAME)
     chat.send_audio(FRAME)
 
     assert len(socket.sent) == 101
@@ -141,7 +146,8 @@ def test_what_is_said_right_after_audio_from_before_the_chat_is_not_lost(
 def test_audio_from_before_the_chat_is_no_leave_to_fall_behind_for_ever(
     chat: EviChat, socket: SlowSocket
 ) -> None:
-    chat.send_kept_audio(FRAME * 100)
+    for _ in range(100):
+        chat.send_kept_audio(FRAME)
     for _ in range(200):
         chat.send_audio(FRAME)
 
@@ -152,8 +158,9 @@ def test_audio_from_before_the_chat_is_no_leave_to_fall_behind_for_ever(
 def test_once_that_audio_was_taken_the_usual_limit_holds_again(
     chat: EviChat, socket: SlowSocket
 ) -> None:
-    chat.send_kept_audio(FRAME * 100)
-    socket.unsent_bytes = 0
+    for _ in range(100):
+        chat.send_kept_audio(FRAME)
+    socket.backlog = 0
     for _ in range(200):
         chat.send_audio(FRAME)
 
@@ -164,7 +171,7 @@ def test_once_that_audio_was_taken_the_usual_limit_holds_again(
 def test_audio_flows_again_once_the_server_has_caught_up(chat: EviChat, socket: SlowSocket) -> None:
     for _ in range(200):
         chat.send_audio(FRAME)
-    sent, socket.unsent_bytes = len(socket.sent), 0
+    sent, socket.backlog = len(socket.sent), 0
 
     chat.send_audio(FRAME)
 
@@ -194,9 +201,9 @@ def test_a_server_that_takes_audio_now_and_then_lives(chat: EviChat, socket: Slo
     for _ in range(3):
         for _ in range(round(MAX_STUCK_S * 1000 / FRAME_MS) - 1):
             chat.send_audio(FRAME)
-        socket.unsent_bytes = 0
+        socket.backlog = 0
         chat.send_audio(FRAME)
-        socket.unsent_bytes = MAX_UNSENT_BYTES
+        socket.backlog = MAX_UNSENT_BYTES
 
     assert not socket.aborted
 
@@ -204,7 +211,7 @@ def test_a_server_that_takes_audio_now_and_then_lives(chat: EviChat, socket: Slo
 def test_control_messages_are_never_dropped_and_a_stuck_link_is_cut(
     chat: EviChat, socket: SlowSocket
 ) -> None:
-    socket.unsent_bytes = MAX_UNSENT_BYTES - 10
+    socket.backlog = MAX_UNSENT_BYTES - 10
 
     chat.send(evi.UserInput("hello"))
 
@@ -223,11 +230,13 @@ def test_a_control_message_that_the_server_takes_cuts_nothing(
 def test_each_kind_of_message_goes_its_way_with_the_chats_number(
     chat: EviChat, owner: Owner
 ) -> None:
-    chat.on_text(b'{"type":"audio_output","id":"a","index":0,"data":""}')
+    chat.on_text(b'{"type":"audio_output","id":"a","index":0,"data":"UklGRg=="}')
+    chat.on_text(b'{ "data": "UklGRg==", "id": "b", "type": "audio_output" }')
     chat.on_text(b'{"type":"assistant_end"}')
+    chat.on_text(b'{"type":"audio_output","id":"c","index":0,"data":"???"}')
     chat.on_text(b"rubbish")
 
-    assert owner.chunks == [(CHAT, evi.AudioOutput("a", 0, ""))]
+    assert owner.chunks == [(CHAT, "a", b"RIFF"), (CHAT, "b", b"RIFF")]
     assert owner.messages == [(CHAT, evi.AssistantEnd())]
 
 

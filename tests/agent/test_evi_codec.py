@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evibridge.agent import evi_messages as evi
-from evibridge.agent.evi_codec import decode, encode, encode_audio_input
+from evibridge.agent.evi_codec import audio_input, audio_output, decode, encode
 from evibridge.errors import BadMessage
 from tests.reference import evi_examples, evi_validator
 
@@ -71,10 +71,72 @@ def test_a_cleared_context_is_an_explicit_null_both_ways() -> None:
 
 
 def test_audio_input_carries_the_pcm_as_base64() -> None:
-    message = decode(encode_audio_input(b"\x01\x02\x03\x04"))
+    message = decode(audio_input(b"\x01\x02\x03\x04"))
 
     assert message == evi.AudioInput(base64.b64encode(b"\x01\x02\x03\x04").decode())
-    evi_validator("AudioInput").validate(json.loads(encode_audio_input(b"\x01\x02")))
+    evi_validator("AudioInput").validate(json.loads(audio_input(b"\x01\x02")))
+
+
+def test_audio_output_carries_a_file_as_base64() -> None:
+    text = encode(evi.AudioOutput("a", 2, b"RIFF"))
+
+    evi_validator("AudioOutput").validate(json.loads(text))
+    assert decode(text) == evi.AudioOutput("a", 2, b"RIFF")
+
+
+@given(
+    st.text(st.characters(codec="utf-8"), max_size=20),
+    st.binary(max_size=60),
+    st.booleans(),
+)
+def test_audio_output_is_read_alike_with_and_without_a_json_parser(
+    utterance_id: str, wav: bytes, has_session_id: bool
+) -> None:
+    session_id = {"custom_session_id": "s"} if has_session_id else {}
+    members = {"id": utterance_id, "index": 0, "data": base64.b64encode(wav).decode()}
+    text = json.dumps(
+        {"type": "audio_output", **session_id, **members},
+        separators=(",", ":"),
+        ensure_ascii=False,
+    ).encode()
+
+    by_parser = decode(text)
+    assert by_parser == evi.AudioOutput(utterance_id, 0, wav)
+    is_escaped = json.dumps(utterance_id, ensure_ascii=False) != f'"{utterance_id}"'
+    assert audio_output(text) == (None if is_escaped else (utterance_id, wav))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"type":"assistant_end"}',
+        b'{ "type":"audio_output","id":"a","data":"UklGRg=="}',
+        b'{"type":"audio_output","id": "a","data":"UklGRg=="}',
+        b'{"type":"audio_output","id":"a","index":0}',
+        b'{"type":"audio_output","id":"a","data":"Ukl/Rg=",',
+        b'{"type":"audio_output","id":"a","data":"\\/w=="}',
+        b'{"type":"audio_output","id":"\xff","data":"UklGRg=="}',
+        b'{"type":"audio_output","id":"a',
+    ],
+)
+def test_what_is_written_in_another_way_is_left_to_the_parser(text: bytes) -> None:
+    assert audio_output(text) is None
+
+
+@given(st.binary(max_size=80), st.integers(0, 80), st.binary(max_size=4))
+def test_a_damaged_audio_output_is_never_read_as_another_sound(
+    wav: bytes, at: int, damage: bytes
+) -> None:
+    text = encode(evi.AudioOutput("a", 0, wav))
+    text = text[:at] + damage + text[at + len(damage) :]
+
+    audio = audio_output(text)
+
+    if audio is not None:
+        with contextlib.suppress(BadMessage):
+            message = decode(text)
+            assert isinstance(message, evi.AudioOutput)
+            assert (message.id, message.wav) == audio
 
 
 def test_an_unknown_type_passes_as_it_is() -> None:

@@ -176,10 +176,10 @@ class TestTheAgentsVoice:
     def test_marks_are_placed_now_and_then_and_at_the_end_of_a_turn(self) -> None:
         session = talking_session()
 
-        assert speak(session, "a", 200, 1.0) == []
-        assert speak(session, "a", 200, 1.0) == [act.PlaceMark("0:400")]
+        assert speak(session, "a", 600, 1.0) == []
+        assert speak(session, "a", 400, 1.0) == [act.PlaceMark("0:1000")]
         assert speak(session, "a", 100, 1.0) == []
-        assert session.chat_said(1, evi.AssistantEnd(), 1.0) == [act.PlaceMark("0:500")]
+        assert session.chat_said(1, evi.AssistantEnd(), 1.0) == [act.PlaceMark("0:1100")]
         assert session.chat_said(1, evi.AssistantEnd(), 1.0) == []
 
     def test_what_was_heard_is_told_when_its_mark_comes_back(self) -> None:
@@ -1182,7 +1182,7 @@ class TestTheLongestChat:
 
     def test_a_caller_who_speaks_is_not_cut_in_two(self) -> None:
         session, at_s = self.renewed()
-        assert session.listens_for_silence(at_s)
+        assert session.watches_caller(at_s)
         session.caller_sounded(at_s)
 
         assert session.chat_said(SECOND, CHAT, at_s + 0.1) == [act.Disconnect(SECOND)]
@@ -1383,7 +1383,7 @@ class TestLeaving:
         session = talking_session()
         speak(session, "bye", 900, 1.0)
 
-        assert session.chat_closed(1, 1000, 1.1) == []
+        assert session.chat_closed(1, 1000, 1.1) == [act.PlaceMark("0:900")]
         assert not session.accepts("bye")
 
         actions = session.playback_heard("0:900", 1.9)

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from evibridge.audio.playout import STALLED_MS, STALLED_S, Heard, Playout
+from evibridge.audio.playout import MARK_EVERY_MS, STALLED_MS, STALLED_S, Heard, Playout
 
 
 def placed_mark(playout: Playout) -> str:
@@ -149,7 +149,7 @@ def test_a_mark_is_due_after_enough_audio_and_never_twice_for_the_same() -> None
     assert playout.mark() is None
 
     due = []
-    for ms in (399, 1):
+    for ms in (MARK_EVERY_MS - 1, 1):
         playout.sent("a", ms, now_s=0.0)
         due.append(playout.mark_is_due)
     placed_mark(playout)
@@ -157,6 +157,19 @@ def test_a_mark_is_due_after_enough_audio_and_never_twice_for_the_same() -> None
 
     assert due == [False, True, False]
     assert playout.mark() is None
+
+
+def test_the_end_of_an_utterance_is_to_be_proven_once_another_has_begun() -> None:
+    playout = Playout()
+    playout.sent("a", 100, now_s=0.0)
+    alone = playout.mark_is_due
+    playout.sent("b", 100, now_s=0.0)
+
+    assert (alone, playout.mark_is_due) == (False, True)
+
+    playout.clear(now_s=0.1)
+
+    assert not playout.mark_is_due
 
 
 def test_an_unknown_mark_means_nothing() -> None:

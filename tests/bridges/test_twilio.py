@@ -64,7 +64,7 @@ class TestAConversation:
             assert await chat.closed_with == 1000
 
     @pytest.mark.parametrize("sizes", [[1600], [40] * 40, [7, 333, 1260]])
-    async def test_frames_of_any_length_arrive_as_20_ms(
+    async def test_frames_of_any_length_arrive_as_they_are(
         self, scene: Scene, sizes: list[int]
     ) -> None:
         twilio, chat = await scene.talk()
@@ -72,8 +72,9 @@ class TestAConversation:
         for size in sizes:
             await twilio.speak(b"\x00" * size)
 
-        for _ in range(10):
-            assert len(base64.b64decode((await chat.expect("audio_input"))["data"])) == 320
+        for size in sizes:
+            audio = base64.b64decode((await chat.expect("audio_input"))["data"])
+            assert len(audio) == 2 * size
 
     async def test_what_the_caller_says_before_the_chat_is_open_is_not_lost(
         self, scene: Scene

@@ -30,9 +30,9 @@ def test_a_whole_call_is_read() -> None:
         encoding="audio/x-mulaw",
         parameters={"token": "k3y-9f2c7a51", "tenant": "acme", "attempt": "1"},
     )
-    media = [message for message in messages if isinstance(message, twilio.Media)]
-    assert len(media) == 232
-    assert {len(message.mulaw) for message in media} == {160}
+    frames = [message for message in messages if isinstance(message, twilio.CallerAudio)]
+    assert len(frames) == 232
+    assert {len(mulaw) for mulaw in frames} == {160}
     assert [message for message in messages if isinstance(message, twilio.Dtmf)] == [
         twilio.Dtmf("1"),
         twilio.Dtmf("#"),
@@ -56,7 +56,48 @@ def test_numbers_may_be_numbers_and_frames_of_any_length() -> None:
         {"event": "media", "sequenceNumber": 3, "media": {"timestamp": 5, "payload": "/w=="}}
     )
 
-    assert message == twilio.Media(b"\xff")
+    assert message == b"\xff"
+
+
+def test_the_callers_voice_is_read_alike_with_and_without_a_json_parser() -> None:
+    lines = [line["msg"] for line in twilio_transcript() if line["dir"] == "from_twilio"]
+
+    for line in lines:
+        text = json.dumps(line, separators=(",", ":")).encode()
+        message = twilio.decode(text)
+        by_parser = message if isinstance(message, twilio.CallerAudio) else None
+        assert twilio.caller_audio(text) == by_parser
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"event": "media","media":{"track":"inbound","payload":"/w=="}}',
+        b'{"event":"media","media":{"payload":"/w=="}}',
+        b'{"event":"media","media":{"track":"outbound","payload":"/w=="}}',
+        b'{"event":"media","media":{"track":"inbound"}}',
+        b'{"event":"media","media":{"track":"inbound","payload":"\\/w=="}}',
+        b'{"event":"media","media":{"track":"inbound","payload":"/w==',
+        b'{"event":"mark","mark":{"name":"media"}}',
+    ],
+)
+def test_what_is_written_in_another_way_is_left_to_the_parser(text: bytes) -> None:
+    assert twilio.caller_audio(text) is None
+
+
+@given(st.binary(max_size=80), st.integers(0, 120), st.binary(max_size=4))
+def test_a_damaged_frame_is_never_read_as_another_sound(
+    mulaw: bytes, at: int, damage: bytes
+) -> None:
+    payload = base64.b64encode(mulaw)
+    text = b'{"event":"media","media":{"track":"inbound","payload":"%b"}}' % payload
+    text = text[:at] + damage + text[at + len(damage) :]
+
+    audio = twilio.caller_audio(text)
+
+    if audio is not None:
+        with contextlib.suppress(BadMessage):
+            assert twilio.decode(text) == audio
 
 
 def test_our_own_voice_on_a_forked_stream_is_ignored() -> None:

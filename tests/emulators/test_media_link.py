@@ -59,13 +59,16 @@ class RecordingSocket:
     """Keeps what is sent and when; `on_send` may interfere."""
 
     clock: VirtualClock
-    unsent_bytes: int = 0
+    backlog: int = 0
     sent: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
     on_send: Callable[[int], None] = lambda _: None
     on_end: Callable[[], None] = lambda: None
 
-    def send_text(self, text: bytes) -> None:
+    def unsent_bytes(self) -> int:
+        return self.backlog
+
+    def send_text(self, text: bytes, /) -> None:
         at_ms = round((self.clock.now_s - 1000.0) * 1000)
         self.sent.append((at_ms, orjson.loads(text)))
         self.on_send(len(self.sent))
@@ -196,7 +199,7 @@ def test_the_service_may_close_first() -> None:
 
 def test_a_service_that_does_not_read_loses_audio() -> None:
     scene = Scene(Listen(100))
-    scene.socket.unsent_bytes = MAX_UNSENT_BYTES + 1
+    scene.socket.backlog = MAX_UNSENT_BYTES + 1
     scene.run()
     assert scene.events() == ["connected", "start", "stop"]
     report = scene.line.report("CA1", CallEnd.CALLER_HUNG_UP)

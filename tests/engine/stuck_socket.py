@@ -14,14 +14,17 @@ class StuckSocket:
     """A connection with a backlog of the test's choice."""
 
     def __init__(self) -> None:
-        self.unsent_bytes = 0
+        self.backlog = 0
         self.sent: list[str] = []
         self.error_codes: list[str] = []
         self.closed_with: int | None = None
         self.aborted = asyncio.Event()
         self.has_audio = asyncio.Event()
 
-    def send_text(self, text: bytes) -> None:
+    def unsent_bytes(self) -> int:
+        return self.backlog
+
+    def send_text(self, text: bytes, /) -> None:
         message = json.loads(text)
         kind = message["type"]
         if kind == "error":

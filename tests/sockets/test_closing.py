@@ -121,7 +121,7 @@ async def test_every_method_is_harmless_after_the_end(desk: Desk) -> None:
     socket.send_binary(b"x")
     socket.close(1000, "x")
     socket.abort()
-    assert socket.unsent_bytes == 0
+    assert socket.unsent_bytes() == 0
     assert desk.listener.closes == [(1006, "")]
 
 

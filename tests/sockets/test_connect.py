@@ -449,7 +449,7 @@ async def test_both_sides_work_over_tls(
     socket.send_text(b"x" * MAX_MESSAGE_BYTES)
     await listener.until(lambda me: me.texts)
     assert listener.texts == [b"x" * MAX_MESSAGE_BYTES]
-    assert socket.unsent_bytes == 0
+    assert socket.unsent_bytes() == 0
     socket.close(1000, "done")
     assert await listener.closed() == (1000, "")
     assert await desk.listener.closed() == (1000, "done")

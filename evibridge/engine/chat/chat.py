@@ -120,7 +120,7 @@ class Chat(SocketListener):
     @property
     def unsent_bytes(self) -> int:
         """How far the network is behind."""
-        return self._socket.unsent_bytes
+        return self._socket.unsent_bytes()
 
     async def finished(self) -> None:
         """Return when the connection is gone and nothing of the chat is left."""

@@ -26,13 +26,13 @@ def typed(text: str) -> bytes:
 async def test_audio_waits_until_the_network_has_taken_what_was_sent() -> None:
     socket = StuckSocket()
     chat = opened(socket)
-    socket.unsent_bytes = AUDIO_BACKLOG_BYTES + 1
+    socket.backlog = AUDIO_BACKLOG_BYTES + 1
     chat.on_text(typed("Hello."))
     for _ in range(50):
         await asyncio.sleep(0)
     assert socket.sent[-1] == "assistant_message"
 
-    socket.unsent_bytes = 0
+    socket.backlog = 0
     await asyncio.wait_for(socket.has_audio.wait(), PATIENCE_S)
     await left(chat)
 
@@ -43,7 +43,7 @@ async def test_a_client_that_takes_no_audio_for_long_is_cut(
     monkeypatch.setattr(part, "STALLED_READER_S", 0.01)
     socket = StuckSocket()
     chat = opened(socket)
-    socket.unsent_bytes = AUDIO_BACKLOG_BYTES + 1
+    socket.backlog = AUDIO_BACKLOG_BYTES + 1
     chat.on_text(typed("Hello."))
 
     await asyncio.wait_for(socket.aborted.wait(), PATIENCE_S)
@@ -54,11 +54,11 @@ async def test_a_client_that_takes_no_audio_for_long_is_cut(
 async def test_a_client_that_takes_no_messages_is_cut_and_told_no_more() -> None:
     socket = StuckSocket()
     chat = opened(socket)
-    socket.unsent_bytes = MAX_UNSENT_BYTES + 1
+    socket.backlog = MAX_UNSENT_BYTES + 1
     chat.on_text(typed("Hello."))
 
     assert socket.aborted.is_set()
-    socket.unsent_bytes = 0
+    socket.backlog = 0
     chat.on_text(typed("Hello?"))
     chat.end(1001, "too late", why="engine_closed")
     assert socket.sent == ["chat_metadata"]
