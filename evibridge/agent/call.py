@@ -98,8 +98,11 @@ class Call:
         self._tasks: asyncio.TaskGroup | None = None
         self._tools: dict[str, asyncio.Task[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._watches_caller = False
-        """Whether the caller's voice may not go through unseen, as it does but for moments."""
+        self.caller_audio: Callable[[bytes], None] = self._chats.carry
+        """Takes the next piece of the caller's voice, in the leg's format; about 20 ms.
+
+        Most of the time this is the very method of the chat. To ask the call and its session for
+        each piece cost 4 % of a call's CPU."""
         self._chunks_unreadable = 0
         self._chat_id = self._chat_group_id = ""
         self._tool_state: dict[str, object] = {}
@@ -157,22 +160,12 @@ class Call:
 
     # The caller's side
 
-    def caller_audio(self, pcm16: bytes) -> None:
-        """The next piece of the caller's voice, in the leg's format; about 20 ms."""
-        if self._watches_caller:
-            pcm16 = self._watched(pcm16)
-        hearing = self._chats.hearing
-        if hearing is None:
-            self._chats.keep(pcm16)
-        else:
-            hearing.send_audio(pcm16)
-
-    def _watched(self, pcm16: bytes) -> bytes:
+    def _watched_audio(self, pcm16: bytes) -> None:
         if not self._session.hears_caller:
-            return bytes(len(pcm16))
-        if is_sound(pcm16):
+            pcm16 = bytes(len(pcm16))
+        elif is_sound(pcm16):
             self._session.caller_sounded(self._loop.time())
-        return pcm16
+        self._chats.carry(pcm16)
 
     def caller_pressed(self, digit: str) -> None:
         """The caller pressed a key of the telephone."""
@@ -315,7 +308,8 @@ class Call:
     # Time
 
     def _arm_timer(self) -> None:
-        self._watches_caller = self._session.watches_caller(self._loop.time())
+        watches = self._session.watches_caller(self._loop.time())
+        self.caller_audio = self._watched_audio if watches else self._chats.carry
         at_s = self._session.next_wake_s
         if self._timer is not None:
             if at_s == self._timer.when():

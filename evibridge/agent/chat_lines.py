@@ -34,13 +34,14 @@ class ChatLines:
         self._audio = audio
         self._chats: dict[int, EviChat] = {}
         self._connecting: dict[int, asyncio.Task[None]] = {}
-        self.hearing: EviChat | None = None
-        """The chat that the caller's voice goes to; without one it is kept by `keep`."""
+        self._hearing: EviChat | None = None
         bytes_per_ms = audio.sample_rate * audio.channels * 2 // 1000
         self._kept = KeptAudio(KEPT_AUDIO_MS * bytes_per_ms)
         self._silence = bytes(SILENCE_MS * bytes_per_ms)
         self._silence_timer: asyncio.TimerHandle | None = None
         self._frames_dropped = 0
+        self.carry: Callable[[bytes], None] = self._kept.add
+        """Takes the next piece of the caller's voice: the chat that hears him, or it is kept."""
         self.in_use = 0
         """Number of the chat that speaks with the caller."""
 
@@ -49,15 +50,12 @@ class ChatLines:
         """Of the caller's voice, by chats that are closed, and while there was none."""
         return self._frames_dropped + self._kept.dropped
 
-    def keep(self, pcm16: bytes) -> None:
-        """Nobody hears the next piece of the caller's voice yet."""
-        self._kept.add(pcm16)
-
     def hear_caller(self) -> None:
         """From now on the chat in use hears the caller, first what was kept."""
-        self.hearing = self._chats[self.in_use]
+        self._hearing = self._chats[self.in_use]
         for pcm16 in self._kept.take():
-            self.hearing.send_kept_audio(pcm16)
+            self._hearing.send_kept_audio(pcm16)
+        self.carry = self._hearing.send_audio
 
     def tell(self, message: evi.ClientMessage) -> None:
         """Send a message by the chat in use."""
@@ -101,14 +99,15 @@ class ChatLines:
         chat = self._chats.pop(number, None)
         if chat is not None:
             self._frames_dropped += chat.frames_dropped
-            if chat is self.hearing:
-                self.hearing = None
+            if chat is self._hearing:
+                self._hearing = None
+                self.carry = self._kept.add
         return chat
 
     def send_silence(self) -> None:
         """Until `stop_silence`, the server gets silence: EVI's clock is the caller's audio."""
-        if self.hearing is not None:
-            self.hearing.send_audio(self._silence)
+        if self._hearing is not None:
+            self._hearing.send_audio(self._silence)
         loop = asyncio.get_running_loop()
         self._silence_timer = loop.call_later(SILENCE_MS / 1000, self.send_silence)
 

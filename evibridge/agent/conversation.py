@@ -140,9 +140,10 @@ class Conversation:
 
         EVI: a text may come without the id of its audio: it belongs to the next audio.
         """
-        if utterance_id not in self._open:
+        utterance = self._open.get(utterance_id)
+        if utterance is None:
             self._name(utterance_id)
-        utterance = self._utterance(utterance_id, now_s)
+            utterance = self._utterance(utterance_id, now_s)
         utterance.is_spoken = True
         utterance.sent_ms += duration_ms
 

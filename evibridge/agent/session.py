@@ -237,9 +237,11 @@ class CallSession:
     def agent_audio_sent(self, utterance_id: str, duration_ms: float, now_s: float) -> list[Action]:
         """A chunk that was accepted has been written to the caller's side."""
         mark = self._speech.sent(utterance_id, duration_ms, now_s)
+        if mark is None:
+            return []
         if self._speech.is_stalled(now_s):
             return self._end(EndReason.CALLER_STALLED, now_s)
-        return _place(mark)
+        return [act.PlaceMark(mark)]
 
     def filler_played(self, duration_ms: float, now_s: float) -> list[Action]:
         """The filler has been written to the caller's side."""

@@ -108,15 +108,14 @@ class AgentSpeech:
     def sent(self, utterance_id: str, duration_ms: float, now_s: float) -> str | None:
         """A chunk was written to the caller's side; returns a mark to place, if one is due."""
         self._live[utterance_id] = None
-        self._playout.sent(utterance_id, duration_ms, now_s)
         self._conversation.audio_sent(utterance_id, duration_ms, now_s)
-        return self._playout.mark() if self._playout.mark_is_due else None
+        return self._playout.sent(utterance_id, duration_ms, now_s)
 
     def filler_sent(self, duration_ms: float, now_s: float) -> str | None:
         """Sound of our own was written to the caller's side; returns a mark to place."""
-        self._playout.sent(FILLER, duration_ms, now_s)
+        mark = self._playout.sent(FILLER, duration_ms, now_s)
         self._playout.end_turn()
-        return self._playout.mark()
+        return mark or self._playout.mark()
 
     def ends_turn(self) -> bool:
         """Whether the server's `assistant_end` ends a turn; asked once about each.

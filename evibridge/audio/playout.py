@@ -8,9 +8,9 @@ things tell how far it got: a *mark*, which the carrier echoes once the audio be
 from collections import deque
 from dataclasses import dataclass
 
-MARK_EVERY_MS = 1000.0
-"""Of one utterance: how far the clock is trusted to fill in. A mark is a message each way, and cost
-as much CPU as a second of the caller's voice per 20 of them."""
+MARK_EVERY_MS = 2000.0
+"""Of one utterance: how far the clock is trusted to fill in. A mark is a message each way, which
+costs as much CPU as five frames of the caller's voice."""
 STALLED_MS = 60_000.0
 """More unplayed audio than this is a stall, unless marks still come back."""
 STALLED_S = 10.0
@@ -44,7 +44,6 @@ class Playout:
         self._epoch = 0
         self._marks: deque[tuple[str, float]] = deque()
         self._stretches: deque[_Stretch] = deque()
-        self._follows_unmarked = False
         self._turn_over = True
         # The clock's view: this position was reached at this time, and playing went on from there.
         self._anchor_ms = 0.0
@@ -81,8 +80,12 @@ class Playout:
         waiting_ms = self._sent_ms - self._proven_ms
         return waiting_ms > STALLED_MS and now_s - self._progress_s > STALLED_S
 
-    def sent(self, utterance_id: str, duration_ms: float, now_s: float) -> None:
-        """Audio of an utterance was handed to the other side."""
+    def sent(self, utterance_id: str, duration_ms: float, now_s: float) -> str | None:
+        """Audio of an utterance was handed to the other side; returns a mark to place, if any.
+
+        A mark is due when an utterance follows another, whose end it proves, and now and then in a
+        long one.
+        """
         if self.unplayed_ms(now_s) <= 0:  # the buffer had run dry: playing starts again now
             self._anchor_ms, self._anchor_s = self._sent_ms, now_s
             self._progress_s = now_s
@@ -90,26 +93,20 @@ class Playout:
         self._sent_ms += duration_ms
         self._due_s = max(self._due_s, now_s) + duration_ms / 1000
         self._turn_over = False
-        if self._stretches and self._stretches[-1].utterance_id == utterance_id:
-            self._stretches[-1].end_ms = self._sent_ms
+        last = self._stretches[-1] if self._stretches else None
+        if last is not None and last.utterance_id == utterance_id:
+            last.end_ms = self._sent_ms
         else:
-            self._follows_unmarked |= bool(self._stretches)
             self._stretches.append(_Stretch(utterance_id, begin_ms, self._sent_ms))
-
-    @property
-    def mark_is_due(self) -> bool:
-        """Whether to ask for a proof.
-
-        Of the end of an utterance, once another has begun; of a long one also in between.
-        """
-        return self._follows_unmarked or self._sent_ms - self._marked_ms >= MARK_EVERY_MS
+            if last is not None:
+                return self.mark()
+        return self.mark() if self._sent_ms - self._marked_ms >= MARK_EVERY_MS else None
 
     def mark(self) -> str | None:
         """Name of a mark to place now, behind all audio sent; None if nothing is unmarked."""
         if self._sent_ms <= self._marked_ms:
             return None
         self._marked_ms = self._sent_ms
-        self._follows_unmarked = False
         name = f"{self._epoch}:{self._sent_ms:.0f}"
         self._marks.append((name, self._sent_ms))
         return name
@@ -140,7 +137,6 @@ class Playout:
         self._stretches.clear()
         self._marks.clear()
         self._epoch += 1
-        self._follows_unmarked = False
         self._proven_ms = self._marked_ms = self._anchor_ms = self._sent_ms
         self._anchor_s = self._due_s = now_s
         self._turn_over = True

@@ -88,7 +88,7 @@ class Resampler:
         whole_blocks = arrived // block_in
         self._kept = samples[whole_blocks * block_in : history + arrived].copy()
         self._already_out = due - whole_blocks * block_out
-        return np.clip(out, -32768, 32767).round().astype(np.int16).tobytes()
+        return out.clip(-32768, 32767).round().astype(np.int16).tobytes()
 
     def flush(self) -> bytes:
         """End the stream: the part of it that the filter's delay still holds. Then `reset`."""

@@ -39,7 +39,7 @@ def parse_wav(data: bytes) -> Wav:
     Raises:
         BadAudio: not a WAV file, compressed, damaged before the samples, or of an unusable rate
     """
-    if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
+    if not (data.startswith(b"RIFF") and data.startswith(b"WAVE", 8)):
         raise BadAudio("This is not a WAV file: it does not begin with RIFF and WAVE.")
     view = memoryview(data)
     form: Wav | None = None
@@ -61,10 +61,13 @@ def parse_wav(data: bytes) -> Wav:
     raise BadAudio("This WAV file ends before its data chunk.")
 
 
-def mono_pcm16(wav: Wav) -> bytes:
-    """The samples as int16 mono PCM at `wav.rate_hz`; channels are averaged."""
+def mono_pcm16(wav: Wav) -> bytes | memoryview:
+    """The samples as int16 mono PCM at `wav.rate_hz`; channels are averaged.
+
+    Samples that are int16 mono already are not copied.
+    """
     if wav.sample_bytes == 2 and wav.channels == 1:
-        return bytes(wav.data)
+        return wav.data
     samples = _int16_samples(wav)
     if wav.channels > 1:
         samples = samples.reshape(-1, wav.channels).mean(axis=1).round().astype(np.int16)

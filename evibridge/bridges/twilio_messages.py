@@ -63,6 +63,7 @@ Message = CallerAudio | Connected | Start | Mark | Dtmf | Stop | Ignored
 _MEDIA = b'{"event":"media"'
 _INBOUND = b'"track":"inbound"'
 _PAYLOAD = b'"payload":"'
+_STRICTLY = True
 
 
 def caller_audio(text: bytes) -> CallerAudio | None:
@@ -78,7 +79,7 @@ def caller_audio(text: bytes) -> CallerAudio | None:
         return None
     begin = at + len(_PAYLOAD)
     try:
-        return pybase64.b64decode(text[begin : text.find(b'"', begin)], validate=True)
+        return pybase64.b64decode(text[begin : text.find(b'"', begin)], None, _STRICTLY)
     except ValueError:  # not base64, or escaped
         return None
 

