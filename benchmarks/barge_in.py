@@ -17,13 +17,13 @@ from dataclasses import asdict, dataclass
 
 import aiohttp
 
-from benchmarks.call_figures import BRIDGE, NO_BRIDGE
-from benchmarks.calls_per_core import AGENT, OPENING_TIMEOUT_S
 from benchmarks.evi_stand_in import INTERRUPTED
 from benchmarks.heard import percentile
 from benchmarks.interrupted_callers import Report
-from benchmarks.processes import Cores, running, serving
-from benchmarks.report import headline, machine, table
+from benchmarks.other_bridge import OtherBridge, ProcessTree, add_options
+from benchmarks.processes import Cores, Program, running, serving
+from benchmarks.report import headline, machine, numbers_only, table
+from benchmarks.turns import AGENT, BRIDGE, NO_BRIDGE, OPENING_TIMEOUT_S, Others, UnderTest
 
 CALLS = 50
 SECONDS = 30.0
@@ -40,7 +40,7 @@ class Result:
         silenced_after_ms: of each interruption, from the server to the telephone
         unanswered: interruptions after which nobody fell silent
         late_frames: frames of 20 ms of an interrupted utterance that came after its `clear`
-        cores: CPU time of the bridge by the time that passed; NaN without one
+        cores: CPU time of the bridge by the time that passed; NaN if its processes are not known
         callers_late_p99_ms: how late the callers themselves were: noise of the machine
     """
 
@@ -62,43 +62,60 @@ class Result:
         times = {name: self.after_ms(share) for name, share in SHARES.items()}
         single = asdict(self)
         interruptions = len(single.pop("silenced_after_ms"))
-        cores = None if math.isnan(self.cores) else self.cores
-        return {**single, "interruptions": interruptions, "after_ms": times, "cores": cores}
+        return {**single, "interruptions": interruptions, "after_ms": times}
 
 
 SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
 
 
 async def measure(
-    calls: int = CALLS, *, seconds: float = SECONDS, warm_up_s: float = WARM_UP_S
+    calls: int = CALLS,
+    *,
+    seconds: float = SECONDS,
+    warm_up_s: float = WARM_UP_S,
+    also: Sequence[OtherBridge] = (),
+    evi_port: int | None = None,
 ) -> list[Result]:
-    """Measure without a bridge and with it."""
+    """Measure without a bridge, with ours and with others."""
     cores = Cores.divided()
-    async with (
-        serving(["-m", "benchmarks.evi_stand_in"], cores.load) as evi,
-        serving(
-            ["-m", "evibridge", "run", str(AGENT), "--evi-url", evi.origin],
-            cores.under_test,
-            EVIBRIDGE_LOG_LEVEL="warning",
-            EVIBRIDGE_MAX_CALLS=str(calls),
-            HUME_CONFIG_ID=INTERRUPTED,  # which the stand-in takes as an order
-        ) as bridge,
-    ):
-        command = (
-            f"-m benchmarks.interrupted_callers --calls {calls} --seconds {seconds} "
-            f"--warm-up {warm_up_s} evi={evi.origin} twilio={bridge.origin}"
-        )
-        async with running(command.split(), cores.load) as callers:
-            timeout_s = OPENING_TIMEOUT_S + seconds
-            direct = Report(**json.loads(await callers.line(timeout_s=timeout_s)))
-            cpu_s, began_s = bridge.program.cpu_s(), time.perf_counter()
-            bridged = Report(**json.loads(await callers.line(timeout_s=timeout_s)))
-            used = (bridge.program.cpu_s() - cpu_s) / (time.perf_counter() - began_s)
-        sent = await _interruptions(evi.origin)
+    with cores.with_us_as_load():
+        async with (
+            serving(["-m", "benchmarks.evi_stand_in"], cores.load, port=evi_port) as evi,
+            serving(
+                ["-m", "evibridge", "run", str(AGENT), "--evi-url", evi.origin],
+                cores.under_test,
+                EVIBRIDGE_MAX_CALLS=str(calls),
+                HUME_CONFIG_ID=INTERRUPTED,  # which the stand-in takes as an order
+            ) as bridge,
+        ):
+            programs = [
+                UnderTest(NO_BRIDGE, f"evi={evi.origin}", ProcessTree([])),
+                UnderTest(BRIDGE, f"twilio={bridge.origin}", bridge.program),
+                *Others(also).under_test,
+            ]
+            command = (
+                f"-m benchmarks.interrupted_callers --calls {calls} --seconds {seconds} "
+                f"--warm-up {warm_up_s}"
+            ).split()
+            addresses = [program.address for program in programs]
+            async with running(command + addresses, cores.load) as callers:
+                reports = [
+                    await _follow(callers, program, OPENING_TIMEOUT_S + seconds)
+                    for program in programs
+                ]
+            sent = await _interruptions(evi.origin)
     return [
-        result_of(NO_BRIDGE, calls, direct, sent, math.nan),
-        result_of(BRIDGE, calls, bridged, sent, used),
+        result_of(program.name, calls, report, sent, core)
+        for program, (report, core) in zip(programs, reports, strict=True)
     ]
+
+
+async def _follow(callers: Program, program: UnderTest, timeout_s: float) -> tuple[Report, float]:
+    """Wait for what the callers of a program have noticed; with the share of a core it used."""
+    cpu_s, began_s = program.processes.cpu_s(), time.perf_counter()
+    report = Report(**json.loads(await callers.line(timeout_s=timeout_s)))
+    used_s = program.processes.cpu_s() - cpu_s
+    return report, used_s / (time.perf_counter() - began_s)
 
 
 async def _interruptions(evi_origin: str) -> list[tuple[int, float]]:
@@ -162,12 +179,15 @@ def main() -> None:
     options = argparse.ArgumentParser(prog="python -m benchmarks.barge_in")
     options.add_argument("--calls", type=int, default=CALLS, help="at the same time")
     options.add_argument("--seconds", type=float, default=SECONDS, help="for each program")
+    add_options(options, config_id=f"config_id={INTERRUPTED}")
     options.add_argument("--json", action="store_true", help="figures for machines")
     given = options.parse_args()
-    results = asyncio.run(measure(given.calls, seconds=given.seconds))
+    results = asyncio.run(
+        measure(given.calls, seconds=given.seconds, also=given.also, evi_port=given.evi_port)
+    )
     if given.json:
         figures = [result.summary for result in results]
-        print(json.dumps({"machine": machine(), "barge_in": figures}, indent=2))
+        print(json.dumps(numbers_only({"machine": machine(), "barge_in": figures}), indent=2))
     else:
         print(f"{headline()}\n\n{shown(results)}")
 

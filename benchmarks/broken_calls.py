@@ -3,23 +3,19 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from enum import StrEnum
 
 import aiohttp
 
-from benchmarks.caller_lines import (
-    FRAME_MS,
-    VOICE_PATH,
-    TwilioLine,
-    ask,
-    new_call_sid,
-    open_stream,
-    token_in,
-)
+from benchmarks.caller_lines import TwilioLine, open_stream
+from benchmarks.heard import FRAME_MS
 from benchmarks.orders import Order
+from benchmarks.webhooks import Stream, ask, new_call_sid, ring, stream_in
 from benchmarks.wires import Exchange
 
-ENDED_PATH = "/twilio/stream-ended?attempt=1"
+NOTHING_MORE = "<Response><Hangup/></Response>"
+"""Twilio: a document that comes to its end ends the call."""
 PATIENCE_S = 15.0
 """For what the service does by itself: it gives an EVI server up after 6 s."""
 AT_ONCE_S = 0.01
@@ -53,8 +49,8 @@ REFUSED: Mapping[Stage, int] = {Stage.REFUSED_401: 401, Stage.REFUSED_503: 503}
 class SoakPhone(TwilioLine):
     """A telephone that knows when it is hung up on."""
 
-    def __init__(self, call_sid: str, token: str) -> None:
-        super().__init__(call_sid, token)
+    def __init__(self, call_sid: str, parameters: Mapping[str, str]) -> None:
+        super().__init__(call_sid, parameters)
         self.closed = asyncio.Event()
 
     def on_close(self, code: int, reason: str) -> None:
@@ -97,20 +93,20 @@ class SoakCaller:
     """Makes one call after another, each with a connection of its own.
 
     Args:
-        origin: of the service
+        url: of the service's webhook, or its origin
         line: leads to the service, for streams
         http: for webhooks
         seconds: how long a call lasts
     """
 
     def __init__(
-        self, origin: str, line: Exchange, http: aiohttp.ClientSession, seconds: float
+        self, url: str, line: Exchange, http: aiohttp.ClientSession, seconds: float
     ) -> None:
-        self._origin = origin
+        self._url = url
         self._line = line
         self._http = http
         self._seconds = seconds
-        self._acts: Mapping[Stage, Callable[[str, str], Awaitable[bool]]] = {
+        self._acts: Mapping[Stage, Callable[[str, Stream], Awaitable[bool]]] = {
             Stage.WHOLE: self._whole,
             Stage.NO_STREAM: self._no_stream,
             Stage.NO_START: self._no_start,
@@ -129,52 +125,53 @@ class SoakCaller:
     async def call(self, stage: Stage) -> bool:
         """Make a call; returns whether the service did what it has to."""
         call_sid = new_call_sid()
-        token = token_in(await ask(self._http, f"{self._origin}{VOICE_PATH}", call_sid))
-        return await self._acts[stage](call_sid, token)
+        return await self._acts[stage](call_sid, await ring(self._http, self._url, call_sid))
 
-    async def _whole(self, call_sid: str, token: str) -> bool:
-        phone = await self._open(call_sid, token)
+    async def _whole(self, call_sid: str, stream: Stream) -> bool:
+        phone = await self._open(call_sid, stream)
         await phone.talk(self._seconds)
-        return await self._hang_up(call_sid, phone)
+        return await self._hang_up(call_sid, stream, phone)
 
-    async def _no_stream(self, call_sid: str, token: str) -> bool:
-        del call_sid, token
+    async def _no_stream(self, call_sid: str, stream: Stream) -> bool:
+        del call_sid, stream
         return True
 
-    async def _no_start(self, call_sid: str, token: str) -> bool:
-        phone = await open_stream(self._line.origin, SilentPhone(call_sid, token))
-        return await _closed(phone)
+    async def _no_start(self, call_sid: str, stream: Stream) -> bool:
+        phone = SilentPhone(call_sid, stream.parameters)
+        return await _closed(await open_stream(self._line.origin, stream.path, phone))
 
-    async def _wrong_token(self, call_sid: str, token: str) -> bool:
-        return await _closed(await self._open(call_sid, token[::-1]))
+    async def _wrong_token(self, call_sid: str, stream: Stream) -> bool:
+        wrong = {name: value[::-1] for name, value in stream.parameters.items()}
+        return await _closed(await self._open(call_sid, replace(stream, parameters=wrong)))
 
-    async def _reset_at_start(self, call_sid: str, token: str) -> bool:
-        phone = await self._open(call_sid, token)
+    async def _reset_at_start(self, call_sid: str, stream: Stream) -> bool:
+        phone = await self._open(call_sid, stream)
         await asyncio.sleep(AT_ONCE_S)
         self._line.wires[-1].reset()
         return await _closed(phone)
 
-    async def _reset(self, call_sid: str, token: str) -> bool:
-        phone = await self._open(call_sid, token)
+    async def _reset(self, call_sid: str, stream: Stream) -> bool:
+        phone = await self._open(call_sid, stream)
         await phone.talk(self._seconds / 2)
         self._line.wires[-1].reset()
         return await _closed(phone)
 
-    async def _comes_back(self, call_sid: str, token: str) -> bool:
-        await self._reset(call_sid, token)
-        document = await self._ask_what_comes_next(call_sid, "in-progress")
-        phone = await self._open(call_sid, token_in(document))
+    async def _comes_back(self, call_sid: str, stream: Stream) -> bool:
+        await self._reset(call_sid, stream)
+        document = await self._ask_what_comes_next(call_sid, stream, "in-progress")
+        another = stream_in(document, self._url)
+        phone = await self._open(call_sid, another)
         await phone.talk(self._seconds / 2)
-        return await self._hang_up(call_sid, phone)
+        return await self._hang_up(call_sid, another, phone)
 
-    async def _start_twice(self, call_sid: str, token: str) -> bool:
-        phone = await self._open(call_sid, token)
+    async def _start_twice(self, call_sid: str, stream: Stream) -> bool:
+        phone = await self._open(call_sid, stream)
         phone.start()
         await phone.talk(self._seconds)
-        return await self._hang_up(call_sid, phone)
+        return await self._hang_up(call_sid, stream, phone)
 
-    async def _stop_only(self, call_sid: str, token: str) -> bool:
-        phone = await self._open(call_sid, token)
+    async def _stop_only(self, call_sid: str, stream: Stream) -> bool:
+        phone = await self._open(call_sid, stream)
         await phone.talk(self._seconds)
         # The service closes the stream and gets no answer: it has to cut the connection.
         wire = self._line.wires[-1]
@@ -184,43 +181,45 @@ class SoakCaller:
         wire.reset()
         return was_cut and await _closed(phone)
 
-    async def _tool_runs(self, call_sid: str, token: str) -> bool:
-        phone = await self._open(call_sid, token)
+    async def _tool_runs(self, call_sid: str, stream: Stream) -> bool:
+        phone = await self._open(call_sid, stream)
         await phone.talk(self._seconds)
         phone.order(Order.CALL_TOOL)
         await phone.talk(TOOL_RUNS_S)
-        return await self._hang_up(call_sid, phone)
+        return await self._hang_up(call_sid, stream, phone)
 
-    async def _chat_cut(self, call_sid: str, token: str) -> bool:
-        phone = await self._open(call_sid, token)
+    async def _chat_cut(self, call_sid: str, stream: Stream) -> bool:
+        phone = await self._open(call_sid, stream)
         await phone.talk(self._seconds / 2)
         phone.order(Order.CUT_CHAT)
         # What was sent before the cut is there within this time.
         await phone.talk(self._seconds / 2)
         heard_ms = phone.ear.audio_ms
         goes_on = await phone.talk_until(lambda: phone.ear.audio_ms > heard_ms)
-        return await self._hang_up(call_sid, phone) and goes_on
+        return await self._hang_up(call_sid, stream, phone) and goes_on
 
-    async def _refused(self, call_sid: str, token: str) -> bool:
-        phone = await self._open(call_sid, token)
+    async def _refused(self, call_sid: str, stream: Stream) -> bool:
+        phone = await self._open(call_sid, stream)
         await phone.talk(PATIENCE_S)
-        document = await self._ask_what_comes_next(call_sid, "in-progress")
+        document = await self._ask_what_comes_next(call_sid, stream, "in-progress")
         return phone.closed.is_set() and "<Say>" in document
 
-    async def _open(self, call_sid: str, token: str) -> SoakPhone:
-        return await open_stream(self._line.origin, SoakPhone(call_sid, token))
+    async def _open(self, call_sid: str, stream: Stream) -> SoakPhone:
+        phone = SoakPhone(call_sid, stream.parameters)
+        return await open_stream(self._line.origin, stream.path, phone)
 
-    async def _hang_up(self, call_sid: str, phone: SoakPhone) -> bool:
+    async def _hang_up(self, call_sid: str, stream: Stream, phone: SoakPhone) -> bool:
         """End a call that was held; returns whether it was."""
         was_held = await phone.talk_until(lambda: phone.ear.audio_ms > 0)
         phone.hang_up()
         was_closed = await _closed(phone)
-        document = await self._ask_what_comes_next(call_sid, "completed")
+        document = await self._ask_what_comes_next(call_sid, stream, "completed")
         return was_held and was_closed and "<Hangup" in document
 
-    async def _ask_what_comes_next(self, call_sid: str, status: str) -> str:
-        url = f"{self._origin}{ENDED_PATH}"
-        return await ask(self._http, url, call_sid, CallStatus=status)
+    async def _ask_what_comes_next(self, call_sid: str, stream: Stream, status: str) -> str:
+        if stream.ended_url is None:
+            return NOTHING_MORE
+        return await ask(self._http, stream.ended_url, call_sid, CallStatus=status)
 
 
 async def _closed(phone: SoakPhone) -> bool:

@@ -1,28 +1,35 @@
 """A caller's connection in both protocols: a phone at Twilio's end, and a plain EVI client."""
 
+import asyncio
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable
-from typing import TypeVar
-from urllib.parse import urlencode
-from xml.etree import ElementTree as ET
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import ClassVar, TypeVar
+from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 import orjson
 import pybase64
 
-from benchmarks.evi_stand_in import ANSWER_MS, CHAT_PATH, MAX_MESSAGE_BYTES
-from benchmarks.heard import Ear
+from benchmarks.evi_stand_in import (
+    ANSWER_MS,
+    CHAT_PATH,
+    MAX_MESSAGE_BYTES,
+    SILENT_ANSWER_ENDING,
+)
+from benchmarks.heard import FRAME_MS, Ear
 from benchmarks.sound import MIDWAY, sound
+from benchmarks.webhooks import MEDIA_PATH, new_call_sid, ring
 from evibridge.audio.g711 import mulaw_to_pcm16, pcm16_to_mulaw
 from evibridge.audio.wav import mono_pcm16, parse_wav
 from evibridge.sockets import Socket, SocketListener, connect, origin_to_ws
 
-FRAME_MS = 20
 RATE_HZ = 8_000
 CONNECT_TIMEOUT_S = 10.0
-VOICE_PATH = "/twilio/voice"
+_CONNECTING = aiohttp.ClientTimeout(total=CONNECT_TIMEOUT_S)
+OPENED_AT_ONCE = 16
+"""Calls that are opened at the same time: as many as come in a second to a busy bridge."""
 FRAMES_PER_QUESTION = 50
 """One loud frame a second; it is the last of the 200 ms that the stand-in answers together."""
 assert FRAMES_PER_QUESTION * FRAME_MS % ANSWER_MS == 0
@@ -43,15 +50,20 @@ class TwilioLine(SocketListener):
     """A call in Twilio's Media Streams protocol.
 
     Args:
-        token: the ticket from the webhook's answer; empty without a webhook
+        call_sid: Twilio's name of the call
+        parameters: that the webhook's answer asks for; none without a webhook
     """
 
-    def __init__(self, call_sid: str, token: str) -> None:
+    listens_always: ClassVar[bool] = False
+    """Whether it matters how all of the agent's audio sounds, not only that of an answer."""
+
+    def __init__(self, call_sid: str, parameters: Mapping[str, str]) -> None:
         self.ear = Ear(MIDWAY)
         self.frames_sent = 0
         self._call_sid = call_sid
-        self._token = token
+        self._parameters = parameters
         self._stream_sid = f"MZ{uuid.uuid4().hex}"
+        self._end_of_media = b'"},"streamSid":"%b"}' % self._stream_sid.encode()
         self._sequence = 0
         self._socket: Socket
         self._marks: deque[tuple[float, str]] = deque()
@@ -73,7 +85,7 @@ class TwilioLine(SocketListener):
                 "streamSid": self._stream_sid,
                 "tracks": ["inbound"],
                 "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
-                "customParameters": {"token": self._token},
+                "customParameters": dict(self._parameters),
             },
         )
 
@@ -84,6 +96,10 @@ class TwilioLine(SocketListener):
             self.ear.ask(now_s)
         self.send_payload(_PAYLOAD[loud], now_s)
 
+    def breathe(self, now_s: float) -> None:
+        """20 ms of silence that ask for nothing: a sign of life from one who waits."""
+        self.send_payload(_PAYLOAD[False], now_s)
+
     def send_payload(self, payload: bytes, now_s: float) -> None:
         """20 ms of mu-law in base64; Twilio numbers messages and frames in strings."""
         while self._marks and self._marks[0][0] <= now_s:
@@ -92,13 +108,13 @@ class TwilioLine(SocketListener):
         self._sequence += 1
         self._socket.send_text(
             b'{"event":"media","sequenceNumber":"%d","media":{"track":"inbound","chunk":"%d",'
-            b'"timestamp":"%d","payload":"%b"},"streamSid":"%b"}'
+            b'"timestamp":"%d","payload":"%b%b'
             % (
                 self._sequence,
                 self.frames_sent,
                 self.frames_sent * FRAME_MS,
                 payload,
-                self._stream_sid.encode(),
+                self._end_of_media,
             )
         )
 
@@ -107,15 +123,18 @@ class TwilioLine(SocketListener):
         now_s = time.perf_counter()
         message = orjson.loads(text)
         if message["event"] == "media":
-            mulaw = pybase64.b64decode(message["media"]["payload"])
-            self.hear(mulaw_to_pcm16(mulaw), now_s)
+            payload = message["media"]["payload"]
+            if self.ear.is_waiting or self.listens_always:
+                self.hear(mulaw_to_pcm16(pybase64.b64decode(payload)), now_s)
+            else:
+                self.ear.play(_decoded_bytes(payload) * 1000 / RATE_HZ, now_s)
         elif message["event"] == "mark":
             self._marks.append((self.ear.played_until_s, message["mark"]["name"]))
         elif message["event"] == "clear":
             self.clear(now_s)
 
     def hear(self, pcm16: bytes, now_s: float) -> None:
-        """Audio of the agent has come in."""
+        """Audio of the agent has come in, and it matters how it sounds."""
         self.ear.hear(pcm16, RATE_HZ, now_s)
 
     def clear(self, now_s: float) -> None:
@@ -168,13 +187,22 @@ class EviLine(SocketListener):
         self.frames_sent += 1
         self._socket.send_text(_AUDIO_INPUT[loud])
 
+    def breathe(self, now_s: float) -> None:
+        """20 ms of silence that ask for nothing: a sign of life from one who waits."""
+        del now_s
+        self.frames_sent += 1
+        self._socket.send_text(_AUDIO_INPUT[False])
+
     def on_text(self, text: bytes) -> None:
-        """Play audio."""
+        """Play audio; most of it is silence that is known byte by byte."""
         now_s = time.perf_counter()
+        if text.endswith(SILENT_ANSWER_ENDING):
+            self.ear.play(ANSWER_MS, now_s)
+            return
         message = orjson.loads(text)
         if message["type"] == "audio_output":
             wav = parse_wav(pybase64.b64decode(message["data"]))
-            self.hear(mono_pcm16(wav), wav.rate_hz, now_s)
+            self.hear(bytes(mono_pcm16(wav)), wav.rate_hz, now_s)
         elif message["type"] == "user_interruption":
             self.interrupted(now_s)
 
@@ -192,39 +220,71 @@ class EviLine(SocketListener):
 
 LineT = TypeVar("LineT", bound=TwilioLine)
 ChatT = TypeVar("ChatT", bound=EviLine)
+AnyT = TypeVar("AnyT", bound=TwilioLine | EviLine)
 
 
-async def dial_twilio(origin: str, calls: int) -> list[TwilioLine]:
+async def dial_twilio(url: str, calls: int) -> list[TwilioLine]:
     """Calls that come in by the webhook."""
-    return await ring(origin, calls, TwilioLine)
+    return await call_in(url, calls, TwilioLine)
 
 
-async def ring(origin: str, calls: int, line: Callable[[str, str], LineT]) -> list[LineT]:
-    """Calls that come in by the webhook, with lines of a kind of their own."""
-    lines = []
-    async with aiohttp.ClientSession() as http:
-        for _ in range(calls):
+async def call_in(
+    url: str, calls: int, line: Callable[[str, Mapping[str, str]], LineT]
+) -> list[LineT]:
+    """Calls that come in by the webhook, with lines of a kind of their own.
+
+    Args:
+        url: of the webhook; an origin alone stands for that of evibridge
+        calls: how many
+        line: makes one, of the name of the call and the parameters of its stream
+    """
+    async with aiohttp.ClientSession(timeout=_CONNECTING) as http:
+
+        async def open_one() -> LineT:
             call_sid = new_call_sid()
-            token = token_in(await ask(http, f"{origin}{VOICE_PATH}", call_sid))
-            lines.append(await open_stream(origin, line(call_sid, token)))
-    return lines
+            stream = await ring(http, url, call_sid)
+            return await open_stream(url, stream.path, line(call_sid, stream.parameters))
+
+        return await _open_all(open_one, calls)
 
 
-async def dial_stream(origin: str, calls: int) -> list[TwilioLine]:
+async def dial_stream(url: str, calls: int) -> list[TwilioLine]:
     """Media streams for a program that has no webhook."""
-    return [await open_stream(origin, TwilioLine(new_call_sid(), "")) for _ in range(calls)]
+    return await open_streams(url, calls, TwilioLine)
+
+
+async def open_streams(
+    url: str, calls: int, line: Callable[[str, Mapping[str, str]], LineT]
+) -> list[LineT]:
+    """Media streams for a program that has no webhook, with lines of a kind of their own.
+
+    Args:
+        url: of the media socket; an origin alone stands for that of evibridge
+        calls: how many
+        line: makes one, of the name of the call and no parameters
+    """
+    path = urlsplit(url).path.rstrip("/") or MEDIA_PATH
+
+    async def open_one() -> LineT:
+        return await open_stream(url, path, line(new_call_sid(), {}))
+
+    return await _open_all(open_one, calls)
 
 
 async def dial_evi(origin: str, calls: int) -> list[EviLine]:
     """Chats without a bridge."""
-    return await open_chats(chat_url(origin), [EviLine() for _ in range(calls)])
+    return await open_chats(chat_url(origin), calls, EviLine)
 
 
-async def open_chats(url: str, lines: list[ChatT]) -> list[ChatT]:
+async def open_chats(url: str, calls: int, line: Callable[[], ChatT]) -> list[ChatT]:
     """Chats without a bridge, with lines of a kind of their own."""
-    for line in lines:
-        await _connect(url, line)
-    return lines
+
+    async def open_one() -> ChatT:
+        chat = line()
+        await _connect(url, chat)
+        return chat
+
+    return await _open_all(open_one, calls)
 
 
 def chat_url(origin: str) -> str:
@@ -237,35 +297,38 @@ def chat_url(origin: str) -> str:
     return f"{origin_to_ws(origin)}{CHAT_PATH}?{urlencode(audio_format)}"
 
 
-def new_call_sid() -> str:
-    """Twilio's name of a call."""
-    return f"CA{uuid.uuid4().hex}"
-
-
-async def ask(http: aiohttp.ClientSession, url: str, call_sid: str, **fields: str) -> str:
-    """Twilio's question what to do with a call; returns the document."""
-    form = {"CallSid": call_sid, "From": "+14155550100", "To": "+14155550199", **fields}
-    async with http.post(url, data=form) as answer:
-        return await answer.text()
-
-
-async def open_stream(origin: str, line: LineT) -> LineT:
-    """Open the media socket of a call."""
-    await _connect(f"{origin_to_ws(origin)}/twilio/media", line)
+async def open_stream(url: str, path: str, line: LineT) -> LineT:
+    """Open the media socket of a call: it is at this path, where the bridge of this URL is."""
+    await _connect(f"{origin_to_ws(url)}{path}", line)
     return line
+
+
+async def _open_all(open_one: Callable[[], Awaitable[AnyT]], calls: int) -> list[AnyT]:
+    """Open so many calls, some at the same time; all are hung up if one cannot be opened."""
+    places = asyncio.Semaphore(OPENED_AT_ONCE)
+
+    async def open_in_turn() -> AnyT:
+        async with places:
+            return await open_one()
+
+    opened = await asyncio.gather(*(open_in_turn() for _ in range(calls)), return_exceptions=True)
+    lines = [line for line in opened if not isinstance(line, BaseException)]
+    for fault in opened:
+        if isinstance(fault, BaseException):
+            hang_up(lines)
+            raise fault
+    return lines
+
+
+def hang_up(lines: Sequence[TwilioLine | EviLine]) -> None:
+    """End all these calls."""
+    for line in lines:
+        line.hang_up()
 
 
 async def _connect(url: str, line: SocketListener) -> None:
     await connect(url, line, max_message_bytes=MAX_MESSAGE_BYTES, timeout_s=CONNECT_TIMEOUT_S)
 
 
-def token_in(twiml: str) -> str:
-    """The ticket in the webhook's answer.
-
-    Raises:
-        RuntimeError: the answer connects no stream
-    """
-    parameter = ET.fromstring(twiml).find("./Connect/Stream/Parameter[@name='token']")
-    if parameter is None:
-        raise RuntimeError(f"The webhook's answer connects no stream: {twiml}")
-    return parameter.attrib["value"]
+def _decoded_bytes(base64: str) -> int:
+    return len(base64) // 4 * 3 - base64[-2:].count("=")

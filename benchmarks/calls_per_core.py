@@ -1,140 +1,133 @@
-"""What a phone call costs: CPU, memory, lost frames and added latency, as multiples of the floor.
+"""What a phone call costs, and how many one core carries: CPU, memory, lost frames, added latency.
 
     python -m benchmarks.calls_per_core --calls 10,50 --rounds 20
+    python -m benchmarks.calls_per_core --ramp
 
-Both sides of a call talk all the time, which is the worst case. The callers of the bridge, of the
-floor, and of the EVI server itself take turns of a second. The programs under test have one core;
-the EVI stand-in and the callers have the others.
+Both sides of a call talk all the time, which is the worst case. The callers of the EVI server
+itself, of the floor and of the bridge take turns: of a second at fixed numbers of calls, of five in
+a ramp, so that overload shows. A ramp adds calls until every program has added more than 50 ms to
+p99 of the latency, or lost a frame.
 """
 
 import argparse
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
 
-import aiohttp
+from benchmarks.call_figures import Result, results, shown
+from benchmarks.other_bridge import OtherBridge, add_options
+from benchmarks.ramp import ADDED_P99_BAR_MS, Ramp, climb
+from benchmarks.ramp import shown as shown_ramp
+from benchmarks.report import headline, machine, numbers_only
+from benchmarks.turns import BRIDGE, FLOOR, WARM_UP_S, Others, take_turns
 
-from benchmarks.call_figures import BRIDGE, FLOOR, Result, Usage, results, shown
-from benchmarks.callers import TURN_S
-from benchmarks.heard import CallersReport
-from benchmarks.processes import Cores, Program, running, serving
-from benchmarks.report import headline, machine
-
-AGENT = Path(__file__).with_name("agent.py")
-WARM_UP_S = 1.0
-OPENING_TIMEOUT_S = 60.0
-"""Until all calls are open and warmed up."""
-ROUND_TIMEOUT_S = 10 * TURN_S
-"""For three turns, or for the end of all calls."""
+TURN_S = 1.0
+RAMP_TURN_S = 5.0
+RAMP_ROUNDS = 2
+RAMP_STEP, RAMP_LIMIT = 50, 1000
+OURS = (FLOOR, BRIDGE)
 
 
 async def measure(
-    calls: Sequence[int], *, rounds: int, warm_up_s: float = WARM_UP_S
+    calls: Sequence[int],
+    *,
+    rounds: int,
+    warm_up_s: float = WARM_UP_S,
+    also: Sequence[OtherBridge] = (),
+    evi_port: int | None = None,
 ) -> list[Result]:
-    """Measure without a bridge, with the floor and with the bridge at each number of calls."""
+    """Measure without a bridge, with the floor and with all bridges at each number of calls."""
+    others = Others(also)
     measured = []
     for number in calls:
-        measured += await _measure(number, rounds, warm_up_s)
+        usages = await take_turns(
+            number,
+            [*OURS, *(bridge.name for bridge in also)],
+            others=others,
+            rounds=rounds,
+            turn_s=TURN_S,
+            warm_up_s=warm_up_s,
+            evi_port=evi_port,
+        )
+        measured += results(usages)
     return measured
 
 
-async def _measure(calls: int, rounds: int, warm_up_s: float) -> list[Result]:
-    cores = Cores.divided()
-    async with AsyncExitStack() as stack:
-        enter = stack.enter_async_context
-        evi = await enter(serving(["-m", "benchmarks.evi_stand_in"], cores.load))
-        floor = await enter(
-            serving(["-m", "benchmarks.floor", "--evi-url", evi.origin], cores.under_test)
+async def measure_ramp(
+    numbers: Sequence[int],
+    *,
+    rounds: int = RAMP_ROUNDS,
+    turn_s: float = RAMP_TURN_S,
+    warm_up_s: float = WARM_UP_S,
+    also: Sequence[OtherBridge] = (),
+    evi_port: int | None = None,
+) -> Ramp:
+    """Measure at rising numbers of calls, each program until it fails."""
+    others = Others(also)
+
+    async def step(calls: int, programs: Sequence[str]) -> list[Result]:
+        usages = await take_turns(
+            calls,
+            programs,
+            others=others,
+            rounds=rounds,
+            turn_s=turn_s,
+            warm_up_s=warm_up_s,
+            evi_port=evi_port,
         )
-        bridge = await enter(
-            serving(
-                ["-m", "evibridge", "run", str(AGENT), "--evi-url", evi.origin],
-                cores.under_test,
-                EVIBRIDGE_LOG_LEVEL="warning",
-                EVIBRIDGE_MAX_CALLS=str(calls),
-                HUME_CONFIG_ID=BRIDGE,  # by which the stand-in counts
-            )
-        )
-        meters = {FLOOR: _Meter(floor.program), BRIDGE: _Meter(bridge.program)}
-        command = (
-            f"-m benchmarks.callers --calls {calls} --rounds {rounds} --warm-up {warm_up_s} "
-            f"evi={evi.origin} stream={floor.origin} twilio={bridge.origin}"
-        )
-        callers = await enter(running(command.split(), cores.load))
-        direct, *reports = await _follow(callers, list(meters.values()), rounds)
-        counts = await _counts(evi.origin)
-    usages = [
-        Usage(meter.cpu_s, meter.grown_kb, _lost_ms(report, counts[name]), report)
-        for report, (name, meter) in zip(reports, meters.items(), strict=True)
-    ]
-    return results(calls, direct, *usages)
+        return results(usages)
 
-
-class _Meter:
-    """CPU of each round and growth of a program under test, from its idle state on."""
-
-    def __init__(self, program: Program) -> None:
-        self._program = program
-        self._idle_kb = program.rss_kb()
-        self._last_cpu_s = 0.0
-        self.cpu_s: list[float] = []
-        self.grown_kb = 0.0
-
-    def start(self) -> None:
-        """The first round begins."""
-        self._last_cpu_s = self._program.cpu_s()
-
-    def read(self) -> None:
-        """A round is over."""
-        cpu_s = self._program.cpu_s()
-        self.cpu_s.append(cpu_s - self._last_cpu_s)
-        self._last_cpu_s = cpu_s
-        self.grown_kb = self._program.rss_kb() - self._idle_kb
-
-
-async def _follow(callers: Program, meters: Sequence[_Meter], rounds: int) -> list[CallersReport]:
-    """Read the meters when the callers say so; returns the callers' reports."""
-    await callers.line(timeout_s=OPENING_TIMEOUT_S)
-    for meter in meters:
-        meter.start()
-    for _ in range(rounds):
-        await callers.line(timeout_s=ROUND_TIMEOUT_S)
-        for meter in meters:
-            meter.read()
-    reports = json.loads(await callers.line(timeout_s=ROUND_TIMEOUT_S))
-    return [CallersReport(**report) for report in reports]
-
-
-async def _counts(evi_origin: str) -> dict[str, Any]:
-    async with aiohttp.ClientSession() as http, http.get(f"{evi_origin}/counts") as answer:
-        counts: dict[str, Any] = await answer.json()
-        return counts
-
-
-def _lost_ms(report: CallersReport, at_the_server: Mapping[str, float]) -> float:
-    """Audio of both directions that did not come through."""
-    lost_of_caller_ms = report.said_ms - at_the_server["heard_ms"]
-    lost_of_agent_ms = at_the_server["said_ms"] - report.heard_ms
-    return lost_of_caller_ms + lost_of_agent_ms
+    return await climb(step, [*OURS, *(bridge.name for bridge in also)], numbers)
 
 
 def main() -> None:
     options = argparse.ArgumentParser(prog="python -m benchmarks.calls_per_core")
     options.add_argument("--calls", default="10,50", help="numbers of calls, with commas")
-    options.add_argument("--rounds", type=int, default=20, help="turns of a second for each")
+    options.add_argument("--rounds", type=int, help="turns for each; 20, in a ramp 2")
+    options.add_argument(
+        "--ramp",
+        type=int,
+        nargs="?",
+        const=RAMP_STEP,
+        metavar="STEP",
+        help=f"so many calls, and so many more each time ({RAMP_STEP}), up to each program's knee",
+    )
+    options.add_argument(
+        "--limit", type=int, default=RAMP_LIMIT, help="the most calls of a ramp (%(default)s)"
+    )
+    add_options(
+        options,
+        config_id="config_id=NAME: without it, lost frames of the agent alone are counted",
+    )
     options.add_argument("--json", action="store_true", help="figures for machines")
     given = options.parse_args()
+    _run_ramp(given) if given.ramp else _run_calls(given)
+
+
+def _run_calls(given: argparse.Namespace) -> None:
     calls = [int(number) for number in given.calls.split(",")]
-    measured = asyncio.run(measure(calls, rounds=given.rounds))
-    if given.json:
-        figures = [asdict(result) for result in measured]
-        print(json.dumps({"machine": machine(), "calls_per_core": figures}, indent=2))
+    rounds = given.rounds or 20
+    measured = asyncio.run(measure(calls, rounds=rounds, also=given.also, evi_port=given.evi_port))
+    figures = [asdict(result) for result in measured]
+    _print({"calls_per_core": figures}, shown(measured), as_json=given.json)
+
+
+def _run_ramp(given: argparse.Namespace) -> None:
+    numbers = range(given.ramp, given.limit + 1, given.ramp)
+    rounds = given.rounds or RAMP_ROUNDS
+    ramp = asyncio.run(
+        measure_ramp(numbers, rounds=rounds, also=given.also, evi_port=given.evi_port)
+    )
+    figures = {"added_p99_bar_ms": ADDED_P99_BAR_MS, **asdict(ramp)}
+    _print({"ramp": figures}, shown_ramp(ramp), as_json=given.json)
+
+
+def _print(figures: dict[str, object], text: str, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(numbers_only({"machine": machine(), **figures}), indent=2))
     else:
-        print(f"{headline()}\n\n{shown(measured)}")
+        print(f"{headline()}\n\n{text}")
 
 
 if __name__ == "__main__":

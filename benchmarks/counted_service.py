@@ -41,7 +41,7 @@ agent = Agent(system_prompt="You are on the phone.", tools=tools, manners=Manner
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What is there after a garbage collection.
+    """What is there after a garbage collection; None for what cannot be seen from outside.
 
     Attributes:
         live: calls
@@ -54,13 +54,13 @@ class Held:
         rss_kb: resident memory
     """
 
-    live: int
-    tasks: int
-    timers: int
-    sockets: int
-    files: int
-    threads: int
-    objects: int
+    live: int | None
+    tasks: int | None
+    timers: int | None
+    sockets: int | None
+    files: int | None
+    threads: int | None
+    objects: int | None
     rss_kb: float
 
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import orjson
 import pybase64
 
-from benchmarks.caller_lines import CONNECT_TIMEOUT_S, FRAME_MS, RATE_HZ, chat_url
+from benchmarks.caller_lines import CONNECT_TIMEOUT_S, RATE_HZ, chat_url
 from benchmarks.evi_stand_in import MAX_MESSAGE_BYTES
-from benchmarks.heard import Ear
+from benchmarks.heard import FRAME_MS, Ear
 from benchmarks.sound import AUDIBLE
 from evibridge.audio.wav import mono_pcm16, parse_wav
 from evibridge.sockets import Socket, SocketListener, connect
@@ -155,7 +155,7 @@ class EngineCaller(SocketListener):
             self._turn.holes_ms += max(0.0, now_s - self._ear.played_until_s) * 1000
         answers = len(self._ear.waited_ms)
         wav = parse_wav(file)
-        self._ear.hear(mono_pcm16(wav), wav.rate_hz, now_s)
+        self._ear.hear(bytes(mono_pcm16(wav)), wav.rate_hz, now_s)
         self._answer_has_begun |= len(self._ear.waited_ms) > answers
 
 

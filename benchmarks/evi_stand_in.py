@@ -3,7 +3,8 @@
     python -m benchmarks.evi_stand_in --port 8765
 
 An answer is loud if anything loud was in the 200 ms that it answers. `GET /counts` tells how much
-was heard and said in the chats of each `config_id`, so that a lost frame can be found.
+was heard and said in the chats of each `config_id`, in whole frames of 20 ms a chat, so that a lost
+frame can be found.
 
 Chats of two `config_id`s are of another kind. `INTERRUPTED` ones are interrupted every two seconds,
 each at moments of its own, and `GET /interruptions` tells when. `OBEDIENT` ones do what callers
@@ -16,8 +17,10 @@ import time
 import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import count
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import orjson
@@ -25,6 +28,7 @@ import pybase64
 import uvloop
 from aiohttp import web
 
+from benchmarks.heard import in_whole_frames
 from benchmarks.numbered_sound import LENGTH_MS, numbered
 from benchmarks.orders import ORDERS, Order
 from benchmarks.sound import MIDWAY, louder_from_ms, sound
@@ -63,12 +67,41 @@ _AUDIO: Mapping[bool, bytes] = {
 }
 
 
+SILENT_ANSWER_ENDING = b'"data":"%b"}' % _AUDIO[False]
+"""Of every message with a silent answer."""
+_KNOWN_FRAMES = 256
+
+
 @dataclass(slots=True)
 class Counts:
-    """Audio of all chats of a `config_id` so far, in ms."""
+    """Audio of a chat so far, in ms."""
 
     heard_ms: float = 0.0
     said_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Audio of a caller as it came in one message."""
+
+    pcm16: bytes
+    is_loud: bool
+
+
+# Callers repeat themselves byte by byte, and so do their bridges: each message is read once.
+@lru_cache(_KNOWN_FRAMES)
+def frame_in(text: bytes) -> Frame | None:
+    """Read a message; None if it is not one with audio."""
+    message = orjson.loads(text)
+    if message["type"] != "audio_input":
+        return None
+    return _frame(pybase64.b64decode(message["data"]))
+
+
+@lru_cache(_KNOWN_FRAMES)
+def _frame(pcm16: bytes) -> Frame:
+    # The rate is no matter for whether there is anything loud.
+    return Frame(pcm16, louder_from_ms(pcm16, RATE_HZ, MIDWAY) is not None)
 
 
 @dataclass(slots=True)
@@ -107,22 +140,38 @@ class StandInChat(SocketListener):
         self._send("chat_metadata", chat_id=chat_id, chat_group_id=self._resumes or chat_id)
 
     def on_text(self, text: bytes) -> None:
-        """Audio counts; everything else is passed over."""
-        message = orjson.loads(text)
-        if message["type"] == "audio_input":
-            self.on_binary(pybase64.b64decode(message["data"]))
+        """Audio counts; of everything else, only its format matters."""
+        frame = frame_in(text)
+        if frame is not None:
+            self.hear(frame)
+        else:
+            self._take_settings(orjson.loads(text))
 
     def on_binary(self, data: bytes) -> None:
         """EVI: a binary frame is raw audio of the caller."""
-        duration_ms = len(data) * 500 / self._rate_hz
+        self.hear(_frame(data))
+
+    def hear(self, frame: Frame) -> None:
+        """A frame of the caller has come in."""
+        duration_ms = self.duration_ms(frame)
         self._counts.heard_ms += duration_ms
         self._unanswered_ms += duration_ms
-        if louder_from_ms(data, self._rate_hz, MIDWAY) is not None:
+        if frame.is_loud:
             self._heard_loud = True
         while self._unanswered_ms >= ANSWER_MS:
             self._unanswered_ms -= ANSWER_MS
             self._answer(loud=self._heard_loud)
             self._heard_loud = False
+
+    def duration_ms(self, frame: Frame) -> float:
+        """How long a frame lasts."""
+        return len(frame.pcm16) * 500 / self._rate_hz
+
+    def _take_settings(self, message: Mapping[str, Any]) -> None:
+        """EVI: the format of the caller's audio may come in a message instead of the URL."""
+        audio = message.get("audio")
+        if message["type"] == "session_settings" and audio:
+            self._rate_hz = int(audio.get("sample_rate", self._rate_hz))
 
     def _answer(self, *, loud: bool) -> None:
         if self._chunks % CHUNKS_PER_SENTENCE == 0:
@@ -176,10 +225,10 @@ class InterruptedChat(StandInChat):
         self._audio = b""
         self._late: tuple[bytes, bytes] | None = None
 
-    def on_binary(self, data: bytes) -> None:
+    def hear(self, frame: Frame) -> None:
         """The caller's audio is the clock."""
-        super().on_binary(data)
-        self._to_go_ms -= len(data) * 500 / self._rate_hz
+        super().hear(frame)
+        self._to_go_ms -= self.duration_ms(frame)
         if self._to_go_ms <= 0:
             self._to_go_ms += INTERRUPTED_EVERY_MS
             self._interrupt()
@@ -217,10 +266,10 @@ class InterruptedChat(StandInChat):
 class ObedientChat(StandInChat):
     """One that does what its caller orders."""
 
-    def on_binary(self, data: bytes) -> None:
+    def hear(self, frame: Frame) -> None:
         """A frame of audio may be an order."""
-        super().on_binary(data)
-        match ORDERS.get(data):
+        super().hear(frame)
+        match ORDERS.get(frame.pcm16):
             case Order.CUT_CHAT:
                 self._socket.abort()
             case Order.CALL_TOOL:
@@ -238,7 +287,7 @@ class StandIn:
     """The server: what its chats have in common."""
 
     def __init__(self) -> None:
-        self._counts: defaultdict[str, Counts] = defaultdict(Counts)
+        self._counts: defaultdict[str, list[Counts]] = defaultdict(list)
         self._interruptions = Interruptions()
         self._refuses_with: int | None = None
 
@@ -252,7 +301,8 @@ class StandIn:
     def _accept(self, upgrade: Upgrade) -> SocketListener | Refusal:
         query = dict(parse_qsl(urlsplit(upgrade.path).query))
         config_id = query.get("config_id", "")
-        counts = self._counts[config_id]
+        counts = Counts()
+        self._counts[config_id].append(counts)
         if config_id == INTERRUPTED:
             return InterruptedChat(query, counts, self._interruptions)
         if config_id != OBEDIENT:
@@ -262,7 +312,14 @@ class StandIn:
         return ObedientChat(query, counts)
 
     async def _tell_counts(self, _: web.Request) -> web.Response:
-        return web.json_response({config: asdict(each) for config, each in self._counts.items()})
+        sums = {
+            config_id: {
+                "heard_ms": sum(in_whole_frames(chat.heard_ms) for chat in chats),
+                "said_ms": sum(in_whole_frames(chat.said_ms) for chat in chats),
+            }
+            for config_id, chats in self._counts.items()
+        }
+        return web.json_response(sums)
 
     async def _tell_interruptions(self, _: web.Request) -> web.Response:
         return web.json_response(self._interruptions.sent)

@@ -29,8 +29,9 @@ from picows import (
 from evibridge.audio.g711 import mulaw_to_pcm16, pcm16_to_mulaw
 from evibridge.audio.resample import Resampler
 
+CONFIG_ID = "floor"
+"""By which the stand-in counts."""
 QUERY = {
-    "config_id": "floor",
     "session_settings[audio][encoding]": "linear16",
     "session_settings[audio][sample_rate]": "8000",
     "session_settings[audio][channels]": "1",
@@ -110,9 +111,10 @@ class EviSide(WSListener):
             self._twilio.transport.send(WSMsgType.TEXT, media)
 
 
-async def run(port: int, evi_origin: str) -> None:
+async def run(port: int, evi_origin: str, config_id: str) -> None:
     """Serve until the process is ended."""
-    evi_url = f"ws://{urlsplit(evi_origin).netloc}/v0/evi/chat?{urlencode(QUERY)}"
+    query = urlencode({"config_id": config_id, **QUERY})
+    evi_url = f"ws://{urlsplit(evi_origin).netloc}/v0/evi/chat?{query}"
 
     def accept(request: WSUpgradeRequest) -> TwilioSide:
         del request
@@ -126,5 +128,6 @@ if __name__ == "__main__":
     options = argparse.ArgumentParser(prog="python -m benchmarks.floor")
     options.add_argument("--port", type=int, default=8081)
     options.add_argument("--evi-url", required=True)
+    options.add_argument("--config-id", default=CONFIG_ID)
     given = options.parse_args()
-    uvloop.run(run(given.port, given.evi_url))
+    uvloop.run(run(given.port, given.evi_url, given.config_id))

@@ -1,8 +1,12 @@
 """When a caller hears an answer, and what all callers of a run have measured."""
 
 from dataclasses import dataclass
+from math import ceil
 
 from benchmarks.sound import louder_from_ms
+
+FRAME_MS = 20
+"""What a telephone sends and counts audio in."""
 
 
 class Ear:
@@ -22,6 +26,11 @@ class Ear:
         self.waited_ms: list[float] = []
         self._asked_at_s: float | None = None
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a question has no answer yet: only then it matters how audio sounds."""
+        return self._asked_at_s is not None
+
     def ask(self, now_s: float) -> None:
         """A question ends now; an earlier one that has no answer yet stays open."""
         if self._asked_at_s is None:
@@ -31,12 +40,16 @@ class Ear:
         """What is not played yet never is."""
         self.played_until_s = min(self.played_until_s, now_s)
 
-    def hear(self, pcm16: bytes, rate_hz: int, now_s: float) -> None:
-        """Audio has come in: int16 mono PCM."""
-        duration_ms = len(pcm16) * 500 / rate_hz
+    def play(self, duration_ms: float, now_s: float) -> float:
+        """Audio has come in, however it sounds; returns when it begins to be played."""
         begins_s = max(self.played_until_s, now_s)
         self.played_until_s = begins_s + duration_ms / 1000
         self.audio_ms += duration_ms
+        return begins_s
+
+    def hear(self, pcm16: bytes, rate_hz: int, now_s: float) -> None:
+        """Audio has come in: int16 mono PCM."""
+        begins_s = self.play(len(pcm16) * 500 / rate_hz, now_s)
         if self._asked_at_s is None:
             return
         loud_ms = louder_from_ms(pcm16, rate_hz, self._level)
@@ -47,15 +60,25 @@ class Ear:
 
 @dataclass(frozen=True, slots=True)
 class CallersReport:
-    """What the callers of one program did and heard."""
+    """What the callers of one program did and heard; audio is of all of them, in whole frames."""
 
-    said_ms: float
-    """Of all callers, warm-up included."""
-    heard_ms: float
+    said_ms: int
+    """Warm-up included, as in the two below."""
+    owed_ms: int
+    """What the agent has to say if everything was understood."""
+    heard_ms: int
     answers_heard_after_ms: list[float]
     """From each loud frame until its loud answer was played, after the warm-up."""
     late_p99_ms: float
     """How late the callers themselves were: noise of the machine."""
+
+
+def in_whole_frames(audio_ms: float) -> int:
+    """The length of audio with its last frame complete.
+
+    What a filter holds back at the end of a call, less than a frame, is not lost.
+    """
+    return ceil(round(audio_ms / FRAME_MS, 6)) * FRAME_MS
 
 
 def percentile(values: list[float], share: float) -> float:

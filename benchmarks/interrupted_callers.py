@@ -2,31 +2,32 @@
 
     python -m benchmarks.interrupted_callers --calls 50 --seconds 30 twilio=http://127.0.0.1:8080
 
-The EVI server is the stand-in with chats of the kind `INTERRUPTED`. `twilio` calls a bridge, `evi`
-the stand-in itself; of several programs one is called after another. It writes what was measured of
-each to standard output, as a line of JSON.
+The EVI server is the stand-in with chats of the kind `INTERRUPTED`. `twilio` calls a bridge by its
+webhook, `stream` by its media socket alone, `evi` the stand-in itself; of several programs one is
+called after another. It writes what was measured of each to standard output, as a line of JSON.
 """
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 import orjson
 import uvloop
 
 from benchmarks.caller_lines import (
-    FRAME_MS,
     RATE_HZ,
     EviLine,
     TwilioLine,
+    call_in,
     chat_url,
     open_chats,
-    ring,
+    open_streams,
 )
 from benchmarks.callers import Callers
 from benchmarks.evi_stand_in import INTERRUPTED
-from benchmarks.numbered_sound import number_in
+from benchmarks.heard import FRAME_MS
+from benchmarks.numbered_sound import LENGTH_MS, number_in
 
 
 @dataclass(slots=True)
@@ -41,23 +42,31 @@ class Silenced:
     at_s: dict[int, float] = field(default_factory=dict)
     late_frames: int = 0
     _utterance: int = 0
+    _piece: bytes = b""
 
     def hear(self, pcm16: bytes, rate_hz: int) -> None:
-        """A whole chunk of the agent's voice has come in."""
-        self._utterance = number_in(pcm16, rate_hz)
-        if self._utterance in self.at_s:
-            self.late_frames += len(pcm16) * 500 // rate_hz // FRAME_MS
+        """A chunk of the agent's voice has come in, or a piece of one: bridges may cut them."""
+        self._piece += pcm16
+        chunk_bytes = 2 * rate_hz * LENGTH_MS // 1000
+        while len(self._piece) >= chunk_bytes:
+            chunk, self._piece = self._piece[:chunk_bytes], self._piece[chunk_bytes:]
+            self._utterance = number_in(chunk, rate_hz)
+            if self._utterance in self.at_s:
+                self.late_frames += LENGTH_MS // FRAME_MS
 
     def note(self, now_s: float) -> None:
-        """The agent is silenced."""
+        """The agent is silenced, wherever it is in a chunk."""
+        self._piece = b""
         self.at_s[self._utterance] = now_s
 
 
 class InterruptedPhone(TwilioLine):
     """A telephone: the agent falls silent when `clear` comes."""
 
-    def __init__(self, call_sid: str, token: str) -> None:
-        super().__init__(call_sid, token)
+    listens_always = True
+
+    def __init__(self, call_sid: str, parameters: Mapping[str, str]) -> None:
+        super().__init__(call_sid, parameters)
         self.silenced = Silenced()
 
     def hear(self, pcm16: bytes, now_s: float) -> None:
@@ -112,10 +121,12 @@ async def measure(program: str, *, calls: int, warm_up_s: float, seconds: float)
     dial, _, url = program.partition("=")
     lines: Sequence[InterruptedPhone | InterruptedChatLine]
     if dial == "twilio":
-        lines = await ring(url, calls, InterruptedPhone)
+        lines = await call_in(url, calls, InterruptedPhone)
+    elif dial == "stream":
+        lines = await open_streams(url, calls, InterruptedPhone)
     else:
         chat = f"{chat_url(url)}&config_id={INTERRUPTED}"
-        lines = await open_chats(chat, [InterruptedChatLine() for _ in range(calls)])
+        lines = await open_chats(chat, calls, InterruptedChatLine)
     callers = Callers(lines)
     await callers.talk(warm_up_s)
     callers.forget_times()
@@ -144,7 +155,7 @@ async def measure_all(
 
 def main() -> None:
     options = argparse.ArgumentParser(prog="python -m benchmarks.interrupted_callers")
-    options.add_argument("programs", nargs="+", metavar="twilio|evi=URL")
+    options.add_argument("programs", nargs="+", metavar="twilio|stream|evi=URL")
     options.add_argument("--calls", type=int, default=50)
     options.add_argument("--seconds", type=float, default=30.0)
     options.add_argument("--warm-up", type=float, default=2.0, metavar="SECONDS")

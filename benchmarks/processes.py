@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,19 +63,22 @@ class Program:
         self._stderr = stderr
 
     def cpu_s(self) -> float:
-        """CPU time of all its threads so far, to the nanosecond."""
-        # The kernel numbers the CPU clock of a process like this; see clock_getcpuclockid(3).
-        return time.clock_gettime((~self._process.pid << 3) | 2)
+        """CPU time of all its threads so far."""
+        return cpu_s_of(self._process.pid)
 
     def rss_kb(self) -> float:
         """Resident memory."""
-        pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 1024
+        return rss_kb_of(Path(f"/proc/{self._process.pid}"))
 
     def tell(self, line: str) -> None:
         """Write a line to its standard input."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{line}\n".encode())
+
+    def say_no_more(self) -> None:
+        """End its standard input."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
 
     async def line(self, *, timeout_s: float) -> str:
         """The next line of its standard output.
@@ -152,10 +156,17 @@ class Server:
 
 @asynccontextmanager
 async def serving(
-    arguments: Sequence[str], cores: frozenset[int], **settings: str
+    arguments: Sequence[str], cores: frozenset[int], *, port: int | None = None, **settings: str
 ) -> AsyncIterator[Server]:
-    """Run a program that takes `--port`, with these settings of the service and no others."""
-    port = free_port()
+    """Run a program that takes `--port`, with these settings of the service and no others.
+
+    Args:
+        arguments: of `python`
+        cores: where it runs
+        port: where it listens; any free one by default
+        settings: variables of its environment
+    """
+    port = port or free_port()
     environment = plain_environment(**settings)
     with tempfile.TemporaryDirectory() as empty:  # a folder without .env file
         async with running(
@@ -173,6 +184,29 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
     except TimeoutError:
         process.kill()
         await process.wait()
+
+
+def cpu_s_of(pid: int) -> float:
+    """CPU time of all threads of a process so far, to the nanosecond."""
+    # The kernel numbers the CPU clock of a process like this; see clock_getcpuclockid(3).
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+def rss_kb_of(folder: Path) -> float:
+    """Resident memory of the process that has this folder in /proc."""
+    pages = int((folder / "statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1024
+
+
+def busy_s(cores: AbstractSet[int]) -> float:
+    """How long these cores have worked so far, for whomever."""
+    ticks = 0
+    for line in Path("/proc/stat").read_text().splitlines():
+        name, *columns = line.split()
+        if name.removeprefix("cpu") in map(str, cores):
+            user, nice, system, _idle, _io_wait, irq, soft_irq, steal = map(int, columns[:8])
+            ticks += user + nice + system + irq + soft_irq + steal
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def free_port() -> int:

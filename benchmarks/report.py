@@ -1,10 +1,12 @@
 """How figures are shown: which machine they are from, and Markdown tables."""
 
+import math
 import os
 import platform
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 
 def machine() -> dict[str, str]:
@@ -39,6 +41,15 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     return "\n".join([shown(columns), shown(rule), *(shown(row) for row in rows)])
+
+
+def numbers_only(figures: Any) -> Any:
+    """Figures for JSON, which has no word for what is not a number: that becomes null."""
+    if isinstance(figures, dict):
+        return {name: numbers_only(value) for name, value in figures.items()}
+    if isinstance(figures, list | tuple):
+        return [numbers_only(value) for value in figures]
+    return None if isinstance(figures, float) and not math.isfinite(figures) else figures
 
 
 def _cpu_model() -> str:

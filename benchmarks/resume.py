@@ -14,21 +14,21 @@ import json
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from urllib.parse import parse_qs, urlsplit
 
 import pybase64
 
-from benchmarks.caller_lines import FRAME_MS, TwilioLine, ring
-from benchmarks.calls_per_core import AGENT
+from benchmarks.caller_lines import TwilioLine, call_in
 from benchmarks.engine_caller import FRAME_BYTES, SILENCE
 from benchmarks.engine_under_test import engine
-from benchmarks.heard import Ear, percentile
+from benchmarks.heard import FRAME_MS, Ear, percentile
 from benchmarks.processes import Cores, serving
 from benchmarks.questions import spoken
 from benchmarks.report import headline, machine, table
 from benchmarks.sound import AUDIBLE
+from benchmarks.turns import AGENT
 from benchmarks.wires import Wire, exchange
 from evibridge.audio.g711 import pcm16_to_mulaw
 
@@ -68,13 +68,17 @@ class Asker(TwilioLine):
 
     Args:
         call_sid: of the call
-        token: the ticket from the webhook's answer
+        parameters: that the webhook's answer asks for
         question: int16 mono PCM at 8 kHz; it is said at once, over the greeting
         pieces: of the answer that the telephone is sent before the loss
     """
 
-    def __init__(self, call_sid: str, token: str, question: bytes, pieces: int) -> None:
-        super().__init__(call_sid, token)
+    listens_always = True
+
+    def __init__(
+        self, call_sid: str, parameters: Mapping[str, str], question: bytes, pieces: int
+    ) -> None:
+        super().__init__(call_sid, parameters)
         self.ear = Ear(AUDIBLE)
         self.over: asyncio.Future[Round] = asyncio.get_running_loop().create_future()
         whole = question + bytes(-len(question) % FRAME_BYTES)
@@ -167,16 +171,16 @@ async def measure(rounds: int = ROUNDS) -> list[Round]:
             ) as bridge,
         ):
 
-            def asker(call_sid: str, token: str) -> Asker:
+            def asker(call_sid: str, parameters: Mapping[str, str]) -> Asker:
                 pieces = 1 + len(askers) % MOST_PIECES
-                askers.append(Asker(call_sid, token, question, pieces))
+                askers.append(Asker(call_sid, parameters, question, pieces))
                 return askers[-1]
 
             return [await _round(bridge.origin, asker) for _ in range(rounds)]
 
 
-async def _round(origin: str, asker: Callable[[str, str], Asker]) -> Round:
-    [line] = await ring(origin, 1, asker)
+async def _round(origin: str, asker: Callable[[str, Mapping[str, str]], Asker]) -> Round:
+    [line] = await call_in(origin, 1, asker)
     talking = asyncio.create_task(line.talk())
     try:
         async with asyncio.timeout(PATIENCE_S):

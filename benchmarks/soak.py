@@ -1,21 +1,26 @@
 """Whether calls leave anything behind: memory, tasks, timers, sockets, files.
 
     python -m benchmarks.soak --calls 2000 --lanes 20 --seconds 2
+    python -m benchmarks.soak --url http://127.0.0.1:9000 --evi-port 8765
 
 So many callers (`--lanes`) make one call after another. A tenth of the calls are broken: at every
 stage, from both sides, in turn. The calls come in equal blocks, after each of which the service is
 left to come to rest and counted. What grows from the first block to the last has been left behind:
 each block is like the first, and more calls at once would need more memory once.
+
+With `--url` it is a bridge that runs already that is soaked. What can be seen of its processes from
+outside is counted.
 """
 
 import argparse
 import asyncio
 import json
+import math
 import random
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from itertools import cycle, islice
 from pathlib import Path
@@ -27,8 +32,9 @@ import uvloop
 from benchmarks.broken_calls import BROKEN, REFUSED, SoakCaller, Stage
 from benchmarks.counted_service import Held
 from benchmarks.evi_stand_in import OBEDIENT
-from benchmarks.processes import Cores, Program, Server, serving
-from benchmarks.report import headline, machine, table
+from benchmarks.other_bridge import ProcessTree, add_evi_port
+from benchmarks.processes import Cores, Server, serving
+from benchmarks.report import headline, machine, numbers_only, table
 from benchmarks.wires import exchange
 from evibridge.errors import EvibridgeError
 
@@ -41,17 +47,19 @@ REST_S = 30.0
 next, and an EVI server to come back."""
 LOOK_EVERY_S = 0.25
 COUNT_TIMEOUT_S = 10.0
+COUNTED = ("live", "tasks", "timers", "sockets", "files", "threads")
+"""Of what is held, what has to be the same after all calls as before."""
 RSS_BAR = 0.02
 """Resident memory after the last block may exceed that after the first by so much."""
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """The service at rest after so many calls."""
+    """The service at rest after so many calls; None for what is not known."""
 
     calls: int
     held: Held
-    temporary_files: int
+    temporary_files: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +83,12 @@ class Soak:
     @property
     def left_behind(self) -> dict[str, int]:
         """What there is more of after the last call than before the first."""
-        first, last = self.counts[0], self.counts[-1]
-        counted = ("live", "tasks", "timers", "sockets", "files", "threads")
-        more = {name: getattr(last.held, name) - getattr(first.held, name) for name in counted}
-        more["temporary files"] = last.temporary_files - first.temporary_files
+        first, last = (
+            {name: getattr(count.held, name) for name in COUNTED}
+            | {"temporary files": count.temporary_files}
+            for count in (self.counts[0], self.counts[-1])
+        )
+        more = {name: last[name] - first[name] for name in last if last[name] is not None}
         return {name: number for name, number in more.items() if number > 0}
 
 
@@ -91,6 +101,8 @@ async def measure(
     broken_share: float = 0.1,
     blocks: int = BLOCKS,
     resume_s: float = RESUME_S,
+    url: str | None = None,
+    evi_port: int | None = None,
 ) -> Soak:
     """Make all calls and count.
 
@@ -101,37 +113,33 @@ async def measure(
         broken: how calls are broken, in turn
         broken_share: how many of them are
         blocks: equal parts of the calls
-        resume_s: how long the service waits for what it has lost
+        resume_s: how long our service waits for what it has lost
+        url: of a bridge that runs already and is soaked instead
+        evi_port: of the EVI stand-in; any free one by default
     """
     cores = Cores.divided()
-    with cores.with_us_as_load(), TemporaryDirectory() as folder:
+    with cores.with_us_as_load():
         async with AsyncExitStack() as stack:
             enter = stack.enter_async_context
-            evi = await enter(serving(["-m", "benchmarks.evi_stand_in"], cores.load))
-            service = await enter(
-                serving(
-                    ["-m", "benchmarks.counted_service"],
-                    cores.under_test,
-                    EVIBRIDGE_EVI_URL=evi.origin,
-                    EVIBRIDGE_LOG_LEVEL="error",
-                    EVIBRIDGE_MAX_CALLS=str(calls + lanes),  # a ticket that nobody uses has a place
-                    EVIBRIDGE_RESUME_SECONDS=str(resume_s),
-                    HUME_CONFIG_ID=OBEDIENT,  # which the stand-in takes as an order
-                    TMPDIR=folder,
-                )
+            stand_in = serving(["-m", "benchmarks.evi_stand_in"], cores.load, port=evi_port)
+            evi = await enter(stand_in)
+            soaked = (
+                _Soaked.running(url)
+                if url
+                else await enter(_our_service(evi.origin, cores, calls + lanes, resume_s))
             )
             team = _Team(
                 [
                     SoakCaller(
-                        service.origin,
-                        await enter(exchange(service.origin)),
+                        soaked.url,
+                        await enter(exchange(soaked.url)),
                         await enter(_http()),
                         seconds,
                     )
                     for _ in range(lanes)
                 ]
             )
-            counter = _Counter(service.program, Path(folder))
+            counter = _Counter(soaked)
             await counter.count(0)
             stages = cycle(broken)
             number = calls // blocks
@@ -142,6 +150,64 @@ async def measure(
                     await team.work(shift)
                 await counter.count(team.calls)
     return Soak(counter.counts, dict(team.made), dict(+team.failed))
+
+
+@dataclass(frozen=True, slots=True)
+class _Soaked:
+    """The service that is soaked.
+
+    Attributes:
+        url: of its webhook, or its origin
+        held: counts what it holds
+        folder: where it would put temporary files; None if that is not known
+    """
+
+    url: str
+    held: Callable[[], Awaitable[Held]]
+    folder: Path | None
+
+    @classmethod
+    def running(cls, url: str) -> "_Soaked":
+        """One that runs already: what it holds is seen from outside."""
+        processes = ProcessTree.behind(url)
+
+        async def held() -> Held:
+            return Held(
+                live=None,
+                tasks=None,
+                timers=None,
+                sockets=processes.sockets(),
+                files=processes.files(),
+                threads=processes.threads(),
+                objects=None,
+                rss_kb=processes.rss_kb(),
+            )
+
+        return cls(url, held, None)
+
+
+@asynccontextmanager
+async def _our_service(
+    evi_origin: str, cores: Cores, places: int, resume_s: float
+) -> AsyncIterator[_Soaked]:
+    """The bridge that tells what it holds; a ticket that nobody uses has a place, too."""
+    with TemporaryDirectory() as folder:
+        async with serving(
+            ["-m", "benchmarks.counted_service"],
+            cores.under_test,
+            EVIBRIDGE_EVI_URL=evi_origin,
+            EVIBRIDGE_LOG_LEVEL="error",
+            EVIBRIDGE_MAX_CALLS=str(places),
+            EVIBRIDGE_RESUME_SECONDS=str(resume_s),
+            HUME_CONFIG_ID=OBEDIENT,  # which the stand-in takes as an order
+            TMPDIR=folder,
+        ) as service:
+
+            async def held() -> Held:
+                service.program.tell("count")
+                return Held(**json.loads(await service.program.line(timeout_s=COUNT_TIMEOUT_S)))
+
+            yield _Soaked(service.origin, held, Path(folder))
 
 
 def _shifts(number: int, breaks: Sequence[Stage]) -> Iterator[tuple[int | None, list[Stage]]]:
@@ -187,35 +253,30 @@ class _Team:
 
 
 class _Counter:
-    """Counts what the service holds.
+    """Counts what a service holds."""
 
-    Args:
-        program: the service
-        folder: where it would put temporary files
-    """
-
-    def __init__(self, program: Program, folder: Path) -> None:
-        self._program = program
-        self._folder = folder
+    def __init__(self, soaked: _Soaked) -> None:
+        self._soaked = soaked
         self.counts: list[Count] = []
 
     async def count(self, calls: int) -> None:
         """Wait until the service is at rest, or has had the time for it, and count."""
         for _ in range(round(REST_S / LOOK_EVERY_S)):
             await asyncio.sleep(LOOK_EVERY_S)
-            self._program.tell("count")
-            held = Held(**json.loads(await self._program.line(timeout_s=COUNT_TIMEOUT_S)))
+            held = await self._soaked.held()
             if not self.counts or _is_at_rest(held, self.counts[0].held):
                 break
         self.counts.append(Count(calls, held, self._temporary_files()))
 
-    def _temporary_files(self) -> int:
-        return sum(1 for _ in self._folder.rglob("*"))
+    def _temporary_files(self) -> int | None:
+        folder = self._soaked.folder
+        return None if folder is None else sum(1 for _ in folder.rglob("*"))
 
 
 def _is_at_rest(held: Held, before: Held) -> bool:
-    return held.live == 0 and all(
-        getattr(held, name) <= getattr(before, name) for name in ("tasks", "timers", "sockets")
+    return not held.live and all(
+        (getattr(held, name) or 0) <= (getattr(before, name) or 0)
+        for name in ("tasks", "timers", "sockets")
     )
 
 
@@ -248,15 +309,10 @@ def shown(soak: Soak) -> str:
     rows = [
         (
             f"{count.calls}",
-            f"{count.held.rss_kb / 1024:.2f}",
-            f"{count.held.live}",
-            f"{count.held.tasks}",
-            f"{count.held.timers}",
-            f"{count.held.sockets}",
-            f"{count.held.files}",
-            f"{count.held.threads}",
-            f"{count.temporary_files}",
-            f"{count.held.objects}",
+            "" if math.isnan(count.held.rss_kb) else f"{count.held.rss_kb / 1024:.2f}",
+            *(_cell(getattr(count.held, name)) for name in COUNTED),
+            _cell(count.temporary_files),
+            _cell(count.held.objects),
         )
         for count in soak.counts
     ]
@@ -273,21 +329,40 @@ def shown(soak: Soak) -> str:
     )
 
 
+def _cell(number: int | None) -> str:
+    return "" if number is None else f"{number}"
+
+
 def main() -> None:
     options = argparse.ArgumentParser(prog="python -m benchmarks.soak")
     options.add_argument("--calls", type=int, default=CALLS)
     options.add_argument("--lanes", type=int, default=LANES, help="callers at the same time")
     options.add_argument("--seconds", type=float, default=SECONDS, help="length of a call")
+    options.add_argument(
+        "--url",
+        help="a bridge that runs already, by the http URL of its webhook; evibridge by its origin. "
+        f"Its EVI server is the one of --evi-port, which it asks for config_id={OBEDIENT}; "
+        "otherwise that server does none of what callers order",
+    )
+    add_evi_port(options)
     options.add_argument("--json", action="store_true", help="figures for machines")
     given = options.parse_args()
-    soak = uvloop.run(measure(given.calls, lanes=given.lanes, seconds=given.seconds))
+    soak = uvloop.run(
+        measure(
+            given.calls,
+            lanes=given.lanes,
+            seconds=given.seconds,
+            url=given.url,
+            evi_port=given.evi_port,
+        )
+    )
     if given.json:
         figures = {
             **asdict(soak),
             "left_behind": soak.left_behind,
             "rss_growth": soak.rss_growth,
         }
-        print(json.dumps({"machine": machine(), "soak": figures}, indent=2))
+        print(json.dumps(numbers_only({"machine": machine(), "soak": figures}), indent=2))
     else:
         print(f"{headline()}\n\n{shown(soak)}")
 

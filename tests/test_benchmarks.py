@@ -1,5 +1,6 @@
 """The benchmarks run and their figures make sense; how large a figure is, no test asks."""
 
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -14,15 +15,16 @@ from benchmarks import (
     conversations,
     engine_caller,
     engine_work,
-    hot_path,
     response_time,
 )
-from benchmarks.call_figures import BRIDGE, FLOOR, NO_BRIDGE
 from benchmarks.caller_lines import RATE_HZ
 from benchmarks.engine_caller import calling
 from benchmarks.engine_work import Meter, Work
+from benchmarks.other_bridge import OtherBridge
+from benchmarks.processes import Cores, free_port, serving
 from benchmarks.questions import QUESTIONS
 from benchmarks.sound import sound
+from benchmarks.turns import BRIDGE, FLOOR, NO_BRIDGE, Others, take_turns
 from evibridge.audio.wav import wav_file
 from evibridge.engine.metrics import EngineMetrics
 from evibridge.sockets import Socket, SocketListener, SocketRoute, serve
@@ -31,28 +33,36 @@ QUESTION = sound(100, RATE_HZ, loud=True)
 
 
 async def test_calls_are_measured_beside_the_floor_and_without_a_bridge() -> None:
-    results = await calls_per_core.measure([2], rounds=1, warm_up_s=0.2)
+    port = free_port()
+    command = f"-m benchmarks.floor --evi-url http://127.0.0.1:{port} --config-id other"
+    async with serving(command.split(), Cores.divided().under_test) as server:
+        other = OtherBridge("other", "stream", server.origin)
+        results = await calls_per_core.measure(
+            [2], rounds=1, warm_up_s=0.2, also=[other], evi_port=port
+        )
 
-    assert [result.program for result in results] == [NO_BRIDGE, FLOOR, BRIDGE]
-    without, floor, bridge = results
-    assert without.cost is None
-    assert floor.cost is not None
+    assert [result.program for result in results] == [NO_BRIDGE, FLOOR, BRIDGE, "other"]
+    without, floor, *bridges = results
+    assert math.isnan(without.cost.cpu_ms_per_call_s)
     assert floor.cost.times_floor == 1.0
-    assert bridge.cost is not None
-    assert bridge.cost.cpu_ms_per_call_s > 0
-    assert bridge.cost.frames_lost == floor.cost.frames_lost == 0
-    assert bridge.heard_ms.p50 > 0
+    for bridge in bridges:
+        assert bridge.cost.cpu_ms_per_call_s > 0
+        assert bridge.frames_lost == floor.frames_lost == 0
+        assert bridge.heard_ms.p50 > 0
+    assert bridges[0].loop_lag_p99 is not None
     assert "2, evibridge" in call_figures.shown(results)
 
 
-def test_every_step_of_the_hot_path_is_timed() -> None:
-    path = hot_path.measure(seconds_per_step=0.01)
+async def test_a_bridge_that_cannot_be_called_does_not_stop_the_others() -> None:
+    nobody = OtherBridge("nobody", "twilio", f"http://127.0.0.1:{free_port()}")
+    usages = await take_turns(
+        2, ["nobody"], others=Others([nobody]), rounds=1, turn_s=0.3, warm_up_s=0.2
+    )
 
-    steps = path.caller_frame + path.agent_chunk
-    assert len(steps) == 10
-    assert all(step.us > 0 for step in steps)
-    assert path.ms_per_call_s > 0
-    assert "write audio_input" in hot_path.shown(path)
+    without, missing = call_figures.results(usages)
+    assert without.fault is None
+    assert missing.fault is not None
+    assert "2, nobody" in call_figures.shown([without, missing])
 
 
 async def test_the_response_time_with_a_language_model_is_measured() -> None:

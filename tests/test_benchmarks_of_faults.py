@@ -10,12 +10,13 @@ import pytest
 
 from benchmarks import barge_in, resume, soak
 from benchmarks.broken_calls import Stage
-from benchmarks.call_figures import BRIDGE, NO_BRIDGE
 from benchmarks.counted_service import Held
-from benchmarks.interrupted_callers import Report
+from benchmarks.interrupted_callers import Report, Silenced
 from benchmarks.numbered_sound import number_in, numbered
-from benchmarks.processes import free_port
+from benchmarks.other_bridge import OtherBridge
+from benchmarks.processes import Cores, free_port, serving
 from benchmarks.soak import Count, Soak
+from benchmarks.turns import AGENT, BRIDGE, NO_BRIDGE
 from benchmarks.wires import Exchange, Wire, exchange
 from evibridge.audio.g711 import mulaw_to_pcm16, pcm16_to_mulaw
 from evibridge.audio.resample import Resampler
@@ -32,17 +33,34 @@ HELD = Held(live=0, tasks=1, timers=0, sockets=4, files=9, threads=1, objects=10
 
 
 async def test_interruptions_are_timed_with_the_bridge_and_without() -> None:
-    without, bridge = await barge_in.measure(2, seconds=0.8, warm_up_s=0.2)
+    async with running_bridge(config_id="interrupted") as (url, port):
+        other = OtherBridge("other", "twilio", url)
+        results = await barge_in.measure(2, seconds=1.1, warm_up_s=0.2, also=[other], evi_port=port)
 
-    assert [without.program, bridge.program] == [NO_BRIDGE, BRIDGE]
-    for result in (without, bridge):
+    assert [result.program for result in results] == [NO_BRIDGE, BRIDGE, "other"]
+    for result in results:
         assert len(result.silenced_after_ms) == 2
         assert result.unanswered == 0
         assert result.after_ms(0.5) > 0
-    assert bridge.late_frames == 0
-    assert bridge.cores > 0
+    without, *bridges = results
     assert math.isnan(without.cores)
-    assert "2, evibridge" in barge_in.shown([without, bridge])
+    for bridge in bridges:
+        assert bridge.late_frames == 0
+        assert bridge.cores > 0
+    assert "2, evibridge" in barge_in.shown(results)
+
+
+def test_an_utterance_is_known_in_pieces_too() -> None:
+    silenced = Silenced()
+    for number in (5, 6):
+        chunk = numbered(number, 8_000)
+        for at in range(0, len(chunk), 320):
+            silenced.hear(chunk[at : at + 320], 8_000)
+        silenced.note(float(number))
+    silenced.hear(numbered(5, 8_000), 8_000)
+
+    assert silenced.at_s == {5: 5.0, 6: 6.0}
+    assert silenced.late_frames == 10
 
 
 def test_an_interruption_without_an_end_is_counted_and_not_timed() -> None:
@@ -95,6 +113,38 @@ async def test_what_broken_calls_leave_behind_is_counted() -> None:
     assert result.failed == {}
     assert result.left_behind == {}
     assert "Left behind: nothing." in soak.shown(result)
+
+
+async def test_a_bridge_that_runs_already_is_soaked() -> None:
+    async with running_bridge(config_id="obedient") as (url, port):
+        result = await soak.measure(
+            3,
+            lanes=3,
+            seconds=0.2,
+            broken=[Stage.WRONG_TOKEN],
+            broken_share=0.4,
+            blocks=1,
+            url=f"{url}/twilio/voice",
+            evi_port=port,
+        )
+
+    assert result.calls == {Stage.WHOLE: 2, Stage.WRONG_TOKEN: 1}
+    assert result.failed == {}
+    assert result.counts[-1].held.tasks is None
+    assert result.counts[-1].held.rss_kb > 0
+    assert "Left behind: nothing." in soak.shown(result)
+
+
+@asynccontextmanager
+async def running_bridge(config_id: str) -> AsyncIterator[tuple[str, int]]:
+    """A bridge that somebody else has started; its URL, and where it expects the EVI server."""
+    port = free_port()
+    async with serving(
+        ["-m", "evibridge", "run", str(AGENT), "--evi-url", f"http://127.0.0.1:{port}"],
+        Cores.divided().under_test,
+        HUME_CONFIG_ID=config_id,
+    ) as server:
+        yield server.origin, port
 
 
 def test_what_has_grown_is_said() -> None:
