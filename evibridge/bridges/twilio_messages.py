@@ -64,6 +64,7 @@ _MEDIA = b'{"event":"media"'
 _INBOUND = b'"track":"inbound"'
 _PAYLOAD = b'"payload":"'
 _STRICTLY = True
+"""For `b64decode`, which takes twice as long with keywords."""
 
 
 def caller_audio(text: bytes) -> CallerAudio | None:
@@ -72,12 +73,11 @@ def caller_audio(text: bytes) -> CallerAudio | None:
     None for everything else, which is for `decode`: that reads the same message however it is
     written.
     """
-    if not text.startswith(_MEDIA) or _INBOUND not in text:
+    track_at = text.find(_INBOUND)
+    payload_at = text.find(_PAYLOAD, track_at)
+    if track_at < 0 or payload_at < 0 or not text.startswith(_MEDIA):
         return None
-    at = text.find(_PAYLOAD)
-    if at < 0:
-        return None
-    begin = at + len(_PAYLOAD)
+    begin = payload_at + len(_PAYLOAD)
     try:
         return pybase64.b64decode(text[begin : text.find(b'"', begin)], None, _STRICTLY)
     except ValueError:  # not base64, or escaped
