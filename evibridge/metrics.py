@@ -222,6 +222,7 @@ class _Stopwatches:
         self._began_s: dict[Hashable, float] = {}
 
     def start(self, key: Hashable) -> None:
+        self._began_s.pop(key, None)
         if len(self._began_s) >= self._limit:
             del self._began_s[next(iter(self._began_s))]
         self._began_s[key] = self._clock()

@@ -30,7 +30,7 @@ class OperatorAccess:
     """
 
     def __init__(self, token: str | None) -> None:
-        self._token = None if token is None else _bytes(token)
+        self._token = None if token is None else _bytes(token.strip())
 
     def refusal(self, headers: Mapping[str, str], peer: str) -> OperatorRefusal | None:
         """Return why a request is not answered, None for an operator's.

@@ -34,7 +34,8 @@ QUESTION = sound(100, RATE_HZ, loud=True)
 
 async def test_calls_are_measured_beside_the_floor_and_without_a_bridge() -> None:
     port = free_port()
-    command = f"-m benchmarks.floor --evi-url http://127.0.0.1:{port} --config-id other"
+    evi_url = f"http://127.0.0.1:{port}"
+    command = f"-m benchmarks.handwritten_bridge --evi-url {evi_url} --config-id other"
     async with serving(command.split(), Cores.divided().under_test) as server:
         other = OtherBridge("other", "stream", server.origin)
         results = await calls_per_core.measure(

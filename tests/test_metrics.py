@@ -185,6 +185,19 @@ def test_what_never_ends_is_forgotten_at_last(metrics: ServiceMetrics, clock: Cl
     assert page["call_seconds_count"] == 4
 
 
+def test_what_begins_twice_makes_nothing_else_forgotten(
+    metrics: ServiceMetrics, clock: Clock
+) -> None:
+    for number in range(4):  # as many as are kept
+        metrics.call_event(f"CA{number}", events.CallBegan())
+    metrics.call_event("CA3", events.CallBegan())
+    clock.now_s += 1
+    for number in range(4):
+        metrics.call_event(f"CA{number}", events.CallEnded(EndReason.FAULT))
+
+    assert page_of(metrics)["call_seconds_count"] == 4
+
+
 @pytest.mark.parametrize("why", CallerRefusal)
 def test_refused_callers_are_counted_by_the_reason(
     metrics: ServiceMetrics, why: CallerRefusal

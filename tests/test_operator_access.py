@@ -22,6 +22,11 @@ def test_the_token_opens_it_to_anybody(credentials: str) -> None:
     assert OperatorAccess("hush").refusal(shown(credentials), FAR) is None
 
 
+@pytest.mark.parametrize("token", ["hush\n", " hush "])
+def test_space_around_the_token_is_none_of_it(token: str) -> None:
+    assert OperatorAccess(token).refusal(shown("Bearer hush"), FAR) is None
+
+
 @pytest.mark.parametrize("token", ["schlüssel", "\udce9\udcff", "\ud800"])
 def test_a_token_may_be_of_any_characters(token: str) -> None:
     access = OperatorAccess(token)

@@ -101,8 +101,8 @@ class Call:
         self.caller_audio: Callable[[bytes], None] = self._chats.carry
         """Takes the next piece of the caller's voice, in the leg's format; about 20 ms.
 
-        Most of the time this is the very method of the chat. To ask the call and its session for
-        each piece cost 4 % of a call's CPU."""
+        Most of the time this is the very method of the chat: the call and its session are not
+        asked for each piece, which saves 1 % of a call's CPU and a step of the audio's way."""
         self._chunks_unreadable = 0
         self._chat_id = self._chat_group_id = ""
         self._tool_state: dict[str, object] = {}
@@ -159,6 +159,10 @@ class Call:
         )
 
     # The caller's side
+
+    def _route_caller(self) -> None:
+        watches = self._session.watches_caller(self._loop.time())
+        self.caller_audio = self._watched_audio if watches else self._chats.carry
 
     def _watched_audio(self, pcm16: bytes) -> None:
         if not self._session.hears_caller:
@@ -232,25 +236,31 @@ class Call:
     # Actions
 
     def _perform(self, actions: list[act.Action]) -> None:
-        for action in actions:
-            match action:
-                case act.Tell(message):
-                    self._chats.tell(message)
-                case act.ClearPlayback():
-                    self._leg.clear()
-                case act.PlaceMark(name):
-                    self._leg.mark(name)
-                case act.Publish(event):
-                    self._publish(event)
-                case act.StartTool(call):
-                    self._start_tool(call)
-                case act.CancelTool(tool_call_id):
-                    self._cancel_tool(tool_call_id)
-                case act.HangUp(reason):
-                    self._hang_up(reason)
-                case seldom:
-                    self._perform_seldom(seldom)
-        self._arm_timer()
+        try:
+            for action in actions:
+                self._perform_one(action)
+        finally:  # a failed action leaves no held caller heard, and no call without a deadline
+            self._route_caller()
+            self._arm_timer()
+
+    def _perform_one(self, action: act.Action) -> None:
+        match action:
+            case act.Tell(message):
+                self._chats.tell(message)
+            case act.ClearPlayback():
+                self._leg.clear()
+            case act.PlaceMark(name):
+                self._leg.mark(name)
+            case act.Publish(event):
+                self._publish(event)
+            case act.StartTool(call):
+                self._start_tool(call)
+            case act.CancelTool(tool_call_id):
+                self._cancel_tool(tool_call_id)
+            case act.HangUp(reason):
+                self._hang_up(reason)
+            case seldom:
+                self._perform_seldom(seldom)
 
     def _perform_seldom(
         self,
@@ -308,8 +318,6 @@ class Call:
     # Time
 
     def _arm_timer(self) -> None:
-        watches = self._session.watches_caller(self._loop.time())
-        self.caller_audio = self._watched_audio if watches else self._chats.carry
         at_s = self._session.next_wake_s
         if self._timer is not None:
             if at_s == self._timer.when():

@@ -82,13 +82,13 @@ class Calls:
         instead.
         """
         assert self._plan is not None
+        self._plan.publish(facts.call_id, CallBegan())
         call = Call(facts, leg, self._plan)
         self._live[facts.call_id] = call
         supervisor = asyncio.get_running_loop().create_task(self._supervise(call))
         self._supervisors.add(supervisor)
         supervisor.add_done_callback(self._supervisors.discard)
         log.info("call_began", call_id=facts.call_id, live=len(self._live))
-        self._plan.publish(facts.call_id, CallBegan())
         return call
 
     async def drain(self, timeout_s: float) -> None:

@@ -600,8 +600,10 @@ class CallSession:
 
     def _stopped(self, cut: CutOff) -> list[Action]:
         actions: list[Action] = [act.Publish(report) for report in cut.reports]
+        if cut.may_play_on:
+            actions = [act.ClearPlayback(), *actions]
         if cut.was_audible:
-            actions = [act.ClearPlayback(), *actions, act.Publish(events.AgentInterrupted())]
+            actions.append(act.Publish(events.AgentInterrupted()))
         if cut.lost and self._manners.tells_what_was_heard:
             actions += self._server.note(what_was_heard(cut))
         return actions

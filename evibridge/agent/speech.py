@@ -17,13 +17,15 @@ class CutOff:
     """The agent was silenced.
 
     Attributes:
-        was_audible: whether something is left in the caller's play buffer and has to be cleared
+        was_audible: whether the caller heard it, by the best estimate
+        may_play_on: whether nothing proves yet that the caller's play buffer is empty
         reports: the fate of every utterance that this ended
         heard: the words of these utterances that reached the caller
         lost: the sentences that did not reach him to their end
     """
 
     was_audible: bool
+    may_play_on: bool
     reports: list[AgentHeard]
     heard: str
     lost: str
@@ -152,10 +154,11 @@ class AgentSpeech:
         self._ignores_unannounced = True
         self._late_end_is_due = not self.turn_is_over
         self.turn_is_over = True
-        was_audible = not self._playout.all_heard
+        was_audible, may_play_on = self.is_audible(now_s), not self._playout.all_heard
         lines = self._settled(self._playout.clear(now_s)) + self._conversation.settle_unheard()
         return CutOff(
             was_audible,
+            may_play_on,
             [_report(line) for line in lines],
             " ".join(line.text_heard for line in lines if line.text_heard),
             " ".join(line.text for line in lines if line.text_heard != line.text),

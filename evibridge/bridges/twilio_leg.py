@@ -106,7 +106,7 @@ class TwilioLeg(SocketListener):
             if mulaw is None:
                 return
         self._last_frame_s = self._loop.time()
-        if self._call is not None:
+        if mulaw and self._call is not None:
             self._call.caller_audio(mulaw_to_pcm16(mulaw))
 
     def on_close(self, code: int, reason: str) -> None:

@@ -61,7 +61,7 @@ CallerAudio = bytes
 Message = CallerAudio | Connected | Start | Mark | Dtmf | Stop | Ignored
 
 _MEDIA = b'{"event":"media"'
-_INBOUND = b'"track":"inbound"'
+_INBOUND = b'"media":{"track":"inbound"'
 _PAYLOAD = b'"payload":"'
 _STRICTLY = True
 """For `b64decode`, which takes twice as long with keywords."""
@@ -78,8 +78,9 @@ def caller_audio(text: bytes) -> CallerAudio | None:
     if track_at < 0 or payload_at < 0 or not text.startswith(_MEDIA):
         return None
     begin = payload_at + len(_PAYLOAD)
+    end = text.find(b'"', begin)
     try:
-        return pybase64.b64decode(text[begin : text.find(b'"', begin)], None, _STRICTLY)
+        return pybase64.b64decode(text[begin:end], None, _STRICTLY) if end > 0 else None
     except ValueError:  # not base64, or escaped
         return None
 

@@ -215,13 +215,15 @@ class Stage:
         self.evi = MemoryEvi()
         self.phone = MemoryPhone()
         self.events: list[CallEvent] = []
+        self.unpublishable: set[type] = set()
+        """Kinds of events whose reader fails."""
         self.spoken_ms = 0
         plan = CallPlan(
             server=EviServer("http://evi.example", dial=self.evi.dial),
             settings=evi.SessionSettings(system_prompt="Be brief."),
             tools=ToolRunner(tools or Tools(), default_timeout_s=5),
             limits=CallLimits(call_s=call_s, resume_s=20),
-            publish=lambda _, event: self.events.append(event),
+            publish=self._publish,
             manners=manners or Manners(filler=None),
             filler=lambda: filler,
         )
@@ -244,6 +246,11 @@ class Stage:
         """The caller hangs up."""
         self.call.caller_left(EndReason.CALLER_HUNG_UP)
         return await self._running
+
+    def _publish(self, _: str, event: CallEvent) -> None:
+        if type(event) in self.unpublishable:
+            raise BrokenPipeError("nobody reads the log any more")
+        self.events.append(event)
 
     def of_type(self, kind: type[E]) -> list[E]:
         """What was published, of one type."""

@@ -23,7 +23,9 @@ def short_talk() -> Conversation:
 
 
 def cut_off(*, heard: str) -> CutOff:
-    return CutOff(was_audible=True, reports=[], heard=heard, lost="It is on its way.")
+    return CutOff(
+        was_audible=True, may_play_on=True, reports=[], heard=heard, lost="It is on its way."
+    )
 
 
 class TestSettings:

@@ -20,7 +20,7 @@ from evibridge.agent.session import (
 )
 from evibridge.agent.speech import MAX_STALE_UTTERANCES
 from evibridge.agent.tool_desk import MAX_OPEN_TOOLS
-from evibridge.audio.playout import MARK_EVERY_MS, STALLED_MS, STALLED_S
+from evibridge.audio.playout import MARK_APART_MS, MARK_EVERY_MS, STALLED_MS, STALLED_S
 from evibridge.events import ChatOpening, EndReason
 
 SETTINGS = evi.SessionSettings(system_prompt="You answer the phone.")
@@ -176,8 +176,8 @@ class TestTheAgentsVoice:
     def test_marks_are_placed_now_and_then_and_at_the_end_of_a_turn(self) -> None:
         session = talking_session()
 
-        assert speak(session, "a", MARK_EVERY_MS - 1, 1.0) == []
-        assert speak(session, "a", 1, 1.0) == [act.PlaceMark(f"0:{MARK_EVERY_MS:.0f}")]
+        assert speak(session, "a", MARK_APART_MS - 1, 1.0) == []
+        assert speak(session, "a", 1, 1.0) == [act.PlaceMark(f"0:{MARK_APART_MS:.0f}")]
         assert speak(session, "a", 1, 1.0) == []
         assert session.chat_said(1, evi.AssistantEnd(), 1.0) != []
         assert session.chat_said(1, evi.AssistantEnd(), 1.0) == []
@@ -214,6 +214,19 @@ class TestTheAgentsVoice:
 
 
 class TestBargeIn:
+    def test_an_interruption_long_after_the_last_word_interrupts_nobody(self) -> None:
+        session = talking_session()
+        speak(session, "a", 300, 1.0)
+        speak(session, "a", 300, 1.0)  # no mark is due behind it
+        session.playback_heard("0:300", 1.4)
+
+        actions = session.chat_said(1, evi.UserInterruption(1), 6.0)
+
+        assert actions[0] == act.ClearPlayback()  # nothing proves that the phone has played it
+        heard = [event for event in published(actions) if isinstance(event, events.AgentHeard)]
+        assert [(each.sent_ms, each.heard_ms) for each in heard] == [(600, 600)]
+        assert events.AgentInterrupted() not in published(actions)
+
     def test_an_interruption_clears_at_once_and_refuses_what_comes_late(self) -> None:
         session = talking_session()
         speak(session, "a", 1000, 1.0)
@@ -660,9 +673,8 @@ class TestALostChat:
 
     def test_a_sentence_that_was_cut_off_does_not_count_as_heard(self) -> None:
         session = talking_session()
-        speak(session, "a", 240, 1.0)
-        (mark, *_) = session.chat_closed(FIRST, 1006, 1.1)
-        assert mark == act.PlaceMark("0:240")
+        assert speak(session, "a", 240, 1.0) == [act.PlaceMark("0:240")]
+        session.chat_closed(FIRST, 1006, 1.1)
 
         (heard,) = published(session.playback_heard("0:240", 1.3))
 
@@ -1381,9 +1393,9 @@ class TestHangingUp:
 class TestLeaving:
     def test_the_last_words_are_heard_before_the_hang_up(self) -> None:
         session = talking_session()
-        speak(session, "bye", 900, 1.0)
+        assert speak(session, "bye", 900, 1.0) == [act.PlaceMark("0:900")]
 
-        assert session.chat_closed(1, 1000, 1.1) == [act.PlaceMark("0:900")]
+        assert session.chat_closed(1, 1000, 1.1) == []
         assert not session.accepts("bye")
 
         actions = session.playback_heard("0:900", 1.9)
@@ -1418,8 +1430,9 @@ class TestLeaving:
     def test_an_unmarked_tail_gets_a_mark_when_the_server_has_closed(self) -> None:
         session = talking_session()
         speak(session, "bye", 300, 1.0)
+        speak(session, "bye", 100, 1.0)
 
-        assert session.chat_closed(1, 1000, 1.1) == [act.PlaceMark("0:300")]
+        assert session.chat_closed(1, 1000, 1.1) == [act.PlaceMark("0:400")]
 
     def test_a_mark_that_never_comes_is_waited_for_within_a_bound(self) -> None:
         session = talking_session()

@@ -5,7 +5,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from evibridge.agent.conversation import Conversation
 from evibridge.agent.speech import FILLER, MAX_STALE_UTTERANCES, AgentSpeech, CutOff
-from evibridge.audio.playout import MARK_EVERY_MS, STALLED_MS, STALLED_S, Heard
+from evibridge.audio.playout import MARK_APART_MS, MARK_EVERY_MS, STALLED_MS, STALLED_S, Heard
 from evibridge.events import AgentHeard
 
 
@@ -21,8 +21,10 @@ def speak(
     return speech.sent(utterance_id, ms, now_s)
 
 
-def end_turn(speech: AgentSpeech) -> str:
-    mark = speech.end_turn()
+def whole_turn(speech: AgentSpeech, ms: float, *, announced: bool = True) -> str:
+    """A turn of one sentence, spoken at 1.0 s; returns the mark behind all of it."""
+    mark = speak(speech, "a", ms) if announced else speech.sent("a", ms, 1.0)
+    mark = speech.end_turn() or mark
     assert mark is not None
     return mark
 
@@ -131,7 +133,7 @@ class TestTurns:
         speech = AgentSpeech(conversation)
         speak(speech, "a", 300, text="It is on its way to you.")
 
-        assert speech.break_off() is not None
+        speech.break_off()
         assert speech.turn_is_over
         assert conversation.unfinished == ""
         assert not conversation.lines()[0].text_heard
@@ -191,7 +193,8 @@ class TestTurns:
     def test_marks_are_placed_now_and_then_and_at_the_end(self) -> None:
         speech = new_speech()
 
-        assert speak(speech, "a", MARK_EVERY_MS - 1) is None
+        assert speak(speech, "a", MARK_APART_MS) is not None
+        assert speech.sent("a", MARK_EVERY_MS - 1, 1.0) is None
         assert speech.sent("a", 1, 1.0) is not None
         assert speech.sent("a", 1, 1.0) is None
         assert speech.end_turn() is not None
@@ -207,8 +210,7 @@ class TestTurns:
 class TestWhatWasHeard:
     def test_the_end_of_a_sentence_is_told_when_its_mark_comes_back(self) -> None:
         speech = new_speech()
-        speak(speech, "a", 300)
-        mark = end_turn(speech)
+        mark = whole_turn(speech, 300)
 
         assert speech.echoed(mark, 1.4) == [AgentHeard("a", 300, 300, "Good day.")]
         assert speech.echoed(mark, 1.5) == []
@@ -245,8 +247,7 @@ class TestWhatWasHeard:
 
     def test_audio_that_nobody_announced_is_reported_without_words(self) -> None:
         speech = new_speech()
-        speech.sent("a", 300, 1.0)
-        mark = end_turn(speech)
+        mark = whole_turn(speech, 300, announced=False)
 
         assert speech.echoed(mark, 1.4) == [AgentHeard("a", 300, 300, "")]
 
@@ -267,6 +268,7 @@ class TestCuttingOff:
 
         assert speech.cut_off(1.25) == CutOff(
             was_audible=True,
+            may_play_on=True,
             reports=[
                 AgentHeard("a", 150, 150, "Good day."),
                 AgentHeard("b", 200, 100, "One two"),
@@ -278,15 +280,15 @@ class TestCuttingOff:
 
     def test_after_the_last_word_there_is_nothing_to_cut_off(self) -> None:
         speech = new_speech()
-        speak(speech, "a", 300)
-        speech.echoed(end_turn(speech), 1.4)
+        speech.echoed(whole_turn(speech, 300), 1.4)
 
-        assert speech.cut_off(2.0) == CutOff(was_audible=False, reports=[], heard="", lost="")
+        assert speech.cut_off(2.0) == CutOff(
+            was_audible=False, may_play_on=False, reports=[], heard="", lost=""
+        )
 
     def test_a_mark_that_was_flushed_proves_nothing(self) -> None:
         speech = new_speech()
-        speak(speech, "a", 300)
-        mark = end_turn(speech)
+        mark = whole_turn(speech, 300)
         speech.cut_off(1.1)
 
         assert speech.echoed(mark, 1.2) == []
@@ -355,7 +357,9 @@ class TestFiller:
         speech = new_speech()
         speech.filler_sent(500, 1.0)
 
-        assert speech.cut_off(1.2) == CutOff(was_audible=True, reports=[], heard="", lost="")
+        assert speech.cut_off(1.2) == CutOff(
+            was_audible=True, may_play_on=True, reports=[], heard="", lost=""
+        )
         assert not speech.is_audible(1.2)
 
     def test_it_ends_no_sentence_before_it(self) -> None:
@@ -534,7 +538,8 @@ class AnyVoice(RuleBasedStateMachine):
         known = {*self.texts, *self.sent_ms}
         assert self.reported <= known
         assert all(each in self.reported for each, ms in self.sent_ms.items() if ms)
-        assert cut.was_audible or not any(self.chunks_left_ms())
+        assert cut.may_play_on or not any(self.chunks_left_ms())
+        assert cut.may_play_on or not cut.was_audible
         assert self.speech.all_heard
         assert not self.speech.is_audible(self.now_s)
         self.flushed += [item for item in self.buffer if isinstance(item, str)]

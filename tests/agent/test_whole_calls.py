@@ -1,6 +1,7 @@
 """Whole calls in virtual time: what a caller and an EVI server live through in hours."""
 
 import asyncio
+from contextlib import suppress
 from itertools import count, pairwise
 from typing import Any
 
@@ -269,3 +270,23 @@ def test_a_call_that_is_too_long_ends() -> None:
         return await stage.ended(), asyncio.get_running_loop().time()
 
     assert run_in_virtual_time(act()) == (EndReason.MAX_DURATION, 600)
+
+
+def test_a_held_caller_is_not_heard_even_if_the_news_of_it_cannot_be_told() -> None:
+    async def act() -> bytes:
+        stage = Stage()
+        await stage.talk(1, loud=True)
+        stage.unpublishable.add(events.CallHeld)
+        with suppress(BrokenPipeError):
+            stage.call.command(Command.HOLD)
+        audio = stage.evi.chats[-1].audio
+        audio.clear()
+        await stage.talk(2, loud=True)
+        heard = bytes(audio)
+        await stage.leave()
+        return heard
+
+    heard = run_in_virtual_time(act())
+
+    assert len(heard) == 2 * 16_000
+    assert not any(heard)

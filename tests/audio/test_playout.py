@@ -3,13 +3,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from evibridge.audio.playout import MARK_EVERY_MS, STALLED_MS, STALLED_S, Heard, Playout
+from evibridge.audio.playout import (
+    MARK_APART_MS,
+    MARK_EVERY_MS,
+    STALLED_MS,
+    STALLED_S,
+    Heard,
+    Playout,
+)
 
 
-def placed_mark(playout: Playout) -> str:
-    name = playout.mark()
-    assert name is not None
-    return name
+def send(playout: Playout, utterance_id: str, ms: float, now_s: float) -> str:
+    """Send audio, with a mark behind it if none is due."""
+    mark = playout.sent(utterance_id, ms, now_s) or playout.mark()
+    assert mark is not None
+    return mark
 
 
 def test_the_clock_tells_what_was_heard_between_marks() -> None:
@@ -25,9 +33,8 @@ def test_the_clock_tells_what_was_heard_between_marks() -> None:
 
 def test_an_echoed_mark_proves_what_was_heard_to_its_end() -> None:
     playout = Playout()
-    playout.sent("a", 500, now_s=0.0)
+    mark = send(playout, "a", 500, now_s=0.0)
     playout.end_turn()
-    mark = placed_mark(playout)
 
     assert playout.echoed(mark, now_s=0.7) == [Heard("a", 500, 500)]
     assert playout.all_heard
@@ -36,19 +43,16 @@ def test_an_echoed_mark_proves_what_was_heard_to_its_end() -> None:
 
 def test_a_later_mark_proves_what_was_before_it() -> None:
     playout = Playout()
-    playout.sent("a", 500, now_s=0.0)
-    placed_mark(playout)
-    later = playout.sent("b", 500, now_s=0.0)
+    send(playout, "a", 500, now_s=0.0)
+    later = send(playout, "b", 500, now_s=0.0)
     playout.end_turn()
 
-    assert later is not None
     assert playout.echoed(later, now_s=1.0) == [Heard("a", 500, 500), Heard("b", 500, 500)]
 
 
 def test_the_clock_never_runs_past_a_mark_that_has_not_come_back() -> None:
     playout = Playout()
-    playout.sent("a", 500, now_s=0.0)
-    placed_mark(playout)
+    send(playout, "a", 500, now_s=0.0)
     playout.sent("a", 500, now_s=0.0)
 
     assert playout.unplayed_ms(5.0) == 500
@@ -56,26 +60,25 @@ def test_the_clock_never_runs_past_a_mark_that_has_not_come_back() -> None:
 
 def test_an_utterance_that_may_go_on_is_not_reported_yet() -> None:
     playout = Playout()
-    playout.sent("a", 500, now_s=0.0)
-    first = placed_mark(playout)
+    first = send(playout, "a", 500, now_s=0.0)
 
     assert playout.echoed(first, now_s=0.5) == []
 
     playout.sent("a", 300, now_s=0.5)
-    second = playout.sent("b", 300, now_s=0.5)
-    assert second is not None
+    second = send(playout, "b", 300, now_s=0.5)
     assert playout.echoed(second, now_s=1.1) == [Heard("a", 800, 800)]
 
 
 def test_a_clear_tells_what_was_heard_of_each_utterance() -> None:
     playout = Playout()
-    playout.sent("a", 400, now_s=0.0)
+    first = send(playout, "a", 400, now_s=0.0)
     playout.sent("b", 400, now_s=0.0)
     playout.sent("c", 400, now_s=0.0)
+    assert playout.echoed(first, now_s=0.4) == [Heard("a", 400, 400)]
 
     fates = playout.clear(now_s=0.5)
 
-    assert fates == [Heard("a", 400, 400), Heard("b", 400, 100), Heard("c", 400, 0)]
+    assert fates == [Heard("b", 400, 100), Heard("c", 400, 0)]
     assert playout.all_heard
     assert playout.unplayed_ms(0.5) == 0
 
@@ -84,19 +87,19 @@ def test_how_far_each_utterance_is_can_be_asked_at_any_time() -> None:
     playout = Playout()
     assert playout.playing(0.0) == []
 
-    for utterance_id in ("a", "b", "c"):
-        playout.sent(utterance_id, 400, now_s=0.0)
+    first, *_ = [send(playout, utterance_id, 400, now_s=0.0) for utterance_id in "abc"]
 
-    assert playout.playing(0.5) == [Heard("a", 400, 400), Heard("b", 400, 100), Heard("c", 400, 0)]
-    # Nothing proves yet that the second one was played.
-    assert playout.playing(9.0) == [Heard("a", 400, 400), Heard("b", 400, 400), Heard("c", 400, 0)]
+    assert playout.playing(0.3) == [Heard("a", 400, 300), Heard("b", 400, 0), Heard("c", 400, 0)]
+    playout.echoed(first, now_s=0.4)
+    assert playout.playing(0.5) == [Heard("b", 400, 100), Heard("c", 400, 0)]
     assert playout.unplayed_ms(0.5) == pytest.approx(700)
+    # Nothing proves that the second one was played.
+    assert playout.playing(9.0) == [Heard("b", 400, 400), Heard("c", 400, 0)]
 
 
 def test_an_utterance_is_no_longer_playing_once_marks_prove_its_end() -> None:
     playout = Playout()
-    playout.sent("a", 400, now_s=0.0)
-    mark = placed_mark(playout)
+    mark = send(playout, "a", 400, now_s=0.0)
     playout.sent("b", 400, now_s=0.0)
     playout.echoed(mark, now_s=0.5)
 
@@ -115,10 +118,9 @@ def test_nothing_is_playing_after_a_clear() -> None:
 def test_an_utterance_is_open_until_all_of_its_audio_is_proven() -> None:
     playout = Playout()
     for utterance_id in ("a", "b", "a"):
-        mark = playout.sent(utterance_id, 400, now_s=0.0)
+        mark = send(playout, utterance_id, 400, now_s=0.0)
     assert playout.open_utterances == {"a", "b"}
 
-    assert mark is not None
     playout.end_turn()
     playout.echoed(mark, now_s=1.2)
 
@@ -127,8 +129,7 @@ def test_an_utterance_is_open_until_all_of_its_audio_is_proven() -> None:
 
 def test_a_mark_echoed_after_a_clear_counts_as_flushed() -> None:
     playout = Playout()
-    playout.sent("a", 400, now_s=0.0)
-    flushed = placed_mark(playout)
+    flushed = send(playout, "a", 400, now_s=0.0)
     playout.clear(now_s=0.1)
     playout.sent("b", 400, now_s=0.1)
 
@@ -145,26 +146,48 @@ def test_audio_after_a_dry_buffer_starts_to_play_when_it_is_sent() -> None:
     assert playout.due_s == 51.0
 
 
+def marked(playout: Playout, *chunks: tuple[str, float]) -> list[bool]:
+    """Send chunks at once; returns behind which of them a mark was due."""
+    return [playout.sent(utterance_id, ms, now_s=0.0) is not None for utterance_id, ms in chunks]
+
+
 def test_a_mark_is_due_after_enough_audio_and_never_twice_for_the_same() -> None:
     playout = Playout()
     assert playout.mark() is None
+    send(playout, "a", MARK_APART_MS, now_s=0.0)
 
-    marks = [playout.sent("a", ms, now_s=0.0) for ms in (MARK_EVERY_MS - 1, 1, 1)]
-
-    assert [mark is not None for mark in marks] == [False, True, False]
-    placed_mark(playout)
+    assert marked(playout, ("a", MARK_EVERY_MS - 1), ("a", 1), ("a", 1)) == [False, True, False]
+    assert playout.mark() is not None
     assert playout.mark() is None
+
+
+def test_soon_after_a_silence_a_mark_tells_how_late_the_phone_plays() -> None:
+    playout = Playout()
+    mark = playout.sent("a", MARK_APART_MS, now_s=0.0)
+    playout.sent("a", 800, now_s=0.0)
+    assert mark is not None
+
+    playout.echoed(mark, now_s=0.5)
+
+    assert playout.unplayed_ms(0.7) == pytest.approx(600)
 
 
 def test_the_end_of_an_utterance_is_to_be_proven_once_another_has_begun() -> None:
     playout = Playout()
-    marks = [playout.sent(utterance_id, 100, now_s=0.0) for utterance_id in "aabb"]
 
-    assert [mark is not None for mark in marks] == [False, False, True, False]
+    assert marked(playout, ("a", 300), ("a", 300), ("b", 300), ("b", 300)) == [
+        True,
+        False,
+        True,
+        False,
+    ]
 
-    playout.clear(now_s=0.1)
 
-    assert playout.sent("c", 100, now_s=0.2) is None
+def test_many_short_utterances_do_not_make_as_many_marks() -> None:
+    playout = Playout()
+    chunks = [(utterance_id, MARK_APART_MS / 10) for utterance_id in "ab" * 20]
+
+    assert sum(marked(playout, *chunks)) == 4
 
 
 def test_an_unknown_mark_means_nothing() -> None:
@@ -185,8 +208,7 @@ def test_much_unplayed_audio_without_marks_is_a_stall() -> None:
 
 def test_a_long_story_whose_marks_come_back_is_no_stall() -> None:
     playout = Playout()
-    playout.sent("a", 1000, now_s=0.0)
-    mark = placed_mark(playout)
+    mark = send(playout, "a", 1000, now_s=0.0)
     playout.sent("a", 2 * STALLED_MS, now_s=0.0)
     playout.echoed(mark, now_s=STALLED_S)
 
@@ -204,8 +226,7 @@ def test_audio_after_a_long_silence_is_no_stall() -> None:
 
 def test_what_was_proven_long_ago_does_not_count_as_waiting() -> None:
     playout = Playout()
-    mark = playout.sent("a", STALLED_MS, now_s=0.0)
-    assert mark is not None
+    mark = send(playout, "a", STALLED_MS, now_s=0.0)
     playout.echoed(mark, now_s=STALLED_MS / 1000)
     playout.sent("a", 1000, now_s=STALLED_MS / 1000)
 

@@ -76,6 +76,14 @@ class TestAConversation:
             audio = base64.b64decode((await chat.expect("audio_input"))["data"])
             assert len(audio) == 2 * size
 
+    async def test_an_empty_frame_is_no_audio(self, scene: Scene) -> None:
+        twilio, chat = await scene.talk()
+
+        await twilio.speak(b"")
+        await twilio.speak(b"\x00" * 160)
+
+        assert (await chat.expect("audio_input"))["data"] != ""
+
     async def test_what_the_caller_says_before_the_chat_is_open_is_not_lost(
         self, scene: Scene
     ) -> None:

@@ -78,6 +78,8 @@ def test_the_callers_voice_is_read_alike_with_and_without_a_json_parser() -> Non
         b'{"event":"media","media":{"track":"inbound"}}',
         b'{"event":"media","media":{"track":"inbound","payload":"\\/w=="}}',
         b'{"event":"media","media":{"track":"inbound","payload":"/w==',
+        b'{"event":"media","media":{"track":"inbound","payload":"AAAA!',
+        b'{"event":"media","copy":{"track":"inbound","payload":"/w=="},"media":{}}',
         b'{"event":"mark","mark":{"name":"media"}}',
     ],
 )
