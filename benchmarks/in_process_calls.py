@@ -144,27 +144,33 @@ class InProcessCalls:
         self._phones = phones
         self._from_phones = [phone.receive for phone in phones]
         self._from_servers = from_servers
+        self._marks: list[tuple[Receive, str]] = []
+        """Placed and not played yet, each with where its echo goes."""
 
     def batches(self, steps: Iterable[Step]) -> Iterator[Batch]:
         """What is to be served for a talk, in order; each batch before the next is asked for.
 
-        A mark is echoed as soon as it is placed.
+        A phone plays one chunk behind: a mark is echoed when the next chunk has come.
         """
         for number, step in enumerate(steps):
             receivers = self._from_phones if step.kind is Kind.FRAME else self._from_servers
             # One frame for all: what the kernel has just copied is in the cache in service, too.
             frames = [text_frame(step.text)] * len(receivers)
             yield from _cut(step.kind, number, receivers, frames)
-            yield from self._echoes(number)
+            played = self._played() if step.kind is Kind.CHUNK else []
+            self._note_marks()
+            receivers = [receive for receive, _ in played]
+            yield from _cut(Kind.ECHO, number, receivers, [mark_echo(mark) for _, mark in played])
 
-    def _echoes(self, number: int) -> Iterator[Batch]:
-        receivers, frames = [], []
+    def _played(self) -> list[tuple[Receive, str]]:
+        played, self._marks = self._marks, []
+        return played
+
+    def _note_marks(self) -> None:
         for phone in self._phones:
             mark, phone.leg.placed = phone.leg.placed, None
             if mark is not None:
-                receivers.append(phone.receive)
-                frames.append(mark_echo(mark))
-        yield from _cut(Kind.ECHO, number, receivers, frames)
+                self._marks.append((phone.receive, mark))
 
 
 def _cut(
