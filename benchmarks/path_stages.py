@@ -27,7 +27,6 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     ),
     "read Twilio's media": ("evibridge.bridges.twilio_messages:caller_audio",),
     "mu-law to PCM": ("evibridge.audio.g711:mulaw_to_pcm16",),
-    "write audio_input": ("evibridge.agent.evi_codec:audio_input",),
     "read audio_output": ("evibridge.agent.evi_codec:audio_output",),
     "read WAV": ("evibridge.audio.wav",),
     "48 to 8 kHz": ("evibridge.audio.resample",),

@@ -10,8 +10,9 @@ from typing import Protocol
 from urllib.parse import urlencode
 
 import structlog
+from pybase64 import b64encode
 
-from evibridge.agent.evi_codec import audio_input, audio_output, decode, encode
+from evibridge.agent.evi_codec import AUDIO_INPUT, audio_output, decode, encode
 from evibridge.agent.evi_messages import (
     AudioFormat,
     AudioOutput,
@@ -112,6 +113,21 @@ class EviChat(SocketListener):
         audio: format of the caller's audio, as announced
     """
 
+    # Here, in `TwilioLeg` and in `PicowsSocket`, for 3 % of a call's CPU: see docs/architecture.md.
+    __slots__ = (
+        "_audio",
+        "_bytes_per_s",
+        "_due_backlog",
+        "_is_closed",
+        "_max_audio_backlog",
+        "_number",
+        "_owner",
+        "_socket",
+        "_stuck_bytes",
+        "_unreadable",
+        "frames_dropped",
+    )
+
     def __init__(self, owner: EviChatOwner, number: int, audio: AudioFormat) -> None:
         self._owner = owner
         self._number = number
@@ -162,11 +178,11 @@ class EviChat(SocketListener):
             return
         if behind <= 0:
             self._stuck_bytes = self._due_backlog = 0
-        socket.send_text(audio_input(pcm16))
+        socket.send_text(AUDIO_INPUT % b64encode(pcm16))
 
     def send_kept_audio(self, pcm16: bytes) -> None:
         """Send audio that was kept while the chat was opened; the backlog it makes is borne."""
-        self._send_at_once(audio_input(pcm16))
+        self._send_at_once(AUDIO_INPUT % b64encode(pcm16))
 
     def send(self, message: ClientMessage) -> None:
         """Send a control message."""

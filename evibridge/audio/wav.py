@@ -2,6 +2,7 @@
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,8 @@ _PCM, _FLOAT, _EXTENSIBLE = 0x0001, 0x0003, 0xFFFE
 _SAMPLE_BITS = {_PCM: (8, 16, 24, 32), _FLOAT: (32,)}
 _CHUNK = struct.Struct("<4sI")
 _FORMAT = struct.Struct("<HHI6xH")
+_FORMAT_BYTES = 26
+"""Of a format chunk, as much as is looked at."""
 
 
 @dataclass(slots=True)  # not frozen: that doubles what it costs to build one for each chunk
@@ -42,21 +45,21 @@ def parse_wav(data: bytes) -> Wav:
     if not (data.startswith(b"RIFF") and data.startswith(b"WAVE", 8)):
         raise BadAudio("This is not a WAV file: it does not begin with RIFF and WAVE.")
     view = memoryview(data)
-    form: Wav | None = None
+    form: tuple[int, int, int, bool] | None = None
     at = 12
     while at + 8 <= len(view):
         name, size = _CHUNK.unpack_from(view, at)
         at += 8
         if name == b"fmt ":
-            form = _parse_format(view[at : at + size])
+            form = _parse_format(data[at : at + min(size, _FORMAT_BYTES)])
         elif name == b"data":
             if form is None:
                 raise BadAudio("This WAV file has no fmt chunk before its samples.")
             end = at + size if size else len(view)
-            frame_bytes = form.channels * form.sample_bytes
+            rate_hz, channels, sample_bytes, is_float = form
             end = min(end, len(view))
-            form.data = view[at : end - (end - at) % frame_bytes]
-            return form
+            whole_end = end - (end - at) % (channels * sample_bytes)
+            return Wav(rate_hz, channels, sample_bytes, view[at:whole_end], is_float)
         at += size + size % 2  # chunks begin at even offsets
     raise BadAudio("This WAV file ends before its data chunk.")
 
@@ -98,7 +101,9 @@ def wav_file(pcm16: bytes, rate_hz: int, channels: int = 1) -> bytes:
     )
 
 
-def _parse_format(chunk: memoryview) -> Wav:
+@lru_cache(maxsize=64)  # a server's chunks all begin alike
+def _parse_format(chunk: bytes) -> tuple[int, int, int, bool]:
+    """Rate, channels, bytes of a sample, and whether these are floats."""
     if len(chunk) < 16:
         raise BadAudio(f"The fmt chunk of this WAV file has {len(chunk)} bytes instead of 16.")
     tag, channels, rate_hz, bits = _FORMAT.unpack_from(chunk)
@@ -116,7 +121,7 @@ def _parse_format(chunk: memoryview) -> Wav:
             f"This WAV file claims a rate of {rate_hz} Hz: "
             f"use one from {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz."
         )
-    return Wav(rate_hz, channels, bits // 8, b"", is_float=tag == _FLOAT)
+    return rate_hz, channels, bits // 8, tag == _FLOAT
 
 
 def _int16_samples(wav: Wav) -> NDArray[np.int16]:

@@ -62,6 +62,22 @@ class TwilioLeg(SocketListener):
 
     audio = AudioFormat(sample_rate=RATE_HZ)
 
+    __slots__ = (
+        "_call",
+        "_last_frame_s",
+        "_loop",
+        "_reception",
+        "_resampler",
+        "_resampler_from_hz",
+        "_socket",
+        "_timer",
+        "_unreadable",
+        "attempt",
+        "call_sid",
+        "is_over",
+        "stream_sid",
+    )
+
     def __init__(self, reception: Reception) -> None:
         self._reception = reception
         self._socket: Socket | None = None

@@ -55,6 +55,20 @@ class PicowsSocket(WSListener):
         open_sockets: holds this socket for as long as it is open
     """
 
+    __slots__ = (
+        "_closing",
+        "_cut_timer",
+        "_epilogue",
+        "_listener",
+        "_max_message_bytes",
+        "_open_sockets",
+        "_partial",
+        "_partial_is_text",
+        "_transport",
+        "send_text",
+        "unsent_bytes",
+    )
+
     def __init__(
         self,
         listener: SocketListener,

@@ -43,6 +43,8 @@ class SocketListener:
     An exception from a callback is logged and closes the connection with 1011.
     """
 
+    __slots__ = ()
+
     def on_open(self, socket: Socket) -> None:
         """The handshake is done; messages may be sent."""
 

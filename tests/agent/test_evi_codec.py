@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evibridge.agent import evi_messages as evi
-from evibridge.agent.evi_codec import audio_input, audio_output, decode, encode
+from evibridge.agent.evi_codec import AUDIO_INPUT, audio_output, decode, encode
 from evibridge.errors import BadMessage
 from tests.reference import evi_examples, evi_validator
 
@@ -71,10 +71,10 @@ def test_a_cleared_context_is_an_explicit_null_both_ways() -> None:
 
 
 def test_audio_input_carries_the_pcm_as_base64() -> None:
-    message = decode(audio_input(b"\x01\x02\x03\x04"))
+    text = AUDIO_INPUT % base64.b64encode(b"\x01\x02\x03\x04")
 
-    assert message == evi.AudioInput(base64.b64encode(b"\x01\x02\x03\x04").decode())
-    evi_validator("AudioInput").validate(json.loads(audio_input(b"\x01\x02")))
+    assert decode(text) == evi.AudioInput("AQIDBA==")
+    evi_validator("AudioInput").validate(json.loads(text))
 
 
 def test_audio_output_carries_a_file_as_base64() -> None:

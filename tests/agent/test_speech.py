@@ -435,6 +435,7 @@ class AnyVoice(RuleBasedStateMachine):
     @rule(text=WORDS)
     def it_goes_on(self, text: str) -> None:
         assert self.current is not None
+        self.forget_unspoken()
         assert self.speech.announced(self.current, text, self.now_s) == self.current
         self.texts[self.current].append(text)
 
