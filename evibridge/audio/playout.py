@@ -13,6 +13,8 @@ MARK_EVERY_MS = 2000.0
 costs as much CPU as three frames of the caller's voice; one every 400 ms was 10 % of a call's."""
 MARK_APART_MS = 200.0
 """Marks where an utterance ends or begins are at least so much audio apart."""
+SILENCE_S = 0.1
+"""Shorter gaps are those of a server that sends its audio no sooner than it is to be played."""
 STALLED_MS = 60_000.0
 """More unplayed audio than this is a stall, unless marks still come back."""
 STALLED_S = 10.0
@@ -46,7 +48,7 @@ class Playout:
         self._epoch = 0
         self._marks: deque[tuple[str, float]] = deque()
         self._stretches: deque[_Stretch] = deque()
-        self._wants_mark = False
+        self._wants_mark = True
         self._turn_over = True
         # The clock's view: this position was reached at this time, and playing went on from there.
         self._anchor_ms = 0.0
@@ -92,7 +94,7 @@ class Playout:
         if self.unplayed_ms(now_s) <= 0:  # the buffer had run dry: playing starts again now
             self._anchor_ms, self._anchor_s = self._sent_ms, now_s
             self._progress_s = now_s
-            self._wants_mark = True
+            self._wants_mark |= now_s - self._due_s > SILENCE_S
         begin_ms = self._sent_ms
         self._sent_ms += duration_ms
         self._due_s = max(self._due_s, now_s) + duration_ms / 1000
@@ -142,6 +144,7 @@ class Playout:
         self._stretches.clear()
         self._marks.clear()
         self._epoch += 1
+        self._wants_mark = True
         self._proven_ms = self._marked_ms = self._anchor_ms = self._sent_ms
         self._anchor_s = self._due_s = now_s
         self._turn_over = True

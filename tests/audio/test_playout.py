@@ -172,6 +172,16 @@ def test_soon_after_a_silence_a_mark_tells_how_late_the_phone_plays() -> None:
     assert playout.unplayed_ms(0.7) == pytest.approx(600)
 
 
+def test_audio_that_comes_just_in_time_makes_no_more_marks_than_other_audio() -> None:
+    playout = Playout()
+    now_s, marks = 10.0, 0
+    for _ in range(50):
+        marks += playout.sent("a", MARK_APART_MS, now_s) is not None
+        now_s = playout.due_s + 0.01
+
+    assert marks == 1 + 49 * MARK_APART_MS // MARK_EVERY_MS
+
+
 def test_the_end_of_an_utterance_is_to_be_proven_once_another_has_begun() -> None:
     playout = Playout()
 
