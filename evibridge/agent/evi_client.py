@@ -113,7 +113,7 @@ class EviChat(SocketListener):
         audio: format of the caller's audio, as announced
     """
 
-    # Here, in `TwilioLeg` and in `PicowsSocket`, for 3 % of a call's CPU: see docs/architecture.md.
+    # Here, in `TwilioLeg` and in `PicowsSocket`: what a frame passes costs 2 % of a call less.
     __slots__ = (
         "_audio",
         "_bytes_per_s",
