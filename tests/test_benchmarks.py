@@ -1,6 +1,5 @@
 """The benchmarks run and their figures make sense; how large a figure is, no test asks."""
 
-import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -11,7 +10,6 @@ from aiohttp import web
 
 from benchmarks import (
     call_figures,
-    calls_per_core,
     conversations,
     engine_caller,
     engine_work,
@@ -21,37 +19,15 @@ from benchmarks.caller_lines import RATE_HZ
 from benchmarks.engine_caller import calling
 from benchmarks.engine_work import Meter, Work
 from benchmarks.other_bridge import OtherBridge
-from benchmarks.processes import Cores, free_port, serving
+from benchmarks.processes import free_port
 from benchmarks.questions import QUESTIONS
 from benchmarks.sound import sound
-from benchmarks.turns import BRIDGE, FLOOR, NO_BRIDGE, Others, take_turns
+from benchmarks.turns import Others, take_turns
 from evibridge.audio.wav import wav_file
 from evibridge.engine.metrics import EngineMetrics
 from evibridge.sockets import Socket, SocketListener, SocketRoute, serve
 
 QUESTION = sound(100, RATE_HZ, loud=True)
-
-
-async def test_calls_are_measured_beside_the_floor_and_without_a_bridge() -> None:
-    port = free_port()
-    evi_url = f"http://127.0.0.1:{port}"
-    command = f"-m benchmarks.handwritten_bridge --evi-url {evi_url} --config-id other"
-    async with serving(command.split(), Cores.divided().under_test) as server:
-        other = OtherBridge("other", "stream", server.origin)
-        results = await calls_per_core.measure(
-            [2], rounds=1, warm_up_s=0.2, also=[other], evi_port=port
-        )
-
-    assert [result.program for result in results] == [NO_BRIDGE, FLOOR, BRIDGE, "other"]
-    without, floor, *bridges = results
-    assert math.isnan(without.cost.cpu_ms_per_call_s)
-    assert floor.cost.times_floor == 1.0
-    for bridge in bridges:
-        assert bridge.cost.cpu_ms_per_call_s > 0
-        assert bridge.frames_lost == floor.frames_lost == 0
-        assert bridge.heard_ms.p50 > 0
-    assert bridges[0].loop_lag_p99 is not None
-    assert "2, evibridge" in call_figures.shown(results)
 
 
 async def test_a_bridge_that_cannot_be_called_does_not_stop_the_others() -> None:

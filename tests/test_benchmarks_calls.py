@@ -22,7 +22,7 @@ from benchmarks.other_bridge import (
     listening_sockets,
     processes_that_have,
 )
-from benchmarks.processes import Cores
+from benchmarks.processes import Cores, free_port, serving
 from benchmarks.ramp import Knee, Outcome, Ramp, climb, judge
 from benchmarks.report import numbers_only
 from benchmarks.service_metrics import LAG, Bound, Histogram
@@ -40,12 +40,28 @@ from benchmarks.webhooks import Stream, stream_in
 # The knee
 
 
-async def test_a_ramp_is_measured() -> None:
-    measured = await measure_ramp([2], rounds=1, turn_s=1.0, warm_up_s=0.2)
+async def test_calls_are_measured_in_a_ramp_beside_the_floor_and_without_a_bridge() -> None:
+    port = free_port()
+    evi_url = f"http://127.0.0.1:{port}"
+    command = f"-m benchmarks.handwritten_bridge --evi-url {evi_url} --config-id other"
+    async with serving(command.split(), Cores.divided().under_test) as server:
+        other = OtherBridge("other", "stream", server.origin)
+        measured = await measure_ramp(
+            [2], rounds=1, turn_s=1.0, warm_up_s=0.2, also=[other], evi_port=port
+        )
 
-    assert [step.result.program for step in measured.steps] == [NO_BRIDGE, FLOOR, BRIDGE]
-    assert {knee.program for knee in measured.knees} == {FLOOR, BRIDGE}
-    assert "evibridge" in ramp.shown(measured)
+    results = [step.result for step in measured.steps]
+    assert [result.program for result in results] == [NO_BRIDGE, FLOOR, BRIDGE, "other"]
+    without, floor, *bridges = results
+    assert math.isnan(without.cost.cpu_ms_per_call_s)
+    assert floor.cost.times_floor == 1.0
+    for bridge in bridges:
+        assert bridge.cost.cpu_ms_per_call_s > 0
+        assert bridge.frames_lost == floor.frames_lost == 0
+        assert bridge.heard_ms.p50 > 0
+    assert bridges[0].loop_lag_p99 is not None
+    assert {knee.program for knee in measured.knees} == {FLOOR, BRIDGE, "other"}
+    assert "2, evibridge" in ramp.shown(measured)
     figures = numbers_only({"added_p99_bar_ms": 50.0, **_as_json(measured)})
     ET.fromstring(chart.svg(figures, {"cpu": "a core", "date": "today"}))
 
