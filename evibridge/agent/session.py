@@ -2,8 +2,8 @@
 
 `CallSession` is told what happened (`chat_said`, `playback_heard`, `caller_lost`, ...) and returns
 what has to be done about it. It does no I/O and reads no clock, so every sequence of events can be
-tried in a test without a socket. The audio path asks it two questions per piece of audio:
-`hears_caller` and `accepts`.
+tried in a test without a socket. The audio path asks it `accepts` for each piece of the agent's
+voice, and `hears_caller` for each of the caller's as long as `watches_caller`.
 
 What is small and goes on by itself has a state of its own: the phase of the call (`CallPhase`), the
 chats with the server (`ServerSide`), the agent's voice (`AgentSpeech`), who owes an answer
