@@ -1,8 +1,11 @@
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
+import aiohttp
 import pytest
 import structlog
+
+from tests.parties import TinyEvi, tiny_evi
 
 
 @pytest.fixture
@@ -14,3 +17,15 @@ def logging_is_undone() -> Iterator[None]:
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.reset_defaults()
+
+
+@pytest.fixture
+async def evi() -> AsyncIterator[TinyEvi]:
+    async with tiny_evi() as server:
+        yield server
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session

@@ -1,4 +1,3 @@
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
@@ -10,21 +9,9 @@ from evibridge import create_app
 from evibridge.service import start_service
 from evibridge.settings import Settings
 from tests.bridges.conftest import AGENT, settings
-from tests.parties import TinyEvi, TinyTwilio, tiny_evi
+from tests.parties import TinyEvi, TinyTwilio
 
 pytestmark = pytest.mark.usefixtures("logging_is_undone")
-
-
-@pytest.fixture
-async def evi() -> AsyncIterator[TinyEvi]:
-    async with tiny_evi() as server:
-        yield server
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
 
 
 async def test_the_service_runs_inside_somebody_elses_server(

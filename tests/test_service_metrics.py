@@ -13,23 +13,11 @@ from evibridge.metrics import CONTENT_TYPE
 from evibridge.service import Service, start_service
 from tests.bridges.conftest import AGENT, Scene, settings
 from tests.metrics_page import Page, read_page
-from tests.parties import PATIENCE_S, TinyEvi, tiny_evi
+from tests.parties import PATIENCE_S, TinyEvi
 
 FROM_AFAR = {"X-Forwarded-For": "203.0.113.9"}
 
 pytestmark = pytest.mark.usefixtures("logging_is_undone")
-
-
-@pytest.fixture
-async def evi() -> AsyncIterator[TinyEvi]:
-    async with tiny_evi() as server:
-        yield server
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
 
 
 @pytest.fixture

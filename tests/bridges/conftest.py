@@ -8,7 +8,7 @@ import pytest
 from evibridge import Agent, Manners, ToolContext, Tools
 from evibridge.service import Service, start_service
 from evibridge.settings import Settings
-from tests.parties import TinyChat, TinyEvi, TinyTwilio, tiny_evi
+from tests.parties import TinyChat, TinyEvi, TinyTwilio
 
 shop = Tools()
 
@@ -62,18 +62,6 @@ class Scene:
         await chat.open()
         await chat.expect("session_settings")
         return twilio, chat
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
-
-
-@pytest.fixture
-async def evi() -> AsyncIterator[TinyEvi]:
-    async with tiny_evi() as server:
-        yield server
 
 
 def settings(evi: TinyEvi, **more: object) -> Settings:
