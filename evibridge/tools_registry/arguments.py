@@ -5,19 +5,18 @@ as aliases, because a parameter may be called `schema` or `copy`, which a model'
 """
 
 import inspect
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Annotated, Any, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
-from pydantic.json_schema import GenerateJsonSchema
-from pydantic_core import ErrorDetails, PydanticSerializationError
+from pydantic_core import ErrorDetails, from_json, to_json
 
 from evibridge.errors import ToolDefinitionError, ToolError
 from evibridge.tools_registry.context import ToolContext
-from evibridge.tools_registry.schema import flatten_schema
+from evibridge.tools_registry.schema import SchemaWriter, flatten_schema
+from evibridge.tools_registry.strict_schema import strict_schema, without_nulls
 
 BAD_ARGUMENTS = "bad_arguments"
 """Code of the `ToolError` for arguments that cannot be used."""
@@ -37,18 +36,6 @@ _KINDS_REFUSED = {
 }
 
 
-class _SchemaWriter(GenerateJsonSchema):
-    """A default that JSON cannot express is left out without a warning: Python applies it."""
-
-    ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012  as in pydantic
-
-    def encode_default(self, dft: Any) -> Any:
-        """Refuse infinity and NaN, which pydantic lets through."""
-        if isinstance(dft, float) and not math.isfinite(dft):
-            raise PydanticSerializationError("JSON has no such number")
-        return super().encode_default(dft)
-
-
 @dataclass(frozen=True, slots=True)
 class _Argument:
     """One parameter that the model fills in."""
@@ -65,7 +52,8 @@ class ToolArguments:
 
     Numbers are accepted where a string is asked for, because models write `1042` for an order
     number; otherwise pydantic's usual conversions apply. A pydantic model in a hint keeps its own
-    configuration.
+    configuration. With `strict`, the schema is one of OpenAI's strict function format, in which the
+    model writes `null` for what it leaves out.
 
     Attributes:
         schema: JSON Schema of the argument object, without `$ref`, `$defs` and `title`
@@ -76,7 +64,12 @@ class ToolArguments:
     """
 
     def __init__(
-        self, function: Callable[..., object], label: str, descriptions: Mapping[str, str]
+        self,
+        function: Callable[..., object],
+        label: str,
+        descriptions: Mapping[str, str],
+        *,
+        strict: bool = False,
     ) -> None:
         """Read the signature of a function.
 
@@ -84,6 +77,7 @@ class ToolArguments:
             function: a function or bound method
             label: how error texts name the function
             descriptions: parameter name -> what the docstring says about it
+            strict: whether servers may hold the model to the schema
         """
         parameters = list(inspect.signature(function).parameters.values())
         _check_described(descriptions, parameters, label)
@@ -95,12 +89,14 @@ class ToolArguments:
             for parameter in parameters
             if parameter.name != self.context_parameter
         ]
-        self.schema: dict[str, Any] = {
+        self._written_schema: dict[str, Any] = {
             "type": "object",
             "properties": {argument.name: argument.schema for argument in arguments},
             "required": [argument.name for argument in arguments if argument.is_required],
             "additionalProperties": False,
         }
+        self._is_strict = strict
+        self.schema = _strict(self._written_schema, label) if strict else self._written_schema
         self._names = {f"p{number}": argument.name for number, argument in enumerate(arguments)}
         fields = [argument.field for argument in arguments]
         self._model = _build_model(dict(zip(self._names, fields, strict=True)))
@@ -116,11 +112,21 @@ class ToolArguments:
                 f"The arguments are longer than {MAX_ARGUMENTS_CHARS} characters.",
                 code=BAD_ARGUMENTS,
             )
+        text = text.strip() or "{}"
         try:
-            values = self._model.model_validate_json(text.strip() or "{}")
+            values = self._model.model_validate_json(
+                self._without_nulls(text) if self._is_strict else text
+            )
         except ValidationError as error:
             raise self._refusal(error) from None
         return {name: getattr(values, field) for field, name in self._names.items()}
+
+    def _without_nulls(self, text: str) -> str | bytes:
+        try:
+            value = from_json(text)
+        except (TypeError, ValueError):  # TypeError: half a surrogate pair
+            return text  # the refusal by the model below says what is wrong
+        return to_json(without_nulls(value, self._written_schema), inf_nan_mode="constants")
 
     def _refusal(self, error: ValidationError) -> ToolError:
         faults = error.errors(include_url=False, include_input=False)
@@ -132,11 +138,11 @@ class ToolArguments:
     def _in_words(self, fault: ErrorDetails) -> str:
         path = clip(_path(fault["loc"]), MAX_ECHO_CHARS)
         match fault["type"]:
-            case "json_invalid":
+            case "json_invalid" if not path:
                 return f"The arguments are not valid JSON: {fault['ctx']['error']}."
             case "missing":
                 return f"The argument {path!r} is missing."
-            case "extra_forbidden":
+            case "extra_forbidden" if len(fault["loc"]) == 1:
                 names = ", ".join(self._names.values()) or "none"
                 return f"There is no argument {path!r}; the tool's arguments are: {names}."
             case "union_tag_invalid":  # pydantic's own words repeat the whole tag
@@ -212,7 +218,7 @@ def _describe(
         field: Any = Annotated[hint, Field(alias=name)]
         if parameter.default is not parameter.empty:
             field = (field, parameter.default)
-        document = _build_model({"p": field}).model_json_schema(schema_generator=_SchemaWriter)
+        document = _build_model({"p": field}).model_json_schema(schema_generator=SchemaWriter)
         schema = document["properties"][name]
         if description:
             schema.setdefault("description", description)
@@ -224,6 +230,15 @@ def _describe(
             f"({reason}); use plain types, Literal, lists, dicts, dataclasses or pydantic models."
         ) from error
     return _Argument(name, field, schema, "required" in document)
+
+
+def _strict(schema: Mapping[str, Any], label: str) -> dict[str, Any]:
+    try:
+        return strict_schema(schema)
+    except ToolDefinitionError as error:
+        raise ToolDefinitionError(
+            f"{label} cannot be strict: {error}, or leave `strict` out."
+        ) from error
 
 
 def _build_model(fields: Mapping[str, Any]) -> type[BaseModel]:

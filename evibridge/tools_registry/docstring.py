@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 _SECTION = re.compile(r"(Args|Returns|Raises):\s*")
-_ENTRY = re.compile(r"(?P<name>\w+)(?: ?\([^)]*\))?:(?:\s+(?P<text>.*))?")
+_ENTRY = re.compile(r"(?P<name>\w+)(?: ?\(.*?\))?:(?:\s+(?P<text>.*))?")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,22 +1,27 @@
 import contextlib
+import inspect
 import json
 import math
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from socket import socket
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, Field, field_validator
-from typing_extensions import TypedDict  # pydantic refuses that of typing before Python 3.12
+from pydantic import BaseModel, Field, TypeAdapter, field_validator
+from pydantic import Json as JsonText
 
 from evibridge.errors import ToolDefinitionError, ToolError
 from evibridge.tools_registry.arguments import MAX_ARGUMENTS_CHARS, ToolArguments, clip
 from evibridge.tools_registry.context import ToolContext
+from tests.tools_registry.test_tool_signatures import SIGNATURES, Json, Signature
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -34,7 +39,7 @@ class Item(BaseModel):
     count: Annotated[int, Field(ge=1)] = 1
 
 
-class Tea(BaseModel):
+class Tea(BaseModel, extra="forbid"):
     kind: Literal["tea"]
 
 
@@ -56,10 +61,6 @@ class Even(BaseModel):
 @dataclass
 class Address:
     street: str
-
-
-class Slot(TypedDict):
-    day: date
 
 
 class Node(BaseModel):
@@ -128,44 +129,6 @@ def test_a_function_without_parameters_takes_an_empty_object() -> None:
     arguments = arguments_of(ping)
     assert arguments.schema["properties"] == {}
     assert arguments.read("{}") == {}
-
-
-def test_rich_hints_become_their_schemas() -> None:
-    def tool(
-        colour: Literal["red", "blue"],
-        size: Size,
-        names: list[str],
-        share: Annotated[float, Field(ge=0, le=1, description="between 0 and 1")],
-        note: str | None = None,
-    ) -> None: ...
-
-    assert properties_of(tool) == {
-        "colour": {"type": "string", "enum": ["red", "blue"]},
-        "size": {"type": "string", "enum": ["s", "l"]},
-        "names": {"type": "array", "items": {"type": "string"}},
-        "share": {
-            "type": "number",
-            "minimum": 0,
-            "maximum": 1,
-            "description": "between 0 and 1",
-        },
-        "note": {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None},
-    }
-
-
-def test_nested_types_are_written_in_place() -> None:
-    def tool(items: list[Item], where: Address, when: Slot) -> None: ...
-
-    text = json.dumps(properties_of(tool))
-    assert "$ref" not in text
-    item = properties_of(tool)["items"]["items"]
-    assert item["description"] == "One line of an order."
-    assert item["properties"] == {
-        "title": {"type": "string"},
-        "count": {"type": "integer", "minimum": 1, "default": 1},
-    }
-    assert properties_of(tool)["where"]["required"] == ["street"]
-    assert properties_of(tool)["when"]["properties"]["day"]["format"] == "date"
 
 
 def test_the_docstring_describes_a_parameter_unless_its_hint_does() -> None:
@@ -260,7 +223,12 @@ def test_a_type_that_is_only_imported_for_type_checkers_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    "hint", [Opaque, Callable[[], int], 5, type, Annotated[str, Field(pattern="(")]]
+    "hint",
+    [
+        *(Opaque, socket, bytes, bytearray, complex, type, type[int], 5),
+        *(Callable, Callable[[], int], Iterable[int], Literal[b"x"]),
+        *(list[bytes], dict[str, Opaque], Opaque | None, Annotated[str, Field(pattern="(")]),
+    ],
 )
 def test_a_hint_without_a_json_form_is_refused(hint: Any) -> None:
     def tool(a: int, b: Any) -> None: ...
@@ -290,6 +258,29 @@ def test_the_context_must_come_first_and_alone() -> None:
 def test_a_docstring_may_not_describe_a_parameter_that_is_not_there() -> None:
     words = definition_fault(order, {"orderid": "the number"})
     assert "order() describes the parameter 'orderid'" in words
+
+
+# What it is told strictly; test_tool_strict.py has the format
+
+
+def test_a_strict_schema_requires_all_and_reads_null_as_the_default() -> None:
+    arguments = ToolArguments(order, "order()", {}, strict=True)
+    assert arguments.schema["properties"]["count"] == {"type": ["integer", "null"]}
+    assert arguments.schema["required"] == ["order_id", "count"]
+    assert arguments.read('{"order_id": "1", "count": null}') == {"order_id": "1", "count": 1}
+    with pytest.raises(ToolError, match="not valid JSON"):
+        arguments.read("{")
+
+
+def test_what_cannot_be_strict_is_named_with_its_function() -> None:
+    def tool(a: int, prices: dict[str, float]) -> None: ...
+
+    with pytest.raises(ToolDefinitionError) as caught:
+        ToolArguments(tool, "tool()", {}, strict=True)
+    assert str(caught.value) == (
+        "tool() cannot be strict: the parameter 'prices' takes members of any name; use a list of "
+        "objects with a field for the name, or leave `strict` out."
+    )
 
 
 # What the model writes
@@ -381,6 +372,16 @@ def test_a_fault_inside_a_list_is_located() -> None:
     assert "'items[1].count' is wrong: input should be greater than or equal to 1" in words
 
 
+def test_a_fault_inside_a_nested_type_is_located() -> None:
+    def tool(where: Address, tea: Tea, price: JsonText[int]) -> None: ...
+
+    where, tea = {"street": "A", "floor": 1}, {"kind": "tea", "grams": 1}
+    words = refusal_of(tool, json.dumps({"where": where, "tea": tea, "price": "x"}))
+    assert "'where.floor' is wrong: unexpected keyword argument." in words
+    assert "'tea.grams' is wrong: extra inputs are not permitted." in words
+    assert "'price' is wrong: invalid JSON" in words
+
+
 def test_the_words_of_a_validator_are_passed_on() -> None:
     def tool(even: Even) -> None: ...
 
@@ -428,31 +429,196 @@ def test_text_is_clipped_only_when_it_is_too_long() -> None:
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=10,
+    max_leaves=5,
 )
-argument_texts = (
-    st.text()
-    | json_values.map(json.dumps)
-    | st.fixed_dictionaries(
-        {}, optional={"order_id": json_values, "count": json_values, "more": json_values}
-    ).map(json.dumps)
-)
+FORMATS: dict[str, st.SearchStrategy[str]] = {
+    "date": st.dates().map(str),
+    "date-time": st.datetimes(timezones=st.just(UTC)).map(str),
+    "time": st.times().map(str),
+    "duration": st.integers(0, 10**6).map("PT{}S".format),
+    "uuid": st.uuids().map(str),
+    "ipv4": st.ip_addresses(v=4).map(str),
+    "path": st.text("abc./"),
+    "uri": st.integers(0, 999).map("https://bookshop.example/{}".format),
+}
+
+
+def texts(schema: Json) -> st.SearchStrategy[Any]:
+    if "pattern" in schema:
+        lengths = range(schema["minLength"], schema["maxLength"] + 1)
+        return st.from_regex(schema["pattern"], fullmatch=True).filter(lambda s: len(s) in lengths)
+    return FORMATS.get(schema.get("format", ""), st.text())
+
+
+def wholes(schema: Json) -> st.SearchStrategy[Any]:
+    least = schema.get("minimum", schema.get("exclusiveMinimum", -(10**30)) + 1)
+    return st.integers(least, 10**30).map(lambda number: number * schema.get("multipleOf", 1))
+
+
+def numbers(schema: Json) -> st.SearchStrategy[Any]:
+    return st.floats(schema.get("minimum", -1e15), schema.get("maximum", 1e15))
+
+
+def lists(schema: Json, *, nulls: bool) -> st.SearchStrategy[Any]:
+    if "prefixItems" in schema:
+        parts = [described(each, nulls=nulls) for each in schema["prefixItems"]]
+        return st.tuples(*parts).map(list)
+    return st.lists(
+        described(schema["items"], nulls=nulls),
+        min_size=schema.get("minItems", 0),
+        max_size=schema.get("maxItems", 3),
+        unique_by=json.dumps if "uniqueItems" in schema else None,
+    )
+
+
+def objects(schema: Json, *, nulls: bool) -> st.SearchStrategy[Any]:
+    written: dict[str, st.SearchStrategy[Any]] = {}
+    optional: dict[str, st.SearchStrategy[Any]] = {}
+    for name, each in schema.get("properties", {}).items():
+        values = described(each, nulls=nulls)
+        if name in schema.get("required", ()) or (nulls and "const" in each):
+            written[name] = values
+        elif nulls:
+            written[name] = values | st.none()
+        else:
+            optional[name] = values
+    members = st.fixed_dictionaries(written, optional=optional)
+    more = schema.get("additionalProperties") or {}
+    if not more:
+        return members
+    others = described({} if more is True else more, nulls=nulls)
+    others = st.dictionaries(st.text(), others, max_size=3)
+    return st.builds(lambda own, more: {**more, **own}, members, others)
+
+
+def described(schema: Json, *, nulls: bool) -> st.SearchStrategy[Any]:
+    """Draw what a schema describes; with `nulls`, all is written, as the strict format has it."""
+    choices = schema.get("anyOf", schema.get("oneOf"))
+    if choices is not None:
+        return st.one_of(*(described(each, nulls=nulls) for each in choices))
+    if "enum" in schema or "const" in schema:
+        return st.sampled_from(schema.get("enum", [schema.get("const")]))
+    by_type: dict[str | None, Callable[[], st.SearchStrategy[Any]]] = {
+        None: lambda: json_values,
+        "null": st.none,
+        "boolean": st.booleans,
+        "integer": lambda: wholes(schema),
+        "number": lambda: numbers(schema),
+        "string": lambda: texts(schema),
+        "array": lambda: lists(schema, nulls=nulls),
+        "object": lambda: objects(schema, nulls=nulls),
+    }
+    return by_type[schema.get("type")]()
+
+
+def containers(value: Any) -> Iterator[dict[str, Any] | list[Any]]:
+    """Find a value and all inside it that has members or items."""
+    if isinstance(value, dict | list):
+        yield value
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from containers(inner)
+
+
+@st.composite
+def damaged(draw: st.DrawFn, values: st.SearchStrategy[Any]) -> Any:
+    """Draw a value with members dropped, renamed, retyped and added."""
+    value = deepcopy(draw(values))
+    for _ in range(draw(st.integers(1, 3))):
+        where = draw(st.sampled_from(list(containers(value))))
+        new = draw(json_values)
+        if isinstance(where, list):
+            where.insert(0, new)
+            continue
+        names = [*where, draw(st.text())]
+        match draw(st.sampled_from(["drop", "rename", "retype"])):
+            case "drop":
+                where.pop(draw(st.sampled_from(names)), None)
+            case "rename":
+                where[names[-1]] = where.pop(names[0], new)
+            case "retype":
+                where[draw(st.sampled_from(names))] = new
+    return value
+
+
+class Case:
+    """A signature as it is offered, and the types that its function asks for."""
+
+    def __init__(self, signature: Signature, *, strict: bool) -> None:
+        self.label = f"{signature.function.__name__}{' strictly' * strict}"
+        self.arguments = signature.arguments(strict=strict)
+        self.schema = jsonschema.Draft202012Validator(self.arguments.schema)
+        self.values = described(signature.schema, nulls=strict)
+        self.names = list(signature.schema["properties"])
+        hints = get_type_hints(signature.function, include_extras=True)
+        self.types = {name: TypeAdapter(hints[name]) for name in self.names}
+        parameters = inspect.signature(signature.function).parameters
+        self.defaults = {name: parameters[name].default for name in self.names}
+
+    def __repr__(self) -> str:
+        return self.label
+
+    def read(self, value: object) -> None:
+        """Read JSON and see that the function gets its own types."""
+        values = self.arguments.read(json.dumps(value))
+        assert values.keys() == set(self.names)
+        for name, argument in values.items():
+            if argument != self.defaults[name]:
+                self.types[name].validate_python(argument, strict=True)
+
+    def is_read_or_refused(self, value: object) -> bool:
+        """Read JSON, or see that the refusal says which argument is at fault, or that none is."""
+        try:
+            self.read(value)
+        except ToolError as refusal:
+            words = f"{refusal.code}: {refusal}"
+        else:
+            return True
+        # in quotes, alone or with the place inside it
+        names = "|".join(rf"""argument ['"]{name}['".\[…]""" for name in self.names)
+        faults = rf"""{names or "no argument"}|There is no argument|must be one JSON object"""
+        return bool(re.match(rf"bad_arguments: .*({faults})", words))
+
+
+CASES = [
+    Case(each, strict=strict)
+    for each in SIGNATURES
+    for strict in (False, True)
+    if not (strict and each.not_strict)
+]
+quickly = settings(deadline=None, max_examples=300)
+cases = st.sampled_from(CASES)
+
+
+@quickly
+@given(cases, st.data())
+def test_what_is_described_is_allowed_and_read_as_the_functions_types(
+    case: Case, data: st.DataObject
+) -> None:
+    value = data.draw(case.values)
+    case.schema.validate(value)
+    case.read(value)
+
+
+@quickly
+@given(cases, st.data())
+def test_damaged_arguments_are_read_or_refused_by_name(case: Case, data: st.DataObject) -> None:
+    assert case.is_read_or_refused(data.draw(damaged(case.values)))
+
+
+@quickly
+@given(cases, st.data())
+def test_any_values_are_read_or_refused_by_name(case: Case, data: st.DataObject) -> None:
+    named = st.fixed_dictionaries({}, optional=dict.fromkeys([*case.names, "more"], json_values))
+    assert case.is_read_or_refused(data.draw(named | json_values))
+
+
 ORDER_ARGUMENTS = arguments_of(order)
+ORDER_STRICTLY = ToolArguments(order, "order()", {}, strict=True)
 
 
-@given(argument_texts)
+@settings(deadline=None)
+@given(st.text())
 def test_any_text_is_read_or_refused(text: str) -> None:
-    try:
-        values = ORDER_ARGUMENTS.read(text)
-    except ToolError as refusal:
-        outcome: tuple[object, ...] = (refusal.code, bool(str(refusal)))
-    else:
-        outcome = (type(values["order_id"]), type(values["count"]))
-    assert outcome in [("bad_arguments", True), (str, int)]
-
-
-@given(st.text(), st.integers(min_value=1, max_value=10**30))
-def test_what_the_schema_allows_is_read_as_it_was_written(order_id: str, count: int) -> None:
-    values: dict[str, object] = {"order_id": order_id, "count": count}
-    jsonschema.validate(values, ORDER_ARGUMENTS.schema)
-    assert ORDER_ARGUMENTS.read(json.dumps(values)) == values
+    for arguments in (ORDER_ARGUMENTS, ORDER_STRICTLY):
+        with contextlib.suppress(ToolError):
+            assert arguments.read(text).keys() == {"order_id", "count"}

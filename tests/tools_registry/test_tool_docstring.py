@@ -52,6 +52,15 @@ def test_parameters_are_read_with_their_continuation_lines() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "type_text",
+    ["int", "list[tuple[int, ...]]", 'Literal["a: b", "c)"]', "Annotated[int, Field(ge=1)]"],
+)
+def test_a_type_in_parentheses_is_left_out(type_text: str) -> None:
+    docstring = read_docstring(f"Do it.\n\nArgs:\n    a ({type_text}, optional): one (or: two)")
+    assert docstring.parameters == {"a": "one (or: two)"}
+
+
 def test_a_line_that_is_not_indented_ends_the_parameters() -> None:
     docstring = read_docstring("Do it.\n\nArgs:\n    a: one\nNote:\n    b: two")
     assert docstring.parameters == {"a": "one"}
