@@ -14,6 +14,7 @@ from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from evibridge.dialling import checked_number
 from evibridge.errors import SettingsError
 from evibridge.loopback import is_loopback
 
@@ -21,7 +22,6 @@ ENV_FILE = ".env"
 NOT_UTF_8 = f"{ENV_FILE} cannot be read: save the file as UTF-8."
 
 _ACCOUNT_SID = re.compile(r"AC[0-9a-fA-F]{32}")
-_DIALLED = re.compile(r"\+[0-9]{7,15}|sip:[^\s@]+@[^\s@]+")
 
 
 class Settings(BaseSettings):
@@ -118,9 +118,7 @@ class Settings(BaseSettings):
     @field_validator("fallback_number")
     @classmethod
     def _can_be_dialled(cls, value: str | None) -> str | None:
-        if value is not None and not _DIALLED.fullmatch(value):
-            raise ValueError("must be a number such as +14155550100 or a sip: address")
-        return value
+        return None if value is None else checked_number(value)
 
     @field_validator("twilio_account_sid")
     @classmethod
