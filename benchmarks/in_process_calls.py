@@ -120,7 +120,7 @@ class _Reception:
     def caller_hung_up(self, call_sid: str) -> None:
         """Nobody does."""
 
-    def call_ended(self, call_sid: str, reason: EndReason) -> None:
+    def call_ended(self, call_sid: str, reason: EndReason, transfer_to: str | None) -> None:
         """Nobody asks what is next."""
 
 
@@ -263,7 +263,7 @@ def _service_publish(metrics: ServiceMetrics) -> Publish:
 def _plan(dial: Dial, publish: Publish) -> CallPlan:
     return CallPlan(
         server=EviServer("http://127.0.0.1", dial=dial),
-        settings=evi.SessionSettings(system_prompt=SYSTEM_PROMPT),
+        settings=lambda: evi.SessionSettings(system_prompt=SYSTEM_PROMPT),
         tools=ToolRunner(Tools(), default_timeout_s=1),
         limits=CallLimits(),
         publish=publish,

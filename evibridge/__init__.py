@@ -2,17 +2,28 @@
 
 from typing import TYPE_CHECKING, Any
 
+from evibridge import ready_tools
 from evibridge.agent.definition import Agent
 from evibridge.agent.digits import DigitCollection
 from evibridge.agent.manners import Manners
-from evibridge.errors import ToolError
+from evibridge.errors import ToolError, ToolUnavailable
 from evibridge.tools_registry.context import ToolContext
 from evibridge.tools_registry.registry import Tools
 
 if TYPE_CHECKING:
     from evibridge.service import create_app
 
-__all__ = ["Agent", "DigitCollection", "Manners", "ToolContext", "ToolError", "Tools", "create_app"]
+__all__ = [
+    "Agent",
+    "DigitCollection",
+    "Manners",
+    "ToolContext",
+    "ToolError",
+    "ToolUnavailable",
+    "Tools",
+    "create_app",
+    "ready_tools",
+]
 
 
 def __getattr__(name: str) -> Any:

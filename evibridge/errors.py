@@ -14,7 +14,8 @@
     │   ├── LinkUnreachable     nobody answered in time
     │   └── UpstreamFailed      a model service that the engine uses gave no usable answer
     ├── Overloaded              more work waits already than can be done in time
-    └── ToolError               raised by a tool's author; its text is for the model
+    ├── ToolError               raised by a tool's author; its text is for the model
+    └── ToolUnavailable         what a tool works with is not there; the model gets its fallback
 
 A normal end of a call is an `EndReason`, not an exception.
 """
@@ -110,3 +111,10 @@ class ToolError(EvibridgeError):
     def __init__(self, message: str, *, code: str = "tool_error") -> None:
         super().__init__(message)
         self.code = code
+
+
+class ToolUnavailable(EvibridgeError):
+    """What a tool works with is not there; the model is told the tool's fallback.
+
+    `str()` ends the sentence "The tool so-and-so ...".
+    """

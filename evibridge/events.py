@@ -13,6 +13,8 @@ class EndReason(StrEnum):
 
     CALLER_HUNG_UP = "caller_hung_up"
     AGENT_HUNG_UP = "agent_hung_up"
+    TRANSFERRED = "transferred"
+    """The caller was put through to somebody else."""
     OPERATOR_HUNG_UP = "operator_hung_up"
     INACTIVITY = "inactivity"
     """The EVI server gave up waiting for the caller to speak."""
@@ -163,6 +165,42 @@ class ToolFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolDelivered:
+    """A tool that was answered early is done; outcomes as in `ToolFinished`."""
+
+    tool_call_id: str
+    name: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalWanted:
+    """A tool waits for an operator, at most `timeout_s`; `parameters` is its JSON text."""
+
+    tool_call_id: str
+    name: str
+    parameters: str
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalGiven:
+    """An operator has decided about a tool; `by` is a name for him."""
+
+    tool_call_id: str
+    name: str
+    is_approved: bool
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class DigitsSent:
+    """Tones of keys were played to the caller's side."""
+
+    digits: str
+
+
+@dataclass(frozen=True, slots=True)
 class AgentPaused:
     """The agent is silent until resumed; the caller is still transcribed."""
 
@@ -214,6 +252,10 @@ CallEvent = (
     | AgentInterrupted
     | ToolStarted
     | ToolFinished
+    | ToolDelivered
+    | ApprovalWanted
+    | ApprovalGiven
+    | DigitsSent
     | AgentPaused
     | AgentResumed
     | CallHeld

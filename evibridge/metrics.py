@@ -37,9 +37,13 @@ TOOL_FAILURES = (
     "unknown_tool",
     "bad_arguments",
     "busy",
+    "not_approved",
+    "declined",
     "timeout",
     "failed",
+    "bad_result",
     "result_too_large",
+    "unavailable",
     "tool_error",
 )
 """Codes of `tools_registry/runner.py`, and the one of a `ToolError` whose author chose none."""

@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ from evibridge.logs import configure_logs
 from evibridge.metrics import CONTENT_TYPE, ServiceMetrics
 from evibridge.operator_access import OperatorAccess
 from evibridge.settings import Settings, load_settings
+from evibridge.tools_registry.registry import Tools
 from evibridge.tools_registry.runner import ToolRunner
 
 if TYPE_CHECKING:
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
 
 MAX_BODY_BYTES = 64 * 1024
 """Twilio's forms are below 4 kB."""
+
+OnEvent = Callable[[str, events.CallEvent], None]
+"""Gets the id of a call and an event of it."""
 
 log = structlog.get_logger(__name__)
 
@@ -56,7 +61,8 @@ def create_app(agent: Agent, settings: Settings | None = None) -> web.Applicatio
     settings = settings or load_settings()
     if not structlog.is_configured():
         configure_logs(settings.log_level, settings.log_format)
-    app, calls, twilio = _build(agent, settings, _embedded_engine(agent, settings))
+    engine = _embedded_engine(agent, settings)
+    app, calls, twilio = _build(agent, settings, engine, lambda _call_id, _event: None)
 
     async def end_calls(_: web.Application) -> None:
         await calls.close()
@@ -101,15 +107,22 @@ class Service:
         await self.server.close()
 
 
-async def start_service(agent: Agent, settings: Settings) -> Service:
+async def start_service(
+    agent: Agent, settings: Settings, *, on_event: OnEvent = lambda _call_id, _event: None
+) -> Service:
     """Serve on a port of its own: the fast way, where media sockets bypass the HTTP server.
+
+    Args:
+        agent: whom callers speak with
+        settings: of the service
+        on_event: gets the id of a call and each of its events, in order
 
     Raises:
         SettingsError: settings that contradict each other, or a port in use
         EngineSetupError: the embedded engine cannot be started
     """
     engine = _embedded_engine(agent, settings)
-    app, calls, twilio = _build(agent, settings, engine)
+    app, calls, twilio = _build(agent, settings, engine, on_event)
     routes = [twilio.media_route]
     server = await sockets.serve(app, routes, host=settings.host, port=settings.port)
     return Service(server, calls, twilio, settings.host, engine)
@@ -126,13 +139,19 @@ def _embedded_engine(agent: Agent, settings: Settings) -> EngineConfig | None:
 
 
 def _build(
-    agent: Agent, settings: Settings, engine: EngineConfig | None
+    agent: Agent, settings: Settings, engine: EngineConfig | None, on_event: OnEvent
 ) -> tuple[web.Application, Calls, TwilioBridge]:
     app = web.Application(client_max_size=MAX_BODY_BYTES)
     calls = Calls(max_calls=settings.max_calls)
     metrics = ServiceMetrics(calls)
     twilio = _twilio_bridge(agent, settings, calls, metrics)
     twilio.add_routes(app)
+
+    def publish(call_id: str, event: events.CallEvent) -> None:
+        metrics.call_event(call_id, event)
+        _log_event(call_id, event)
+        on_event(call_id, event)
+
     _add_probes(app, calls)
     _add_metrics(app, metrics, _operator_access(settings))
 
@@ -142,8 +161,18 @@ def _build(
             filler_sound(agent.manners.filler, embedded) as filler,
         ):
             runner = ToolRunner(agent.tools, default_timeout_s=settings.tool_seconds)
-            plan = _plan(agent, settings, origin, runner, metrics)
-            calls.open(replace(plan, filler=lambda: filler.wav))
+            plan = CallPlan(
+                server=_evi_client(settings, origin),
+                settings=partial(_session_settings, agent, agent.tools),
+                tools=runner,
+                limits=CallLimits(
+                    call_s=settings.max_call_seconds, resume_s=settings.resume_seconds
+                ),
+                publish=publish,
+                manners=agent.manners,
+                filler=lambda: filler.wav,
+            )
+            calls.open(plan)
             yield
             await runner.close()
 
@@ -193,31 +222,13 @@ async def _evi_server(
         yield engine.origin, engine
 
 
-def _plan(
-    agent: Agent,
-    settings: Settings,
-    evi_origin: str,
-    runner: ToolRunner,
-    metrics: ServiceMetrics,
-) -> CallPlan:
-    def publish(call_id: str, event: events.CallEvent) -> None:
-        metrics.call_event(call_id, event)
-        _log_event(call_id, event)
-
+def _evi_client(settings: Settings, origin: str) -> EviServer:
     key = settings.hume_api_key
-    server = EviServer(evi_origin, key.get_secret_value() if key else None, settings.hume_config_id)
-    return CallPlan(
-        server=server,
-        settings=_session_settings(agent),
-        tools=runner,
-        limits=CallLimits(call_s=settings.max_call_seconds, resume_s=settings.resume_seconds),
-        publish=publish,
-        manners=agent.manners,
-    )
+    return EviServer(origin, key.get_secret_value() if key else None, settings.hume_config_id)
 
 
-def _session_settings(agent: Agent) -> evi.SessionSettings:
-    """What the EVI server is told at the start of every chat."""
+def _session_settings(agent: Agent, tools: Tools) -> evi.SessionSettings:
+    """What the EVI server is told at the start of every chat of a call that begins now."""
     offers = tuple(
         evi.ToolOffer(
             name=tool.name,
@@ -225,7 +236,7 @@ def _session_settings(agent: Agent) -> evi.SessionSettings:
             description=tool.description,
             fallback_content=tool.fallback,
         )
-        for tool in agent.tools.definitions()
+        for tool in tools.definitions()
     )
     return evi.SessionSettings(
         system_prompt=agent.system_prompt,
@@ -282,6 +293,9 @@ _LOGGED_AS: Mapping[type, str] = {
     events.AgentInterrupted: "agent_interrupted",
     events.ToolStarted: "tool_started",
     events.ToolFinished: "tool_finished",
+    events.ToolDelivered: "tool_delivered",
+    events.ApprovalWanted: "approval_wanted",
+    events.ApprovalGiven: "approval_given",
     events.ServerReportedError: "evi_reported_error",
     events.ChatOpened: "chat_opened",
     events.ChatLost: "chat_lost",

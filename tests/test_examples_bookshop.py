@@ -22,7 +22,8 @@ from evibridge.engine.minds.mind import (
 from evibridge.engine.minds.script import ScriptedMind
 from evibridge.engine.minds.scripted.definition import Script, Texts, Turn
 from evibridge.engine.minds.scripted.script_file import read_script
-from evibridge.tools_registry.runner import ToolResult, ToolRunner
+from evibridge.tools_registry.outcome import ToolResult
+from evibridge.tools_registry.runner import ToolRunner
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "bookshop.py"
 

@@ -6,6 +6,7 @@ from enum import Enum, auto
 from evibridge import events
 from evibridge.agent import evi_messages as evi
 from evibridge.events import EndReason
+from evibridge.tools_registry.progress import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,13 @@ class PlayFiller:
 
 
 @dataclass(frozen=True, slots=True)
+class PlayTones:
+    """Play the tones of these keys to the caller's side."""
+
+    keys: str
+
+
+@dataclass(frozen=True, slots=True)
 class SendSilence:
     """Until the caller is back, the EVI server gets silence in place of his voice."""
 
@@ -86,6 +94,14 @@ class CancelTool:
 
 
 @dataclass(frozen=True, slots=True)
+class TellVerdict:
+    """An operator has decided about the tool that was started with this call's id."""
+
+    tool_call_id: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
 class Publish:
     """Tell everybody who watches the call."""
 
@@ -94,9 +110,13 @@ class Publish:
 
 @dataclass(frozen=True, slots=True)
 class HangUp:
-    """Close both sides; nothing follows."""
+    """Close both sides; nothing follows.
+
+    `transfer_to` is whom the carrier shall put the caller through to, if anybody.
+    """
 
     reason: EndReason
+    transfer_to: str | None = None
 
 
 Action = (
@@ -108,9 +128,11 @@ Action = (
     | ClearPlayback
     | PlaceMark
     | PlayFiller
+    | PlayTones
     | SendSilence
     | StartTool
     | CancelTool
+    | TellVerdict
     | Publish
     | HangUp
 )

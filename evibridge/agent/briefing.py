@@ -2,6 +2,7 @@
 
 from collections import deque
 from dataclasses import replace
+from typing import Literal
 
 from evibridge.agent import evi_messages as evi
 from evibridge.agent.conversation import Conversation
@@ -24,6 +25,7 @@ class Briefing:
     def __init__(self, settings: evi.SessionSettings) -> None:
         self._settings = settings
         self._notes: deque[str] = deque(maxlen=MAX_NOTES)
+        self._context: str | None = None
         self._kept: deque[evi.ClientMessage] = deque(maxlen=MAX_KEPT_MESSAGES)
 
     def settings(self, why: ChatOpening, conversation: Conversation) -> evi.SessionSettings:
@@ -38,15 +40,25 @@ class Briefing:
         """The model shall know this for its next answer."""
         self._notes.append(text)
 
+    def set_context(self, text: str | None) -> list[evi.ClientMessage]:
+        """The model shall know this for all its later answers; returns the message that says so."""
+        self._context = text
+        return self.notes() or [evi.SessionSettings(context=evi.Clear.CLEAR)]
+
     def notes(self) -> list[evi.ClientMessage]:
-        """All notes for the next answer, in a message (EVI: a newer context replaces an older)."""
+        """All that the model is to know, in a message (EVI: a newer context replaces an older)."""
+        lines = [*([] if self._context is None else [self._context]), *self._notes]
+        if not lines:
+            return []
+        how_long: Literal["temporary", "persistent"] = "temporary" if self._notes else "persistent"
+        return [evi.SessionSettings(context=evi.Context("\n".join(lines), how_long))]
+
+    def forget_notes(self) -> list[evi.ClientMessage]:
+        """The next answer has begun; returns what has to be said again after a note."""
         if not self._notes:
             return []
-        return [evi.SessionSettings(context=evi.Context("\n".join(self._notes)))]
-
-    def forget_notes(self) -> None:
-        """The next answer has begun."""
         self._notes.clear()
+        return self.notes()
 
     def keep(self, message: evi.ClientMessage) -> None:
         """Keep a message for when there is a chat."""

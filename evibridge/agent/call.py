@@ -9,7 +9,6 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Protocol
 
 import structlog
@@ -17,16 +16,23 @@ import structlog
 from evibridge import events
 from evibridge.agent import actions as act
 from evibridge.agent import evi_messages as evi
+from evibridge.agent.call_tools import CallTools, delivery
 from evibridge.agent.chat_lines import ChatLines, with_advice
 from evibridge.agent.evi_client import EviServer
 from evibridge.agent.manners import Manners
 from evibridge.agent.session import CallLimits, CallSession
 from evibridge.agent.snapshot import CallSnapshot
+from evibridge.agent.tool_desk import Answer
+from evibridge.agent.tool_journal import MemoryJournal, ToolJournal
+from evibridge.agent.tool_line import ToolLine
+from evibridge.audio.dtmf import tones_wav
 from evibridge.audio.level import is_sound
 from evibridge.errors import BadAudio, LinkError, SettingsError
 from evibridge.events import CallEvent, EndReason
 from evibridge.tools_registry.context import ToolContext
-from evibridge.tools_registry.runner import ToolResult, ToolRunner
+from evibridge.tools_registry.outcome import ToolOutcome, ToolResult
+from evibridge.tools_registry.progress import Verdict
+from evibridge.tools_registry.runner import ToolRunner
 
 log = structlog.get_logger(__name__)
 
@@ -51,8 +57,8 @@ class CallerLeg(Protocol):
     def clear(self) -> None:
         """Drop whatever is queued and not played yet."""
 
-    def hang_up(self, reason: EndReason) -> None:
-        """End the caller's side; no report follows."""
+    def hang_up(self, reason: EndReason, transfer_to: str | None = None) -> None:
+        """End the caller's side, or put the caller through to somebody; no report follows."""
 
     def release(self) -> None:
         """Another leg has taken over the call: close the connection; no report follows."""
@@ -73,11 +79,13 @@ class CallPlan:
     """What all calls of a service have in common."""
 
     server: EviServer
-    settings: evi.SessionSettings
+    settings: Callable[[], evi.SessionSettings]
+    """Gives those of a call that begins: its tools stay as they are then."""
     tools: ToolRunner
     limits: CallLimits
     publish: Callable[[str, CallEvent], None]
     """Gets the call's id and each of its events, in order."""
+    journal: ToolJournal = field(default_factory=MemoryJournal)
     manners: Manners = field(default_factory=Manners)
     filler: Callable[[], bytes | None] = lambda: None
     """Gives the sound of `manners.filler`, a WAV file, once there is one."""
@@ -90,13 +98,13 @@ class Call:
         self.facts = facts
         self._leg = leg
         self._plan = plan
-        settings = replace(plan.settings, audio=leg.audio)
+        settings = replace(plan.settings(), audio=leg.audio)
         self._session = CallSession(settings, plan.limits, plan.manners, random.random)
         self._chats = ChatLines(self, plan.server, leg.audio)
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[EndReason] = self._loop.create_future()
         self._tasks: asyncio.TaskGroup | None = None
-        self._tools: dict[str, asyncio.Task[None]] = {}
+        self._tools = CallTools(self, plan.tools, plan.journal, self._tool_context)
         self._timer: asyncio.TimerHandle | None = None
         self.caller_audio: Callable[[bytes], None] = self._chats.carry
         """Takes the next piece of the caller's voice, in the leg's format; about 20 ms.
@@ -117,8 +125,7 @@ class Call:
             async with asyncio.TaskGroup() as self._tasks:
                 self._perform(self._session.caller_joined(self._loop.time()))
                 await self._ended
-                for task in self._tools.values():
-                    task.cancel()
+                self._tools.cancel_all()
         except* Exception:
             log.exception("call_failed", call_id=self.facts.call_id)
         finally:
@@ -175,6 +182,10 @@ class Call:
         """The caller pressed a key of the telephone."""
         self._perform(self._session.caller_pressed(digit, self._loop.time()))
 
+    def caller_typed(self, text: str) -> None:
+        """The caller says something in writing."""
+        self._perform(self._session.caller_typed(text))
+
     def caller_lost(self) -> None:
         """The caller's connection broke; another leg may bring the caller back."""
         self._perform(self._session.caller_lost(self._loop.time()))
@@ -196,15 +207,54 @@ class Call:
         if actions:
             self._perform(actions)
 
-    # Operators
+    # Operators and tools
 
     def command(self, command: act.Command) -> None:
         """Do what an operator asks."""
         self._perform(self._session.command(command, self._loop.time()))
 
     def say(self, text: str) -> None:
-        """Have the agent speak a sentence word for word."""
+        """Have the agent speak a text word for word."""
         self._perform(self._session.say(text, self._loop.time()))
+
+    def set_context(self, text: str | None) -> None:
+        """Tell the model something for all its later answers; None takes it back."""
+        self._perform(self._session.set_context(text))
+
+    def send_digits(self, digits: str) -> None:
+        """Play the tones of these keys to the caller's side."""
+        self._perform(self._session.send_digits(digits, self._loop.time()))
+
+    def hang_up(self) -> None:
+        """End the call once everything was said."""
+        self._perform(self._session.hang_up(EndReason.AGENT_HUNG_UP, self._loop.time()))
+
+    def end_with(self, text: str) -> None:
+        """Have the agent speak a last text, and end the call."""
+        self._perform(self._session.end_with(text, self._loop.time()))
+
+    def transfer(self, to: str) -> None:
+        """Put the caller through to somebody else once everything was said."""
+        self._perform(self._session.transfer(to, self._loop.time()))
+
+    def decide(self, tool_call_id: str, verdict: Verdict, by: str) -> bool:
+        """Approve or decline a tool that waits; returns whether nobody was quicker.
+
+        `by` is a name for who decides.
+        """
+        decided = self._session.tool_decided(tool_call_id, verdict, by)
+        self._perform(decided)
+        return bool(decided)
+
+    @property
+    def awaits_caller(self) -> bool:
+        """Whether the agent has said all that it has to say; it may not be heard yet."""
+        return self._session.awaits_caller(self._loop.time())
+
+    @property
+    def digits(self) -> str:
+        """Keys that the caller has pressed so far."""
+        return self._session.digits
 
     # The chats
 
@@ -246,6 +296,8 @@ class Call:
     def _perform_one(self, action: act.Action) -> None:
         match action:
             case act.Tell(message):
+                if isinstance(message, evi.ToolResponse | evi.ToolError):
+                    self._plan.journal.record(self.facts.call_id, message)
                 self._chats.tell(message)
             case act.ClearPlayback():
                 self._leg.clear()
@@ -254,11 +306,10 @@ class Call:
             case act.Publish(event):
                 self._publish(event)
             case act.StartTool(call):
-                self._start_tool(call)
-            case act.CancelTool(tool_call_id):
-                self._cancel_tool(tool_call_id)
-            case act.HangUp(reason):
-                self._hang_up(reason)
+                assert self._tasks is not None
+                self._tools.start(call, self._tasks)
+            case act.HangUp():
+                self._hang_up(action)
             case seldom:
                 self._perform_seldom(seldom)
 
@@ -268,7 +319,10 @@ class Call:
         | act.Disconnect
         | act.UseChat
         | act.HearCaller
+        | act.CancelTool
+        | act.TellVerdict
         | act.PlayFiller
+        | act.PlayTones
         | act.SendSilence,
     ) -> None:
         match action:
@@ -281,8 +335,15 @@ class Call:
                 self._chats.in_use = chat
             case act.HearCaller():
                 self._chats.hear_caller()
+            case act.CancelTool(tool_call_id):
+                self._tools.cancel(tool_call_id)
+            case act.TellVerdict(tool_call_id, verdict):
+                self._tools.decide(tool_call_id, verdict)
             case act.PlayFiller():
                 self._play_filler()
+            case act.PlayTones(keys):
+                duration_ms = self._leg.play(tones_wav(keys))
+                self._perform(self._session.tones_played(keys, duration_ms, self._loop.time()))
             case act.SendSilence():
                 self._chats.send_silence()
 
@@ -298,11 +359,11 @@ class Call:
             self._counts[type(event).__name__] += 1
         self._plan.publish(self.facts.call_id, event)
 
-    def _hang_up(self, reason: EndReason) -> None:
+    def _hang_up(self, hang_up: act.HangUp) -> None:
         self._chats.close()
-        self._leg.hang_up(reason)
+        self._leg.hang_up(hang_up.reason, hang_up.transfer_to)
         if not self._ended.done():
-            self._ended.set_result(reason)
+            self._ended.set_result(hang_up.reason)
 
     def _play_filler(self) -> None:
         wav = self._plan.filler()
@@ -335,54 +396,39 @@ class Call:
 
     # Tools
 
-    def _start_tool(self, call: evi.ToolCall) -> None:
-        assert self._tasks is not None
-        self._tools[call.tool_call_id] = self._tasks.create_task(self._run_tool(call))
+    def tool_holds(self, tool_call_id: str, sentence: str) -> None:
+        """The caller has to wait for a tool."""
+        self._perform(self._session.tool_holds(tool_call_id, sentence, self._loop.time()))
 
-    async def _run_tool(self, call: evi.ToolCall) -> None:
-        try:
-            context = self._tool_context(call.tool_call_id)
-            outcome = await self._plan.tools.run(call.name, call.parameters, context)
-        finally:
-            self._tools.pop(call.tool_call_id, None)
-        answer: evi.ToolResponse | evi.ToolError
-        if isinstance(outcome, ToolResult):
-            answer = evi.ToolResponse(call.tool_call_id, outcome.content, tool_name=call.name)
-        else:
-            answer = evi.ToolError(
-                call.tool_call_id,
-                error=outcome.error,
-                content=outcome.content,
-                code=outcome.code,
-                level="warn",
-            )
-        finished = self._session.tool_finished(call.tool_call_id, answer, self._loop.time())
-        self._perform(finished)
+    def tool_awaits_verdict(self, tool_call_id: str, timeout_s: float) -> None:
+        """A tool may not run before an operator has approved of it, which he can so long."""
+        self._perform(self._session.tool_awaits_verdict(tool_call_id, timeout_s))
 
-    def _cancel_tool(self, tool_call_id: str) -> None:
-        task = self._tools.get(tool_call_id)
-        if task is not None:
-            task.cancel()
+    def tool_finished(self, tool: evi.ToolCall, answer: Answer) -> None:
+        """This is what a tool call is answered with."""
+        now_s = self._loop.time()
+        self._perform(self._session.tool_finished(tool.tool_call_id, answer, now_s))
 
-    def _tool_context(self, tool_call_id: str) -> ToolContext:
-        # A tool may hang up from a thread of its own, and that may outlive its deadline.
-        leave = partial(self._loop.call_soon_threadsafe, self._leave, tool_call_id)
+    def tool_delivered(
+        self, tool: evi.ToolCall, outcome: ToolOutcome, *, is_for_model: bool
+    ) -> None:
+        """A tool that was answered before is done."""
+        code = "answered" if isinstance(outcome, ToolResult) else outcome.code
+        self._publish(events.ToolDelivered(tool.tool_call_id, tool.name, code))
+        if is_for_model:
+            self._perform(self._session.tool_delivered(delivery(tool, outcome)))
+
+    def _tool_context(self, tool_call_id: str, line: ToolLine) -> ToolContext:
         return ToolContext(
             call_id=self.facts.call_id,
             chat_id=self._chat_id,
+            tool_call_id=tool_call_id,
             caller=self.facts.caller,
             called=self.facts.called,
             parameters=self.facts.parameters,
             state=self._tool_state,
-            read_digits=lambda: self._session.digits,
-            request_hang_up=leave,
+            live=line,
         )
-
-    def _leave(self, tool_call_id: str) -> None:
-        """A tool wants the call to end; one that has been given up is not asked."""
-        if tool_call_id in self._tools:
-            now_s = self._loop.time()
-            self._perform(self._session.hang_up(EndReason.AGENT_HUNG_UP, now_s))
 
     def _log_end(self, reason: EndReason) -> None:
         state = self._session.state(self._loop.time())

@@ -78,9 +78,9 @@ class ServerSide:
         """The conversation goes on, so that no error has ended it."""
         self._last_error = None
 
-    def answers(self) -> None:
+    def answers(self) -> list[Action]:
         """The model has begun to answer; what it was told for that is told no more."""
-        self._briefing.forget_notes()
+        return [*map(act.Tell, self._briefing.forget_notes())]
 
     def match_pause(self, *, wanted: bool) -> list[Action]:
         """Pause or resume the server, if it is not as it should be."""
@@ -93,6 +93,11 @@ class ServerSide:
         """Tell the model something beside the caller's next words."""
         self._briefing.note(text)
         return [*map(act.Tell, self._briefing.notes())] if self.is_ready else []
+
+    def set_context(self, text: str | None) -> list[Action]:
+        """Tell the model something for all later answers, in place of what was set before."""
+        told = self._briefing.set_context(text)
+        return [*map(act.Tell, told)] if self.is_ready else []
 
     def tell(self, message: evi.ClientMessage) -> list[Action]:
         """Tell the chat in use, or the next one if there is none."""

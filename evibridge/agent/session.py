@@ -28,6 +28,7 @@ from evibridge.agent.server_side import ServerSide
 from evibridge.agent.speech import AgentSpeech, CutOff
 from evibridge.agent.tool_desk import ToolDesk
 from evibridge.events import ChatOpening, EndReason
+from evibridge.tools_registry.progress import Verdict
 
 LAST_WORDS_GRACE_S = 2.0
 """How long after its due time the last mark is waited for before hanging up."""
@@ -41,6 +42,9 @@ THINKS_FOR_S = 5.0
 """The same for a server that knows of the question, or was given the result of a tool."""
 SILENCE_S = 2.0
 """So long after the caller's last sound nothing of it is on its way: neither more nor its text."""
+BREAK_S = 0.5
+"""So long a silence of the agent within a turn is a break, in which the turn waits for a tool: EVI
+tells of the end of a turn alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,7 @@ class _Deadline(Enum):
     LAST_WORDS = auto()
     FILLER = auto()
     GO_ON = auto()
+    BREAK = auto()
 
 
 class CallSession:
@@ -116,6 +121,10 @@ class CallSession:
         self._paused = False
         self._held = False
         self._caller_sounded_s = 0.0
+        self._keys_to_send = ""
+        self._tones_until_s = 0.0
+        self._says_last_words = False
+        self._transfer_to: str | None = None
 
     # Questions
 
@@ -147,6 +156,15 @@ class CallSession:
             open_tools=self._tools.open_names,
             digits=self._digits.all,
             lines=self._conversation.lines(self._speech.playing(now_s)),
+        )
+
+    def awaits_caller(self, now_s: float) -> bool:
+        """Whether the agent has said all that it has to say; it may not be heard yet."""
+        return (
+            self._turn.is_given_up(now_s)
+            and not self._turn.owes_texts(now_s)
+            and self._speech.turn_is_over
+            and self._tools.is_idle
         )
 
     @property
@@ -225,6 +243,10 @@ class CallSession:
         """The caller's line is louder than silence."""
         self._caller_sounded_s = now_s
 
+    def caller_typed(self, text: str) -> list[Action]:
+        """The caller says something in writing."""
+        return self._tell(evi.UserInput(text))
+
     def playback_heard(self, mark: str, now_s: float) -> list[Action]:
         """The caller's side reported a mark."""
         if self._phase.is_over:
@@ -248,6 +270,12 @@ class CallSession:
         mark = self._speech.filler_sent(duration_ms, now_s)
         self._await_chat(now_s, FILLER_AGAIN_S)
         return [*_place(mark), act.Publish(events.FillerPlayed())]
+
+    def tones_played(self, keys: str, duration_ms: float, now_s: float) -> list[Action]:
+        """The tones of keys have been written to the caller's side."""
+        mark = self._speech.filler_sent(duration_ms, now_s)
+        self._tones_until_s = self._speech.due_s
+        return [*_place(mark), act.Publish(events.DigitsSent(keys))]
 
     # The EVI server
 
@@ -317,7 +345,24 @@ class CallSession:
             self._deadlines[_Deadline.GO_ON] = now_s + THINKS_FOR_S
         return actions
 
+    def tool_holds(self, started_as: str, sentence: str, now_s: float) -> list[Action]:
+        """The caller has to wait for a tool: the agent says so, once it says nothing else."""
+        self._tools.holds(started_as, sentence)
+        return self._ask_to_wait(now_s)
+
+    def tool_awaits_verdict(self, started_as: str, timeout_s: float) -> list[Action]:
+        """A tool may not run before an operator has approved of it, which he can so long."""
+        return self._tools.awaits_verdict(started_as, timeout_s)
+
+    def tool_delivered(self, text: str) -> list[Action]:
+        """A tool that was answered early has a result; the model learns it with its next answer."""
+        return self._server.note(text) if self._phase.has_server else []
+
     # Operators, tools and the service
+
+    def tool_decided(self, tool_call_id: str, verdict: Verdict, by: str) -> list[Action]:
+        """An operator has decided about a tool that waits; nothing if somebody else was first."""
+        return self._tools.decided(tool_call_id, verdict, by)
 
     def command(self, command: Command, now_s: float) -> list[Action]:
         """An operator asks for something; asking twice changes nothing."""
@@ -364,6 +409,29 @@ class CallSession:
         self._turn.say(text, now_s)
         return self._tell_texts(now_s)
 
+    def set_context(self, text: str | None) -> list[Action]:
+        """Tell the model something for all its later answers; None takes it back."""
+        return self._server.set_context(text) if self._phase.has_server else []
+
+    def send_digits(self, keys: str, now_s: float) -> list[Action]:
+        """Play the tones of keys to the caller's side, between two things that the agent says."""
+        if not self._phase.is_talking or self._is_silenced:
+            return []
+        self._keys_to_send += keys
+        return self._press_keys(now_s)
+
+    def end_with(self, text: str, now_s: float) -> list[Action]:
+        """Have the agent speak a last text, and end the call once the caller has heard it."""
+        told = self.say(text, now_s)
+        self._says_last_words = self._phase.is_talking
+        return [*told, *self.hang_up(EndReason.AGENT_HUNG_UP, now_s)]
+
+    def transfer(self, to: str, now_s: float) -> list[Action]:
+        """Put the caller through to somebody else once the agent has said what it has to say."""
+        if self._phase.is_talking:
+            self._transfer_to = to
+        return self.hang_up(EndReason.TRANSFERRED, now_s)
+
     def hang_up(self, reason: EndReason, now_s: float) -> list[Action]:
         """End the call once the agent has said, and the caller heard, what is being said now."""
         if not self._phase.is_talking:
@@ -399,6 +467,8 @@ class CallSession:
             actions += self._fill(now_s)
         if _Deadline.GO_ON in due:
             actions += self._go_on(now_s)
+        if _Deadline.BREAK in due:
+            actions += [*self._ask_to_wait(now_s), *self._press_keys(now_s)]
         return actions + self._wake_link(now_s)
 
     def _wake_link(self, now_s: float) -> list[Action]:
@@ -519,6 +589,31 @@ class CallSession:
             self._turn.words_are_due(now_s)
         return [act.Tell(evi.AssistantInput(text)) for text in texts]
 
+    def _ask_to_wait(self, now_s: float) -> list[Action]:
+        """Tell the caller that he has to wait for a tool, but not into the agent's own words."""
+        if not self._tools.has_holding or self._is_silenced or not self._link.is_ready:
+            return []
+        if not self._may_be_cut_into(now_s):
+            return []
+        for sentence in self._tools.take_holding():
+            self._turn.say(sentence, now_s)
+        return self._tell_texts(now_s)
+
+    def _press_keys(self, now_s: float) -> list[Action]:
+        if not self._keys_to_send:
+            return []
+        if not self._speech.turn_is_over and not self._may_be_cut_into(now_s):
+            return []
+        keys, self._keys_to_send = self._keys_to_send, ""
+        return [act.PlayTones(keys)]
+
+    def _may_be_cut_into(self, now_s: float) -> bool:
+        """Whether the agent's voice is silent, if only for a while; else `woke` looks again."""
+        silent_from_s = self._speech.due_s + BREAK_S
+        if now_s < silent_from_s:
+            self._deadlines[_Deadline.BREAK] = silent_from_s
+        return now_s >= silent_from_s
+
     # What is said
 
     def _caller_said(self, said: evi.UserMessage, now_s: float) -> list[Action]:
@@ -547,7 +642,11 @@ class CallSession:
         """
         policy = self._manners.cut_off_by_words
         may_cut = policy == "always" or (policy == "after_turn" and self._speech.turn_is_over)
-        return may_cut and self._speech.is_audible(now_s)
+        return may_cut and self._speech.is_audible(now_s) and not self._tones_sound(now_s)
+
+    def _tones_sound(self, now_s: float) -> bool:
+        """Whether the caller's side hears keys: what answers them is a machine that talks on."""
+        return now_s < self._tones_until_s
 
     def _agent_says(self, said: evi.AssistantMessage, now_s: float) -> list[Action]:
         self._server.converses()
@@ -557,25 +656,31 @@ class CallSession:
                 said.content, from_text=said.from_text, may_be_repeated=self._wants_pause
             )
             return []
+        is_told = said.from_text or self._turn.was_told(said.content)
+        if self._says_last_words and not is_told:
+            self._speech.refuse(said.id)
+            return []
         starts_turn = self._speech.turn_is_over
         utterance_id = self._speech.announced(said.id, said.content, now_s)
         if utterance_id is None:
             return []
         self._deadlines.pop(_Deadline.LAST_WORDS, None)
-        if said.from_text or self._turn.was_told(said.content):
+        said_it = act.Publish(events.AgentSaid(utterance_id, said.content))
+        if is_told:
             self._turn.spoken(said.content)
         else:
             self._deadlines.pop(_Deadline.GO_ON, None)
             self._turn.server_answers()
             if starts_turn:
-                self._server.answers()
-        return [act.Publish(events.AgentSaid(utterance_id, said.content))]
+                return [*self._server.answers(), said_it]
+        return [said_it]
 
     def _turn_ended(self, now_s: float) -> list[Action]:
         if not self._speech.ends_turn():
             return []
         self._turn.ended()
-        return [*_place(self._speech.end_turn()), *self._leave_when_said(now_s)]
+        ended = _place(self._speech.end_turn())
+        return [*ended, *self._press_keys(now_s), *self._leave_when_said(now_s)]
 
     def _server_failed(self, error: evi.ChatError) -> list[Action]:
         self._server.reported(error.code)
@@ -590,17 +695,19 @@ class CallSession:
         if self._phase.is_closing:  # he has something more to say, and is let
             self._deadlines.pop(_Deadline.LAST_WORDS, None)
             self._turn.words_are_due(now_s)
-        return self._stopped(self._speech.cut_off(now_s))
+        stopped = self._stopped(self._speech.cut_off(now_s), now_s)
+        leaves = self._leave_when_said(now_s) if self._says_last_words else []
+        return [*stopped, *self._press_keys(now_s), *leaves]
 
     def _silence_agent(self, now_s: float) -> list[Action]:
         """An operator silences the agent, who learns what was heard, and may go on later."""
         cut = self._speech.cut_off(now_s)
         self._turn.missed(cut.lost, may_be_repeated=self._paused and not self._turn.is_answered)
-        return self._stopped(cut)
+        return self._stopped(cut, now_s)
 
-    def _stopped(self, cut: CutOff) -> list[Action]:
+    def _stopped(self, cut: CutOff, now_s: float) -> list[Action]:
         actions: list[Action] = [act.Publish(report) for report in cut.reports]
-        if cut.may_play_on:
+        if cut.may_play_on and not self._tones_sound(now_s):
             actions = [act.ClearPlayback(), *actions]
         if cut.was_audible:
             actions.append(act.Publish(events.AgentInterrupted()))
@@ -611,11 +718,8 @@ class CallSession:
     def _is_quiet(self, now_s: float) -> bool:
         """Whether nobody speaks, and nobody is about to."""
         return (
-            self._turn.is_given_up(now_s)
-            and not self._turn.owes_texts(now_s)
-            and self._speech.turn_is_over
+            self.awaits_caller(now_s)
             and now_s >= self._speech.due_s
-            and self._tools.is_idle
             and now_s - self._caller_sounded_s >= SILENCE_S
         )
 
@@ -650,9 +754,10 @@ class CallSession:
         if not self._phase.is_closing:
             return []
         may_speak = self._link.is_ready and not self._is_silenced
-        is_speaking = not self._speech.turn_is_over or not self._turn.is_given_up(now_s)
-        will_speak = self._turn.owes_texts(now_s) or not self._tools.is_idle
-        if may_speak and (is_speaking or will_speak):
+        will_speak = not self._speech.turn_is_over or self._turn.owes_texts(now_s)
+        if not self._says_last_words:
+            will_speak |= not self._turn.is_given_up(now_s) or not self._tools.is_idle
+        if may_speak and will_speak:
             return []
         if self._speech.all_heard:
             return self._end(self._phase.reason, now_s)
@@ -670,7 +775,7 @@ class CallSession:
         self._link.leave()
         return [
             *self._tools.drop_all(),
-            act.HangUp(reason),
+            act.HangUp(reason, self._transfer_to if reason is EndReason.TRANSFERRED else None),
             *map(act.Publish, self._speech.cut_off(now_s).reports),
             act.Publish(events.CallEnded(reason)),
         ]

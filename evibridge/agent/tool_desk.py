@@ -1,16 +1,17 @@
 """The tool calls of one call: each is answered once, whatever becomes of the chat it came by.
 
 A tool that runs when the chat is lost goes on, and its answer is given to the chat that follows.
-That one may ask for the same again under another id; it is given the same answer, so that a book is
-not ordered twice.
+That one may ask for the same again, under the same id or another: it is given the same answer, so
+that a book is not ordered twice.
 """
 
-from collections import deque
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 
 from evibridge import events
 from evibridge.agent import evi_messages as evi
-from evibridge.agent.actions import Action, CancelTool, Publish, StartTool, Tell
+from evibridge.agent.actions import Action, CancelTool, Publish, StartTool, Tell, TellVerdict
+from evibridge.tools_registry.progress import Verdict
 
 MAX_OPEN_TOOLS = 4
 """EVI calls one function at a time; more than a few at once is a model gone astray."""
@@ -20,14 +21,33 @@ MAX_REMEMBERED = 1024
 Answer = evi.ToolResponse | evi.ToolError
 
 
+class _Fate(Enum):
+    """What has become of a tool call."""
+
+    OPEN = auto()
+    OWED = auto()
+    """There is an answer, and no chat to give it to."""
+    ANSWERED = auto()
+    """The chat in use has its answer."""
+    ANSWERED_BEFORE = auto()
+    """A chat that was lost since had its answer."""
+    DEAD = auto()
+    """Nobody wants an answer any more."""
+
+
 @dataclass(slots=True)
 class _Open:
     call: evi.ToolCall
     runs_as: str
     """Id under which it was started."""
+    is_repeat: bool = False
+    """Whether the same call was answered before, to a chat that was lost."""
     caller_spoke_since: bool = False
     is_orphan: bool = False
     """Whether the chat that called it is lost."""
+    awaits_verdict: bool = False
+    holding: str | None = None
+    """What the caller, who waits for it, is to be told."""
 
 
 class ToolDesk:
@@ -35,7 +55,7 @@ class ToolDesk:
 
     def __init__(self) -> None:
         self._open: dict[str, _Open] = {}
-        self._seen: deque[str] = deque(maxlen=MAX_REMEMBERED)
+        self._fates: dict[str, _Fate] = {}
         self._owed: list[Answer] = []
         self._answers_of_this_chat: dict[tuple[str, str], Answer] = {}
         """What calls have brought since the caller spoke, by name and parameters."""
@@ -52,48 +72,47 @@ class ToolDesk:
         """Names of the tools that run."""
         return tuple(tool.call.name for tool in self._open.values())
 
+    # The server
+
     def called(self, call: evi.ToolCall) -> list[Action]:
         """The server calls a function."""
         # Built-in tools are run by the server; replays of a call must not run it again.
         if call.tool_type == "builtin" or not call.response_required:
             return []
-        if call.tool_call_id in self._seen:
-            return []
-        self._seen.append(call.tool_call_id)
+        match self._fates.get(call.tool_call_id):
+            case None:
+                return self._called_first(call)
+            case _Fate.OPEN:
+                self._open[call.tool_call_id].is_orphan = False
+                return []
+            case _Fate.ANSWERED_BEFORE:
+                self._answers_of_lost_chats.pop((call.name, call.parameters), None)
+                return [*self._drop_superseded(), *self._start(call, is_repeat=True)]
+            case _:
+                return []
+
+    def _called_first(self, call: evi.ToolCall) -> list[Action]:
+        self._remember(call, _Fate.OPEN)
         started = Publish(events.ToolStarted(call.tool_call_id, call.name, call.parameters))
         actions = self._drop_superseded()
         known = self._answers_of_lost_chats.pop((call.name, call.parameters), None)
         if known is not None:
             answer = replace(known, tool_call_id=call.tool_call_id)
-            return [*actions, started, Tell(answer), _finished(call, answer)]
+            return [*actions, started, *self._tell(answer), _finished(call, answer)]
         adopted = self._adopt(call)
         if adopted is not None:
-            return [*actions, started, _ended(adopted, "superseded")]
-        if len(self._open) >= MAX_OPEN_TOOLS:
-            busy = evi.ToolError(
-                call.tool_call_id, error="too many tool calls at once", code="busy", level="warn"
-            )
-            return [*actions, started, Tell(busy), _finished(call, busy)]
-        self._open[call.tool_call_id] = _Open(call, call.tool_call_id)
-        return [*actions, StartTool(call), started]
+            return [*actions, started, *adopted]
+        return [*actions, started, *self._start(call, is_repeat=False)]
 
-    def finished(self, started_as: str, answer: Answer, *, has_chat: bool) -> list[Action]:
-        """The tool that was started with this id has an answer; late ones are dropped.
-
-        `has_chat` tells whether there is a chat to take it; else the next one gets it.
-        """
-        tool = next((each for each in self._open.values() if each.runs_as == started_as), None)
-        if tool is None:
-            return []
-        del self._open[tool.call.tool_call_id]
-        answer = replace(answer, tool_call_id=tool.call.tool_call_id)
-        answers = self._answers_of_lost_chats if tool.is_orphan else self._answers_of_this_chat
-        answers[tool.call.name, tool.call.parameters] = answer
-        finished = _finished(tool.call, answer)
-        if has_chat:
-            return [Tell(answer), finished]
-        self._owed.append(answer)
-        return [finished]
+    def _start(self, call: evi.ToolCall, *, is_repeat: bool) -> list[Action]:
+        if len(self._open) < MAX_OPEN_TOOLS:
+            self._remember(call, _Fate.OPEN)
+            self._open[call.tool_call_id] = _Open(call, call.tool_call_id, is_repeat)
+            return [StartTool(call)]
+        busy = evi.ToolError(
+            call.tool_call_id, error="too many tool calls at once", code="busy", level="warn"
+        )
+        return [*self._tell(busy), *([] if is_repeat else [_finished(call, busy)])]
 
     def caller_spoke(self) -> None:
         """A new turn of the caller: what it calls for supersedes what is open."""
@@ -107,6 +126,9 @@ class ToolDesk:
         self.asked_again()
         for tool in self._open.values():
             tool.is_orphan = True
+        for tool_call_id, fate in self._fates.items():
+            if fate is _Fate.ANSWERED:
+                self._fates[tool_call_id] = _Fate.ANSWERED_BEFORE
 
     def asked_again(self) -> None:
         """The server is asked the same again: what it calls for again is known."""
@@ -119,32 +141,116 @@ class ToolDesk:
         EVI: a chat that cannot use an answer says so by a `tool_error`.
         """
         owed, self._owed = self._owed, []
-        return [Tell(answer) for answer in owed]
+        return [action for answer in owed for action in self._tell(answer)]
+
+    # The tools
+
+    def finished(self, started_as: str, answer: Answer, *, has_chat: bool) -> list[Action]:
+        """The tool that was started with this id has an answer; late ones are dropped.
+
+        `has_chat` tells whether there is a chat to take it; else the next one gets it.
+        """
+        tool = self._started_as(started_as)
+        if tool is None:
+            return []
+        del self._open[tool.call.tool_call_id]
+        answer = replace(answer, tool_call_id=tool.call.tool_call_id)
+        answers = self._answers_of_lost_chats if tool.is_orphan else self._answers_of_this_chat
+        answers[tool.call.name, tool.call.parameters] = answer
+        finished = [] if tool.is_repeat else [_finished(tool.call, answer)]
+        if has_chat:
+            return [*self._tell(answer), *finished]
+        self._owed.append(answer)
+        self._fates[answer.tool_call_id] = _Fate.OWED
+        return [*finished]
+
+    def holds(self, started_as: str, sentence: str) -> None:
+        """The caller has to wait for a tool: he is to be told this."""
+        tool = self._started_as(started_as)
+        if tool is not None:
+            tool.holding = sentence
+
+    @property
+    def has_holding(self) -> bool:
+        """Whether the caller is to be told that he has to wait."""
+        return any(tool.holding is not None for tool in self._open.values())
+
+    def take_holding(self) -> list[str]:
+        """What the caller is to be told who waits; he is told it now."""
+        waiting = [tool for tool in self._open.values() if tool.holding is not None]
+        sentences = [tool.holding for tool in waiting if tool.holding is not None]
+        for tool in waiting:
+            tool.holding = None
+        return sentences
+
+    def awaits_verdict(self, started_as: str, timeout_s: float) -> list[Action]:
+        """A tool may not run before an operator has approved of it, which he can so long."""
+        tool = self._started_as(started_as)
+        if tool is None:
+            return []
+        tool.awaits_verdict = True
+        call = tool.call
+        wanted = events.ApprovalWanted(call.tool_call_id, call.name, call.parameters, timeout_s)
+        return [Publish(wanted)]
+
+    def decided(self, tool_call_id: str, verdict: Verdict, by: str) -> list[Action]:
+        """An operator has decided about a tool; the first one does."""
+        tool = self._open.get(tool_call_id)
+        if tool is None or not tool.awaits_verdict:
+            return []
+        tool.awaits_verdict = False
+        given = events.ApprovalGiven(tool_call_id, tool.call.name, verdict.is_approved, by)
+        return [TellVerdict(tool.runs_as, verdict), Publish(given)]
 
     def drop_all(self) -> list[Action]:
         """Nobody is there any more to take the answers."""
-        dropped: list[Action] = []
-        for tool in self._open.values():
-            dropped += [CancelTool(tool.runs_as), _ended(tool.call, "cancelled")]
-        self._open.clear()
-        return dropped
+        return self._drop(list(self._open.values()), "cancelled")
 
-    def _adopt(self, call: evi.ToolCall) -> evi.ToolCall | None:
-        """Let a running call of the lost chat serve the same call of the new one; returns it."""
+    # Inside
+
+    def _remember(self, call: evi.ToolCall, fate: _Fate) -> None:
+        self._fates[call.tool_call_id] = fate
+        while len(self._fates) > MAX_REMEMBERED:
+            oldest = next(each for each in self._fates if each not in self._open)
+            del self._fates[oldest]
+
+    def _tell(self, answer: Answer) -> list[Action]:
+        self._fates[answer.tool_call_id] = _Fate.ANSWERED
+        return [Tell(answer)]
+
+    def _started_as(self, tool_call_id: str) -> _Open | None:
+        return next((each for each in self._open.values() if each.runs_as == tool_call_id), None)
+
+    def _adopt(self, call: evi.ToolCall) -> list[Action] | None:
+        """Let a running call of the lost chat serve the same call of the new one.
+
+        Returns what becomes of the former, None if there is none that would do.
+        """
         wanted = (call.name, call.parameters)
         for tool in self._open.values():
             if tool.is_orphan and (tool.call.name, tool.call.parameters) == wanted:
                 del self._open[tool.call.tool_call_id]
-                self._open[call.tool_call_id] = _Open(call, tool.runs_as)
-                return tool.call
+                self._fates[tool.call.tool_call_id] = _Fate.DEAD
+                ended = [] if tool.is_repeat else [_ended(tool.call, "superseded")]
+                self._open[call.tool_call_id] = replace(
+                    tool, call=call, is_repeat=False, caller_spoke_since=False, is_orphan=False
+                )
+                return [*ended]
         return None
 
     def _drop_superseded(self) -> list[Action]:
         """When the caller changes his mind, EVI calls anew and the older call is dead."""
+        dead = [tool for tool in self._open.values() if tool.caller_spoke_since]
+        return self._drop(dead, "superseded")
+
+    def _drop(self, tools: list[_Open], why: str) -> list[Action]:
         actions: list[Action] = []
-        for tool in [tool for tool in self._open.values() if tool.caller_spoke_since]:
+        for tool in tools:
             del self._open[tool.call.tool_call_id]
-            actions += [CancelTool(tool.runs_as), _ended(tool.call, "superseded")]
+            self._fates[tool.call.tool_call_id] = _Fate.DEAD
+            actions.append(CancelTool(tool.runs_as))
+            if not tool.is_repeat:
+                actions.append(_ended(tool.call, why))
         return actions
 
 

@@ -129,11 +129,11 @@ class TwilioBridge:
         """The socket is gone."""
         self._legs.discard(leg)
 
-    def call_ended(self, call_sid: str, reason: EndReason) -> None:
+    def call_ended(self, call_sid: str, reason: EndReason, transfer_to: str | None) -> None:
         """Remember why, for when Twilio asks what comes next; a stream on its way is too late."""
         self._tickets.drop(call_sid)
         self._ticket_used.set()
-        self._endings.ended(call_sid, reason)
+        self._endings.ended(call_sid, reason, transfer_to)
 
     def caller_hung_up(self, call_sid: str) -> None:
         """Twilio says that the call is over."""

@@ -18,7 +18,7 @@ from evibridge.events import EndReason
 ASKS_WITHIN_S = 3.0
 """Twilio asks within a second how to go on after a stream."""
 MAX_REMEMBERED = 1_000
-"""Ended calls whose reason is kept until Twilio asks."""
+"""Ended calls whose document is kept until Twilio asks."""
 FAULTS = frozenset(
     {
         EndReason.CALLER_LOST,
@@ -50,8 +50,10 @@ class LastWords:
     closing: str
     fallback_number: str | None = None
 
-    def document(self, reason: EndReason) -> str:
-        """The TwiML that follows a call that ended for this reason."""
+    def document(self, reason: EndReason, transfer_to: str | None = None) -> str:
+        """The TwiML that follows a call that ended for this reason, or goes to somebody else."""
+        if transfer_to is not None:
+            return twiml.dial(transfer_to)
         if reason in FAULTS and self.fallback_number is not None:
             return twiml.dial(self.fallback_number, self.apology)
         if reason in FAULTS:
@@ -60,7 +62,7 @@ class LastWords:
 
 
 class Endings:
-    """Remembers why each call ended and sees to it that its carrier hears of it.
+    """Remembers what follows each call that ended, and sees to it that its carrier hears of it.
 
     Args:
         last_words: what callers are told
@@ -70,18 +72,18 @@ class Endings:
     def __init__(self, last_words: LastWords, rest: TwilioRest | None) -> None:
         self._last_words = last_words
         self._rest = rest
-        self._reasons: dict[str, EndReason] = {}
+        self._documents: dict[str, str] = {}
         self._unasked: dict[str, asyncio.TimerHandle] = {}
         self._completing: dict[str, asyncio.Task[None]] = {}
         self._asked = asyncio.Event()
 
-    def ended(self, call_sid: str, reason: EndReason) -> None:
-        """We have ended a call; its stream is being closed."""
-        self._reasons.pop(call_sid, None)
-        self._reasons[call_sid] = reason
-        while len(self._reasons) > MAX_REMEMBERED:
-            oldest = next(iter(self._reasons))
-            del self._reasons[oldest]
+    def ended(self, call_sid: str, reason: EndReason, transfer_to: str | None = None) -> None:
+        """We have ended a call, or handed it on; its stream is being closed."""
+        self._documents.pop(call_sid, None)
+        self._documents[call_sid] = self._last_words.document(reason, transfer_to)
+        while len(self._documents) > MAX_REMEMBERED:
+            oldest = next(iter(self._documents))
+            del self._documents[oldest]
             self._settle(oldest)
         if reason is not EndReason.CALLER_HUNG_UP:  # then there is nothing left to ask about
             self._settle(call_sid)
@@ -91,8 +93,7 @@ class Endings:
     def asked(self, call_sid: str) -> str | None:
         """Twilio asks what comes next: the document, None for a call that we have not ended."""
         self._settle(call_sid)
-        reason = self._reasons.get(call_sid)
-        return None if reason is None else self._last_words.document(reason)
+        return self._documents.get(call_sid)
 
     def is_over(self, call_sid: str) -> None:
         """Twilio reports the end of a call: it will not ask any more."""

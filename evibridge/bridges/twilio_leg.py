@@ -49,8 +49,8 @@ class Reception(Protocol):
     def caller_hung_up(self, call_sid: str) -> None:
         """Twilio says that the call is over."""
 
-    def call_ended(self, call_sid: str, reason: EndReason) -> None:
-        """Our side ends the call: Twilio will ask what to do next."""
+    def call_ended(self, call_sid: str, reason: EndReason, transfer_to: str | None) -> None:
+        """Our side ends the call, or hands it on: Twilio will ask what to do next."""
 
 
 class TwilioLeg(SocketListener):
@@ -162,9 +162,9 @@ class TwilioLeg(SocketListener):
         if self._socket is not None:
             self._socket.send_text(twilio.clear(self.stream_sid))
 
-    def hang_up(self, reason: EndReason) -> None:
-        """Close the stream; Twilio then asks `stream-ended` what to do and is told to hang up."""
-        self._reception.call_ended(self.call_sid, reason)
+    def hang_up(self, reason: EndReason, transfer_to: str | None = None) -> None:
+        """Close the stream; Twilio then asks `stream-ended` what to do, and is told."""
+        self._reception.call_ended(self.call_sid, reason, transfer_to)
         self._call = None
         if self._socket is not None:
             self._socket.close(1000)

@@ -1,18 +1,24 @@
 """The Python functions that the model may call."""
 
 import inspect
-import math
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeVar, overload
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar, Unpack, overload
 
 from evibridge.errors import ToolDefinitionError
 from evibridge.tools_registry.arguments import ToolArguments
+from evibridge.tools_registry.conduct import Conduct, ToolOptions
 from evibridge.tools_registry.docstring import read_docstring
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """Names that the language models behind EVI accept for a function."""
+
+_collected_faults: ContextVar[list[ToolDefinitionError] | None] = ContextVar(
+    "collected_faults", default=None
+)
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., object])
 
@@ -30,17 +36,30 @@ class ToolDefinition:
     """What the model is told when the tool gave no answer (EVI: `fallback_content`)."""
 
 
+class ArgumentReader(Protocol):
+    """Turns what the model wrote into keyword arguments."""
+
+    context_parameter: str | None
+    """Name of the parameter that receives the `ToolContext`, if there is one."""
+
+    def read(self, text: str) -> dict[str, object]:
+        """Turn the JSON text of a `tool_call` into keyword arguments.
+
+        Raises:
+            ToolError: with the code `BAD_ARGUMENTS`; the text tells the model what to write instead
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A registered function with all that is needed to call it."""
+    """All that is needed to offer a function to a model and to call it."""
 
     definition: ToolDefinition
     function: Callable[..., Any]
-    arguments: ToolArguments
+    arguments: ArgumentReader
     is_async: bool
     """Whether it is called in the event loop; the others are called in a thread."""
-    timeout_s: float | None
-    """Deadline of one call; `None` leaves it to the runner."""
+    conduct: Conduct = field(default_factory=Conduct)
 
 
 class Tools:
@@ -59,55 +78,46 @@ class Tools:
         self._tools: dict[str, Tool] = {}
 
     @overload
-    def tool(self, function: FunctionT, /) -> FunctionT: ...
+    def tool(self, function: FunctionT, /, **options: Unpack[ToolOptions]) -> FunctionT: ...
 
     @overload
-    def tool(
-        self,
-        /,
-        *,
-        name: str | None = None,
-        description: str | None = None,
-        timeout: float | None = None,
-        fallback: str | None = None,
-    ) -> Callable[[FunctionT], FunctionT]: ...
+    def tool(self, /, **options: Unpack[ToolOptions]) -> Callable[[FunctionT], FunctionT]: ...
 
     def tool(
-        self,
-        function: Callable[..., object] | None = None,
-        /,
-        *,
-        name: str | None = None,
-        description: str | None = None,
-        timeout: float | None = None,
-        fallback: str | None = None,
+        self, function: Callable[..., object] | None = None, /, **options: Unpack[ToolOptions]
     ) -> Callable[..., Any]:
         """Register a function or bound method and return it unchanged.
 
-        Works as `@tools.tool`, as `@tools.tool(timeout=5)` and as `tools.tool(shop.order_status)`.
+        Works as `@tools.tool`, as `@tools.tool(timeout=5)` and as
+        `tools.tool(shop.order_status, timeout=5)`.
 
         Args:
-            function: the function; left out when options are given
-            name: how the model calls it, instead of the function's name
-            description: what the model reads about it, instead of the docstring
-            timeout: deadline of one call in seconds, instead of the service's
-            fallback: what the model is told when the tool fails or is late
+            function: the function; left out in a decorator with options
+            options: see `ToolOptions`
 
         Raises:
             ToolDefinitionError: the function cannot be offered to a model
         """
 
         def register(function: FunctionT) -> FunctionT:
-            made = _make_tool(function, name, description, timeout, fallback)
-            if made.definition.name in self._tools:
-                raise ToolDefinitionError(
-                    f"Two tools are named {made.definition.name!r}; "
-                    f"give {_label(function)} another with `name=`."
-                )
-            self._tools[made.definition.name] = made
+            try:
+                self._add(make_tool(function, options), function)
+            except ToolDefinitionError as fault:
+                faults = _collected_faults.get()
+                if faults is None:
+                    raise
+                faults.append(fault)
             return function
 
         return register if function is None else register(function)
+
+    def _add(self, tool: Tool, function: Callable[..., object]) -> None:
+        name = tool.definition.name
+        if name in self._tools:
+            raise ToolDefinitionError(
+                f"Two tools are named {name!r}; give {_label(function)} another with `name=`."
+            )
+        self._tools[name] = tool
 
     def definitions(self) -> list[ToolDefinition]:
         """Return what a server is told, in the order of registration."""
@@ -118,36 +128,53 @@ class Tools:
         return self._tools.get(name)
 
 
-def _make_tool(
-    function: Callable[..., object],
-    name: str | None,
-    description: str | None,
-    timeout_s: float | None,
-    fallback: str | None,
-) -> Tool:
+@contextmanager
+def collected_faults() -> Iterator[list[ToolDefinitionError]]:
+    """In here a function that cannot be a tool raises nothing, so that all of them are found."""
+    faults: list[ToolDefinitionError] = []
+    token = _collected_faults.set(faults)
+    try:
+        yield faults
+    finally:
+        _collected_faults.reset(token)
+
+
+def make_tool(function: Callable[..., object], options: ToolOptions) -> Tool:
+    """Describe a function or bound method to a model.
+
+    Raises:
+        ToolDefinitionError: it cannot be offered to one
+    """
     _check_function(function)
     label = _label(function)
-    name = function.__name__ if name is None else name
+    unknown = options.keys() - ToolOptions.__annotations__.keys()
+    if unknown:
+        raise ToolDefinitionError(
+            f"{label} has the unknown option {min(unknown)!r}; "
+            f"there are {', '.join(ToolOptions.__annotations__)}."
+        )
+    wanted = options.get("name")
+    name = function.__name__ if wanted is None else wanted
     if not _NAME.fullmatch(name):
         raise ToolDefinitionError(
             f"The tool name {name!r} of {label} must be 1 to 64 letters a-z, digits, _ or -; "
             f"set one with `name=`."
         )
-    if timeout_s is not None and not (timeout_s > 0 and math.isfinite(timeout_s)):
-        raise ToolDefinitionError(
-            f"The timeout of {label} must be more than 0 seconds, not {timeout_s}."
-        )
+    conduct = Conduct.of(options, label)
     docstring = read_docstring(inspect.getdoc(function) or "")
-    description = (docstring.description if description is None else description).strip()
+    wanted = options.get("description")
+    description = (docstring.description if wanted is None else wanted).strip()
     if not description:
         raise ToolDefinitionError(
             f"{label} has no description; write a docstring that tells the model when to use it."
         )
-    arguments = ToolArguments(function, label, docstring.parameters)
-    definition = ToolDefinition(name, description, arguments.schema, fallback)
+    arguments = ToolArguments(
+        function, label, docstring.parameters, strict=options.get("strict", False)
+    )
+    definition = ToolDefinition(name, description, arguments.schema, options.get("fallback"))
     # Behind functools.wraps too: a plain wrapper of a coroutine function returns its coroutine.
     is_async = any(map(inspect.iscoroutinefunction, (function, inspect.unwrap(function))))
-    return Tool(definition, function, arguments, is_async, timeout_s)
+    return Tool(definition, function, arguments, is_async, conduct)
 
 
 def _check_function(function: object) -> None:

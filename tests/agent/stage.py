@@ -42,6 +42,7 @@ class MemoryPhone:
     def __init__(self) -> None:
         self.call: Call | None = None
         self.hung_up_for: EndReason | None = None
+        self.transferred_to: str | None = None
         self.was_released = False
         self.plays_until_s = 0.0
         self.sounds: list[tuple[float, float]] = []
@@ -69,8 +70,8 @@ class MemoryPhone:
             timer.cancel()
             self._echo(name)
 
-    def hang_up(self, reason: EndReason) -> None:
-        self.hung_up_for = reason
+    def hang_up(self, reason: EndReason, transfer_to: str | None = None) -> None:
+        self.hung_up_for, self.transferred_to = reason, transfer_to
 
     def release(self) -> None:
         self.was_released = True
@@ -220,7 +221,7 @@ class Stage:
         self.spoken_ms = 0
         plan = CallPlan(
             server=EviServer("http://evi.example", dial=self.evi.dial),
-            settings=evi.SessionSettings(system_prompt="Be brief."),
+            settings=lambda: evi.SessionSettings(system_prompt="Be brief."),
             tools=ToolRunner(tools or Tools(), default_timeout_s=5),
             limits=CallLimits(call_s=call_s, resume_s=20),
             publish=self._publish,

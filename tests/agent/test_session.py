@@ -413,8 +413,8 @@ class TestTools:
         answer = evi.ToolResponse("call_1", "on its way")
 
         assert session.chat_said(1, tool_call(), 1.0) == [
-            act.StartTool(tool_call()),
             act.Publish(events.ToolStarted("call_1", "order_status", '{"order_id":"1042"}')),
+            act.StartTool(tool_call()),
         ]
         assert session.tool_finished("call_1", answer, 9.0) == [
             act.Tell(answer),

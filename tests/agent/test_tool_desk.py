@@ -7,8 +7,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from evibridge import events
 from evibridge.agent import evi_messages as evi
-from evibridge.agent.actions import Action, CancelTool, Publish, StartTool, Tell
+from evibridge.agent.actions import Action, CancelTool, Publish, StartTool, Tell, TellVerdict
 from evibridge.agent.tool_desk import MAX_OPEN_TOOLS, MAX_REMEMBERED, Answer, ToolDesk
+from evibridge.tools_registry.progress import Verdict
 
 ORDER = '{"title":"Emma"}'
 
@@ -50,7 +51,7 @@ class TestACall:
 
         actions = desk.called(tool_call("call_1"))
 
-        assert actions == [StartTool(tool_call("call_1")), started("call_1")]
+        assert actions == [started("call_1"), StartTool(tool_call("call_1"))]
         assert desk.open_names == ("order",)
         assert not desk.is_idle
 
@@ -131,8 +132,8 @@ class TestAChangeOfMind:
         assert desk.called(tool_call("call_2")) == [
             CancelTool("call_1"),
             finished("call_1", "superseded"),
-            StartTool(tool_call("call_2")),
             started("call_2"),
+            StartTool(tool_call("call_2")),
         ]
         assert desk.finished("call_1", response("call_1"), has_chat=True) == []
 
@@ -292,6 +293,130 @@ class TestALostChat:
         assert StartTool(tool_call("call_2")) in desk.called(tool_call("call_2"))
 
 
+class TestARepeatedCall:
+    def test_a_later_chat_gets_the_answer_under_the_same_id_again(self) -> None:
+        desk = desk_at_work()
+        desk.finished("call_1", response("call_1"), has_chat=True)
+        desk.chat_lost()
+        desk.chat_opened()
+
+        assert desk.called(tool_call("call_1")) == [StartTool(tool_call("call_1"))]
+        assert desk.finished("call_1", response("call_1"), has_chat=True) == [
+            Tell(response("call_1"))
+        ]
+        assert desk.called(tool_call("call_1")) == []
+
+    def test_it_is_not_told_of_as_another_use_of_the_tool(self) -> None:
+        desk = desk_at_work()
+        desk.finished("call_1", response("call_1"), has_chat=True)
+        desk.chat_lost()
+        desk.chat_opened()
+        desk.called(tool_call("call_1"))
+
+        assert desk.drop_all() == [CancelTool("call_1")]
+
+    def test_the_answer_is_not_given_to_another_call_as_well(self) -> None:
+        desk = desk_at_work()
+        desk.finished("call_1", response("call_1"), has_chat=True)
+        desk.chat_lost()
+        desk.chat_opened()
+        desk.called(tool_call("call_1"))
+
+        assert StartTool(tool_call("call_2")) in desk.called(tool_call("call_2"))
+
+    def test_a_tool_that_still_runs_answers_the_later_chat(self) -> None:
+        desk = desk_at_work()
+        desk.chat_lost()
+        desk.chat_opened()
+
+        assert desk.called(tool_call("call_1")) == []
+        assert StartTool(tool_call("call_2")) in desk.called(tool_call("call_2"))
+        assert desk.finished("call_1", response("call_1"), has_chat=True) == [
+            Tell(response("call_1")),
+            finished("call_1"),
+        ]
+
+    def test_an_answer_that_was_owed_is_not_given_twice(self) -> None:
+        desk = desk_at_work()
+        desk.chat_lost()
+        desk.finished("call_1", response("call_1"), has_chat=False)
+        desk.chat_opened()
+
+        assert desk.called(tool_call("call_1")) == []
+
+    def test_one_that_was_superseded_stays_dead_in_later_chats(self) -> None:
+        desk = desk_at_work()
+        desk.caller_spoke()
+        desk.called(tool_call("call_2", "price"))
+        desk.chat_lost()
+        desk.chat_opened()
+
+        assert desk.called(tool_call("call_1")) == []
+
+
+class TestAWaitingCaller:
+    def test_the_sentence_is_taken_once(self) -> None:
+        desk = desk_at_work()
+        desk.holds("call_1", "One moment.")
+
+        had_some = desk.has_holding
+        assert desk.take_holding() == ["One moment."]
+        assert (had_some, desk.has_holding) == (True, False)
+        assert desk.take_holding() == []
+
+    def test_nobody_is_held_by_a_tool_that_is_done(self) -> None:
+        desk = desk_at_work()
+        desk.holds("call_1", "One moment.")
+        desk.finished("call_1", response("call_1"), has_chat=True)
+        desk.holds("call_1", "One moment.")
+
+        assert not desk.has_holding
+
+
+class TestApproval:
+    def test_an_operator_is_asked_and_decides(self) -> None:
+        desk = desk_at_work()
+        yes = Verdict(is_approved=True)
+
+        assert desk.awaits_verdict("call_1", 20.0) == [
+            Publish(events.ApprovalWanted("call_1", "order", ORDER, 20.0))
+        ]
+        assert desk.decided("call_1", yes, "Ada") == [
+            TellVerdict("call_1", yes),
+            Publish(events.ApprovalGiven("call_1", "order", is_approved=True, by="Ada")),
+        ]
+
+    def test_the_first_one_decides(self) -> None:
+        desk = desk_at_work()
+        desk.awaits_verdict("call_1", 20.0)
+        desk.decided("call_1", Verdict(is_approved=False), "Ada")
+
+        assert desk.decided("call_1", Verdict(is_approved=True), "Bob") == []
+
+    def test_a_tool_that_waits_for_nobody_is_not_decided_about(self) -> None:
+        desk = desk_at_work()
+
+        assert desk.decided("call_1", Verdict(is_approved=True), "Ada") == []
+        assert desk.decided("call_2", Verdict(is_approved=True), "Ada") == []
+
+    def test_one_that_was_superseded_asks_nobody(self) -> None:
+        desk = desk_at_work()
+        desk.drop_all()
+
+        assert desk.awaits_verdict("call_1", 20.0) == []
+
+    def test_it_is_decided_by_the_id_of_the_call_that_it_serves(self) -> None:
+        desk = desk_at_work()
+        desk.awaits_verdict("call_1", 20.0)
+        desk.chat_lost()
+        desk.chat_opened()
+        desk.called(tool_call("call_2"))
+        yes = Verdict(is_approved=True)
+
+        assert desk.decided("call_1", yes, "Ada") == []
+        assert desk.decided("call_2", yes, "Ada")[0] == TellVerdict("call_1", yes)
+
+
 class TestTheEnd:
     def test_all_that_runs_is_cancelled(self) -> None:
         desk = desk_with("call_1", "call_2")
@@ -338,7 +463,12 @@ class AnyDay(RuleBasedStateMachine):
         self.given: set[tuple[str, str]] = set()
         """What tools of a lost chat have brought, since the caller spoke."""
         self.told: dict[str, Answer] = {}
+        self.told_here: set[str] = set()
+        """Answered to the chat in use."""
+        self.repeats: set[str] = set()
+        """Calls that were answered to a lost chat and came again."""
         self.owed: set[str] = set()
+        self.adopted: dict[str, str] = {}
         self.superseded: set[str] = set()
         self.over: Counter[str] = Counter()
 
@@ -346,7 +476,8 @@ class AnyDay(RuleBasedStateMachine):
         for action in actions:
             match action:
                 case StartTool(call):
-                    assert call.tool_call_id not in self.ran
+                    assert call.tool_call_id not in self.ran.keys() - self.repeats
+                    self.out_of_date.discard(call.tool_call_id)
                     wanted = (call.name, call.parameters)
                     self.ran[call.tool_call_id] = self.runs[call.tool_call_id] = wanted
                 case CancelTool(run):
@@ -354,8 +485,10 @@ class AnyDay(RuleBasedStateMachine):
                     self.orphans.discard(run)
                 case Tell(evi.ToolResponse() | evi.ToolError() as answer):
                     assert self.has_chat
-                    assert answer.tool_call_id not in self.told
+                    assert answer.tool_call_id not in self.told_here
                     self.told[answer.tool_call_id] = answer
+                    self.told_here.add(answer.tool_call_id)
+                    self.repeats.discard(answer.tool_call_id)
                     self.owed.discard(answer.tool_call_id)
                 case Publish(events.ToolFinished(tool_call_id, _, outcome)):
                     self.over[tool_call_id] += 1
@@ -388,6 +521,8 @@ class AnyDay(RuleBasedStateMachine):
             assert orphan is not None
             self.runs[orphan] = self.runs.pop(orphan)
             self.orphans.remove(orphan)
+            self.adopted[orphan] = tool_call_id
+            self.out_of_date.discard(orphan)
         else:
             assert orphan is None
 
@@ -398,7 +533,19 @@ class AnyDay(RuleBasedStateMachine):
     @rule(age=st.integers(0, 5))
     def a_call_is_replayed(self, age: int) -> None:
         tool_call_id = f"call_{max(0, len(self.wanted) - 1 - age)}"
-        assert self.desk.called(tool_call(tool_call_id)) == []
+        wanted = self.wanted[tool_call_id]
+        actions = self.desk.called(tool_call(tool_call_id, *wanted))
+        if tool_call_id in self.told.keys() - self.told_here - self.repeats:
+            self.repeats.add(tool_call_id)
+            self.known.discard(wanted)
+            self.do(actions)
+        else:
+            assert actions == []
+            self.orphans -= {run for run in self.orphans if self.serves(run) == tool_call_id}
+
+    def serves(self, run: str) -> str:
+        """Id of the call that a tool works for, which is another one once it was adopted."""
+        return self.adopted.get(run, run)
 
     @precondition(lambda self: self.runs)
     @rule(which=st.integers(0, MAX_OPEN_TOOLS - 1), fails=st.booleans())
@@ -407,9 +554,12 @@ class AnyDay(RuleBasedStateMachine):
         answer: Answer = (
             evi.ToolError(run, error="No.", content=run) if fails else response(run, run)
         )
-        given = len(self.told) + len(self.owed)
+        given = len(self.told_here) + len(self.owed)
+        is_repeat = self.serves(run) in self.repeats
         self.do(self.desk.finished(run, answer, has_chat=self.has_chat))
-        assert len(self.told) + len(self.owed) == given + 1
+        if is_repeat and not self.has_chat:
+            self.owed.add(self.serves(run))
+        assert len(self.told_here) + len(self.owed) == given + 1
         wanted = self.runs.pop(run)
         if run in self.orphans:
             self.orphans.remove(run)
@@ -439,6 +589,7 @@ class AnyDay(RuleBasedStateMachine):
         self.orphans |= self.runs.keys()
         self.known |= self.given
         self.given.clear()
+        self.told_here.clear()
         self.has_chat = False
 
     @precondition(lambda self: not self.has_chat)
@@ -457,7 +608,7 @@ class AnyDay(RuleBasedStateMachine):
     @invariant()
     def every_call_has_one_fate(self) -> None:
         assert not self.superseded & (self.told.keys() | self.owed)
-        assert not self.owed & self.told.keys()
+        assert not self.owed & self.told_here
         assert all(times == 1 for times in self.over.values())
 
     @invariant()

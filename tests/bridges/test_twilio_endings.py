@@ -37,6 +37,13 @@ def say_goodbye(call: ToolContext) -> str:
     return "The call ends."
 
 
+@tools.tool
+def ask_the_workshop(call: ToolContext) -> str:
+    """Put the caller through."""
+    call.transfer("+14155550155")
+    return "The caller is put through."
+
+
 released, hung_up = threading.Event(), threading.Event()
 
 
@@ -228,6 +235,23 @@ class TestHangingUp:
         assert await twilio.closed() == 1000
         _, document = await twilio.post("/twilio/stream-ended?attempt=1")
         assert verbs(document) == ["Hangup"]
+
+    async def test_a_tool_puts_the_caller_through_once_the_agent_has_said_so(
+        self, fragile: Scene
+    ) -> None:
+        twilio, chat = await fragile.talk()
+        await chat.call_tool("call_1", "ask_the_workshop", "{}")
+        assert (await chat.expect("tool_response"))["content"] == "The caller is put through."
+        await chat.say("through", "I put you through.", ms=100)
+        mark = await twilio.expect("mark")
+        assert fragile.service.calls.get(twilio.call_sid) is not None
+
+        await twilio.send(event="mark", streamSid=twilio.stream_sid, mark=mark["mark"])
+
+        assert await twilio.closed() == 1000
+        _, document = await twilio.post("/twilio/stream-ended?attempt=1")
+        assert verbs(document) == ["Dial", "Hangup"]
+        assert ET.fromstring(document)[0][0].text == "+14155550155"
 
     async def test_a_call_that_is_too_long_ends_with_a_sentence(
         self, evi: TinyEvi, http: aiohttp.ClientSession
@@ -446,3 +470,10 @@ class TestMemory:
 def test_what_follows_depends_on_why_a_call_ended(reason: EndReason, spoken: list[str]) -> None:
     assert verbs(WORDS.document(reason)) == spoken
     assert "Dial" not in verbs(LastWords("Sorry!", "We close.").document(reason))
+
+
+def test_a_transfer_needs_no_words_of_the_carrier() -> None:
+    document = WORDS.document(EndReason.TRANSFERRED, "sip:desk@shop.example")
+
+    assert verbs(document) == ["Dial", "Hangup"]
+    assert ET.fromstring(document)[0][0].text == "sip:desk@shop.example"

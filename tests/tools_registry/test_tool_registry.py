@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from evibridge.errors import ToolDefinitionError
+from evibridge.tools_registry.conduct import Answering, Conduct, ToolOptions
 from evibridge.tools_registry.context import ToolContext
-from evibridge.tools_registry.registry import Tool, ToolDefinition, Tools
+from evibridge.tools_registry.registry import Tool, ToolDefinition, Tools, make_tool
 
 
 def registered(tools: Tools, name: str) -> Tool:
@@ -56,7 +57,7 @@ def test_a_decorated_function_is_defined_for_the_model() -> None:
             fallback="The shop does not answer.",
         )
     ]
-    assert registered(tools, "order_status").timeout_s == 5
+    assert registered(tools, "order_status").conduct.timeout_s == 5
 
 
 async def test_a_decorated_function_is_the_function_itself() -> None:
@@ -83,7 +84,7 @@ def test_the_decorator_works_with_and_without_parentheses() -> None:
         """Do another."""
 
     assert [definition.name for definition in tools.definitions()] == ["first", "second"]
-    assert registered(tools, "first").timeout_s is None
+    assert registered(tools, "first").conduct.timeout_s is None
     assert tools.definitions()[0].fallback is None
 
 
@@ -92,6 +93,60 @@ def test_options_replace_name_and_description() -> None:
     tools.tool(name="stock-2", description=" Look up the stock. ")(lambda: 7)
     assert tools.definitions()[0].name == "stock-2"
     assert tools.definitions()[0].description == "Look up the stock."
+
+
+def test_options_say_how_a_tool_is_used() -> None:
+    tools = Tools()
+
+    @tools.tool(timeout=30, holding="One moment, please.", holding_after_s=4)
+    def slow() -> None:
+        """Take a while."""
+
+    @tools.tool(requires_approval=True, holding="I have to ask.", background=True)
+    def order() -> None:
+        """Order a book."""
+
+    @tools.tool(silent=True)
+    def note() -> None:
+        """Write something down."""
+
+    @tools.tool
+    def plain() -> None:
+        """Do it."""
+
+    assert {each.name: registered(tools, each.name).conduct for each in tools.definitions()} == {
+        "slow": Conduct(30, "One moment, please.", 4),
+        "order": Conduct(
+            holding="I have to ask.",
+            requires_approval=True,
+            answering=Answering.IN_BACKGROUND,
+        ),
+        "note": Conduct(answering=Answering.SILENTLY),
+        "plain": Conduct(),
+    }
+
+
+def test_a_function_may_be_registered_by_a_call_with_options() -> None:
+    def order_status(order_id: str) -> str:
+        """Tell where an order is."""
+        return order_id
+
+    tools = Tools()
+    decorated = tools.tool(order_status, name="status", timeout=5, fallback="Sorry.")
+    assert decorated is order_status
+    assert registered(tools, "status").conduct == Conduct(timeout_s=5)
+    assert registered(tools, "status").definition.fallback == "Sorry."
+
+
+@pytest.mark.parametrize(("options", "required"), [({}, ["a"]), ({"strict": True}, ["a", "b"])])
+def test_a_strict_tool_has_a_strict_schema(options: ToolOptions, required: list[str]) -> None:
+    def tool(a: int, b: int = 1) -> str:
+        """Do it."""
+        return f"{a} {b}"
+
+    made = make_tool(tool, options)
+    assert made.definition.parameters["required"] == required
+    assert made.arguments.read('{"a": 2}') == {"a": 2, "b": 1}
 
 
 def test_a_bound_method_is_a_tool_of_its_object() -> None:
@@ -170,6 +225,24 @@ def test_a_timeout_must_be_a_time(timeout: float) -> None:
         """Do it."""
 
     assert "The timeout of tool()" in definition_fault(tool, timeout=timeout)
+
+
+def test_an_unknown_option_is_refused() -> None:
+    def tool() -> None:
+        """Do it."""
+
+    words = definition_fault(tool, timeout=5, timeout_s=5, holdng="One moment.")
+    assert words.startswith("tool() has the unknown option 'holdng'; there are name, description, ")
+    assert "requires_approval" in words
+
+
+def test_options_that_contradict_each_other_are_refused() -> None:
+    def tool() -> None:
+        """Do it."""
+
+    assert "is both `background` and `silent`" in definition_fault(
+        tool, background=True, silent=True
+    )
 
 
 def test_a_function_without_a_description_is_refused() -> None:

@@ -1,51 +1,36 @@
 import asyncio
 import concurrent.futures
+import functools
 import json
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass
 from datetime import date
-from enum import Enum
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel
 from structlog.testing import capture_logs
 
-from evibridge.errors import ToolError
+from evibridge.errors import ToolError, ToolUnavailable
 from evibridge.tools_registry import runner as runner_module
 from evibridge.tools_registry.context import ToolContext
-from evibridge.tools_registry.registry import Tools
-from evibridge.tools_registry.runner import (
-    MAX_RESULT_BYTES,
+from evibridge.tools_registry.loop_guard import Guarded
+from evibridge.tools_registry.outcome import (
     ToolFailure,
     ToolOutcome,
     ToolResult,
-    ToolRunner,
 )
+from evibridge.tools_registry.progress import NobodyWaits
+from evibridge.tools_registry.registry import Tools
+from evibridge.tools_registry.runner import ToolRunner
 
 CALL = ToolContext(call_id="c1", chat_id="e1", caller="+4930111")
 LONG_S = 30.0
 SHORT_S = 0.01
 """Deadline of a tool that does not answer by itself."""
-
-
-class Colour(str, Enum):  # noqa: UP042  unlike StrEnum its str() is not its value
-    RED = "red"
-
-
-class Order(BaseModel):
-    number: int
-    due: date
-
-
-@dataclass
-class Point:
-    x: float
 
 
 @pytest.fixture
@@ -71,11 +56,13 @@ async def outcome_of(function: Callable[..., object], arguments: str = "{}") -> 
         await runner.close()
 
 
-async def outcome_of_value(value: object) -> ToolOutcome:
-    async def tool() -> object:
-        return value
+def either_kind(function: Callable[[], object], *, plain: bool) -> Callable[[], object]:
+    """The same as a plain function or a coroutine function."""
 
-    return await outcome_of(tool)
+    async def coroutine_function() -> object:
+        return function()
+
+    return function if plain else coroutine_function
 
 
 # Answers
@@ -145,49 +132,37 @@ async def test_context_variables_reach_both_kinds_of_function() -> None:
     assert await outcome_of(plain) == ToolResult("seen")
 
 
-@pytest.mark.parametrize(
-    ("value", "content"),
-    [
-        ("as it is", "as it is"),
-        ("", ""),
-        (None, "done"),
-        (Colour.RED, "red"),
-        (3, "3"),
-        (True, "true"),
-        (float("nan"), "null"),
-        (["a", 1], '["a",1]'),
-        ({"slot": date(2025, 1, 2)}, '{"slot":"2025-01-02"}'),
-        (Order(number=7, due=date(2025, 1, 2)), '{"number":7,"due":"2025-01-02"}'),
-        (Point(0.5), '{"x":0.5}'),
-        ("half a pair: \ud83d", "half a pair: ?"),
-    ],
-)
-async def test_results_become_text(value: object, content: str) -> None:
-    assert await outcome_of_value(value) == ToolResult(content)
+@pytest.mark.parametrize("plain", [False, True])
+async def test_what_a_tool_returns_becomes_text(plain: bool) -> None:
+    def tool() -> object:
+        return {"due": date(2025, 1, 2)}
+
+    assert await outcome_of(either_kind(tool, plain=plain)) == ToolResult('{"due":"2025-01-02"}')
 
 
-async def test_a_result_may_be_as_long_as_the_limit_and_no_longer() -> None:
-    fits = "ü" * (MAX_RESULT_BYTES // 2)
-    assert await outcome_of_value(fits) == ToolResult(fits)
-    too_long = ToolFailure(
-        "The tool tool returned 65537 bytes of text.", "Sorry.", "result_too_large"
-    )
-    assert await outcome_of_value(fits + "x") == too_long
+@pytest.mark.parametrize("plain", [False, True])
+async def test_what_cannot_be_text_is_a_failure(plain: bool) -> None:
+    def tool() -> object:
+        return object()
+
+    outcome = await outcome_of(either_kind(tool, plain=plain))
+    assert (code_of(outcome), outcome.content) == ("bad_result", "Sorry.")
 
 
-@pytest.mark.parametrize("value", [object(), b"\xff", threading.Lock()])
-async def test_a_result_that_cannot_be_text_is_a_failure(value: object) -> None:
-    outcome = await outcome_of_value(value)
-    assert isinstance(outcome, ToolFailure)
-    assert (outcome.code, outcome.content) == ("failed", "Sorry.")
+@pytest.mark.parametrize("plain", [False, True])
+async def test_a_result_of_megabytes_is_a_failure(plain: bool) -> None:
+    def tool() -> object:
+        return ["x" * 10] * 1_000_000
+
+    assert code_of(await outcome_of(either_kind(tool, plain=plain))) == "result_too_large"
 
 
-async def test_a_result_that_contains_itself_is_a_failure() -> None:
-    endless: list[object] = []
-    endless.append(endless)
-    outcome = await outcome_of_value(endless)
-    assert isinstance(outcome, ToolFailure)
-    assert outcome.code == "failed"
+async def test_the_result_of_a_plain_function_is_written_in_its_thread() -> None:
+    def tool() -> object:
+        # Makes its parts only when it is written, as the rows of a database may.
+        return (threading.current_thread() is here for here in [threading.current_thread()])
+
+    assert await outcome_of(tool) == ToolResult("[true]")
 
 
 # Refusals
@@ -243,6 +218,50 @@ async def test_a_tool_error_of_a_plain_function_speaks_to_the_model() -> None:
     assert len(outcome.content) == 4096
 
 
+class HalfMade(ToolError):
+    """Leaves out what `ToolError` sets up."""
+
+    def __init__(self) -> None:
+        pass
+
+
+class Speechless(ToolError):
+    """Has no words."""
+
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+
+class Mute(ToolUnavailable):
+    """Has no words."""
+
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("error", [HalfMade(), Speechless("No."), Mute("is away")])
+@pytest.mark.parametrize("plain", [False, True])
+async def test_a_refusal_that_is_broken_itself_is_a_failure(error: Exception, plain: bool) -> None:
+    def tool() -> None:
+        raise error
+
+    with capture_logs() as logs:
+        outcome = await outcome_of(either_kind(tool, plain=plain))
+    assert (code_of(outcome), outcome.content) == ("failed", "Sorry.")
+    assert [entry["event"] for entry in logs] == ["tool_failed"]
+
+
+@pytest.mark.parametrize("plain", [False, True])
+async def test_a_tool_that_is_unavailable_gives_its_fallback(plain: bool) -> None:
+    def tool() -> None:
+        raise ToolUnavailable("has lost its shop")
+
+    with capture_logs() as logs:
+        outcome = await outcome_of(either_kind(tool, plain=plain))
+    assert outcome == ToolFailure("The tool tool has lost its shop.", "Sorry.", "unavailable")
+    assert logs == []
+
+
 async def test_one_tool_more_than_may_run_is_refused_at_once(
     tools: Tools, runner: ToolRunner
 ) -> None:
@@ -269,6 +288,10 @@ async def test_one_tool_more_than_may_run_is_refused_at_once(
 # Failures
 
 
+class Odd(BaseException):
+    """Something that is no `Exception`."""
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -277,6 +300,7 @@ async def test_one_tool_more_than_may_run_is_refused_at_once(
         SystemExit("secret 1042"),
         concurrent.futures.CancelledError("secret 1042"),
         GeneratorExit("secret 1042"),
+        Odd("secret 1042"),
     ],
 )
 @pytest.mark.parametrize("plain", [False, True])
@@ -286,11 +310,8 @@ async def test_any_exception_is_a_failure_with_the_fallback_text(
     def tool() -> None:
         raise error
 
-    async def async_tool() -> None:
-        raise error
-
     with capture_logs() as logs:
-        outcome = await outcome_of(tool if plain else async_tool)
+        outcome = await outcome_of(either_kind(tool, plain=plain))
     assert isinstance(outcome, ToolFailure)
     assert (outcome.content, outcome.code) == ("Sorry.", "failed")
     assert "1042" not in outcome.error
@@ -318,16 +339,108 @@ async def test_without_a_fallback_a_failure_has_no_text_for_the_model(
     )
 
 
+async def test_a_plain_function_without_a_thread_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert code_of(await outcome_of(lambda: "never")) == "failed"
+
+
+async def test_a_wrapper_of_a_coroutine_function_that_returns_no_coroutine_is_a_failure() -> None:
+    async def tool() -> str:
+        return "never"
+
+    @functools.wraps(tool)
+    def wrapper() -> str:
+        return "at once"
+
+    outcome = await outcome_of(wrapper)
+    assert isinstance(outcome, ToolFailure)
+    assert outcome.error == "The tool tool failed with TypeError."
+
+
 @pytest.mark.parametrize("plain", [False, True])
 async def test_a_tool_that_cancels_itself_has_failed(plain: bool) -> None:
     def tool() -> None:
         raise asyncio.CancelledError
 
-    async def async_tool() -> None:
-        raise asyncio.CancelledError
-
-    outcome = await outcome_of(tool if plain else async_tool)
+    outcome = await outcome_of(either_kind(tool, plain=plain))
     assert outcome == ToolFailure("The tool tool was cancelled.", "Sorry.", "failed")
+
+
+# The event loop
+
+
+class Clock:
+    """Time passes only when somebody says so."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """By which the steps of coroutines are timed."""
+    clock = Clock()
+    monkeypatch.setattr(runner_module, "Guarded", functools.partial(Guarded, clock=clock))
+    return clock
+
+
+BLOCKED_FOR_2_S = {
+    "event": "tool_blocks_event_loop",
+    "tool": "tool",
+    "blocked_ms": 2000,
+    "advice": "all calls stand still meanwhile: make it a plain function (def), or await",
+    "log_level": "warning",
+}
+
+
+async def test_a_coroutine_that_blocks_the_event_loop_is_named_in_the_log(clock: Clock) -> None:
+    async def tool() -> str:
+        await asyncio.sleep(0)
+        clock.now_s += 2
+        return "answer"
+
+    with capture_logs() as logs:
+        assert await outcome_of(tool) == ToolResult("answer")
+    assert logs == [BLOCKED_FOR_2_S]
+
+
+async def test_a_coroutine_whose_result_takes_long_to_write_is_named_in_the_log(
+    clock: Clock,
+) -> None:
+    def parts() -> Iterator[int]:
+        clock.now_s += 2
+        yield 1
+
+    async def tool() -> object:
+        return parts()
+
+    with capture_logs() as logs:
+        assert await outcome_of(tool) == ToolResult("[1]")
+    assert logs == [BLOCKED_FOR_2_S]
+
+
+async def test_what_does_not_block_the_event_loop_is_not_named_in_the_log(clock: Clock) -> None:
+    def plain() -> str:
+        clock.now_s += 2
+        return "answer"
+
+    async def patient() -> str:
+        asyncio.get_running_loop().call_soon(plain)
+        await asyncio.sleep(0)
+        return "answer"
+
+    with capture_logs() as logs:
+        assert await outcome_of(plain) == ToolResult("answer")
+        assert await outcome_of(patient) == ToolResult("answer")
+    assert logs == []
 
 
 # Deadlines
@@ -449,50 +562,68 @@ async def test_cancelling_a_run_leaves_a_plain_function_to_end_by_itself(tools: 
     await runner.close()
 
 
-async def test_closing_cancels_what_runs_and_answers_for_it(
-    tools: Tools, runner: ToolRunner
+class AnsweredEarly(NobodyWaits):
+    """The call of a tool that goes on after its answer."""
+
+    def __init__(self) -> None:
+        self.was_answered = asyncio.Event()
+
+    def answer_early(self, answer: ToolResult, *, result_follows: bool) -> None:
+        del answer, result_follows
+        self.was_answered.set()
+
+
+@pytest.mark.parametrize("is_given_up", [False, True])
+async def test_a_plain_function_goes_on_after_an_early_answer(
+    tools: Tools, runner: ToolRunner, is_given_up: bool
 ) -> None:
-    started = asyncio.Event()
-    cleaned_up = False
+    released, ended = threading.Event(), threading.Event()
 
-    @tools.tool
-    async def slow() -> None:
-        """Never answer."""
-        nonlocal cleaned_up
-        started.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            await asyncio.to_thread(started.is_set)  # the clean-up takes a while
-            cleaned_up = True
+    @tools.tool(background=True)
+    def slow() -> str:
+        """Wait to be let go."""
+        assert released.wait(LONG_S)
+        ended.set()
+        return "late"
 
-    run = asyncio.create_task(runner.run("slow", "{}", CALL))
-    await asyncio.wait_for(started.wait(), LONG_S)
-    await runner.close()
-    assert cleaned_up
-    assert await run == ToolFailure("The tool slow was cancelled.", None, "failed")
+    progress = AnsweredEarly()
+    run = asyncio.create_task(runner.run("slow", "{}", CALL, progress))
+    try:
+        async with asyncio.timeout(LONG_S):
+            await progress.was_answered.wait()
+        if is_given_up:
+            run.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await run
+        assert await free_places(tools, runner) == 1
+    finally:
+        released.set()
+    assert await asyncio.to_thread(ended.wait, LONG_S)
+    if not is_given_up:
+        assert await run == ToolResult("late")
+    await until_free(tools, runner, places=2)
 
 
-async def test_closing_does_not_wait_for_ever(
-    tools: Tools, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(runner_module, "CLOSE_TIMEOUT_S", SHORT_S)
-    released = asyncio.Event()
+async def test_closing_ends_the_wait_for_a_plain_function_that_goes_on(tools: Tools) -> None:
+    before = asyncio.all_tasks()
+    released = threading.Event()
 
-    @tools.tool(timeout=SHORT_S)
-    async def stubborn() -> None:
-        """Ignore every cancellation."""
-        while not released.is_set():
-            try:
-                await released.wait()
-            except asyncio.CancelledError:
-                continue
+    @tools.tool(background=True)
+    def stuck() -> None:
+        """Wait to be let go."""
+        assert released.wait(LONG_S)
 
     runner = ToolRunner(tools, default_timeout_s=LONG_S)
-    assert code_of(await runner.run("stubborn", "{}", CALL)) == "timeout"
-    await runner.close()
-    released.set()
-    await runner.close()
+    progress = AnsweredEarly()
+    run = asyncio.create_task(runner.run("stuck", "{}", CALL, progress))
+    try:
+        async with asyncio.timeout(LONG_S):
+            await progress.was_answered.wait()
+            await runner.close()
+            assert await run == ToolFailure("The tool stuck was cancelled.", None, "failed")
+        assert asyncio.all_tasks() == before
+    finally:
+        released.set()
 
 
 async def test_closing_leaves_no_task_behind(tools: Tools, runner: ToolRunner) -> None:

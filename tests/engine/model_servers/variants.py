@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
@@ -104,6 +105,10 @@ async def normal(answer: Answer) -> web.StreamResponse:
     return await answer.stream(answer.words())
 
 
+async def brief(answer: Answer) -> web.StreamResponse:
+    return await answer.stream([{"content": "Yes."}])
+
+
 async def calls_tool(answer: Answer) -> web.StreamResponse:
     """Says a word, calls the first tool offered, and reads out its result."""
     if answer.tool_result is not None:
@@ -111,6 +116,21 @@ async def calls_tool(answer: Answer) -> web.StreamResponse:
     name = answer.body["tools"][0]["function"]["name"]
     deltas = [{"content": "One moment. "}, *call(name, '{"order', '_id": "10', '42"}')]
     return await answer.stream(deltas, "tool_calls")
+
+
+async def corrects_itself(answer: Answer) -> web.StreamResponse:
+    """Gives an argument a wrong name, reads what is wrong with it, and calls the tool again."""
+    if answer.tool_result is None:
+        greets = answer.body["messages"][-1]["role"] != "user"
+        wrong = call("order_status", '{"order": "1042"}')
+        if greets:
+            return await answer.stream([{"content": "Hello."}])
+        return await answer.stream(wrong, "tool_calls")
+    missing = re.search(r"The argument '(\w+)' is missing", answer.tool_result)
+    if missing is None:
+        return await answer.stream(answer.words())
+    arguments = json.dumps({missing[1]: "1042"})
+    return await answer.stream(call("order_status", arguments), "tool_calls")
 
 
 async def calls_two_tools(answer: Answer) -> web.StreamResponse:
@@ -291,7 +311,7 @@ _VARIANTS: dict[str, Variant] = {
 } | {
     function.__name__.replace("_", "-"): function
     for function in (
-        normal, calls_tool, calls_two_tools, dribbles, thinks, refuses,
+        normal, brief, calls_tool, corrects_itself, calls_two_tools, dribbles, thinks, refuses,
         without_parallel_tool_calls, useless_arguments, useless_arguments_once, empty,
         empty_by_length, empty_by_filter, stalls, slow, never, html_404, html, resets,
         resets_once, cut, cut_before_words, reports_error, garbage, garbage_bytes, deep_garbage,
