@@ -82,7 +82,7 @@ async def measure(
         first_token_ms: how long a language model takes to begin
         parts: other sections of engine.yaml, as `voice={"kind": "hibari", "workers": 2}`
     """
-    speeches = [spoken(question) for question in QUESTIONS]
+    speeches = [spoken(question) for question in QUESTIONS[: rounds * max(conversations)]]
     single, *_ = SPREADS_S
     numbers = [number for number in conversations if number > 1]
     plan = [(1, single), *((number, ends) for number in numbers for ends in questions_end)]

@@ -11,6 +11,8 @@ from typing import Any, Literal, get_args
 from benchmarks.processes import ROOT, Server, serving
 
 SCRIPT = ROOT / "examples" / "bookshop.yaml"
+MODEL = "normal"
+"""How the language model answers, a variant of the stand-in: it repeats what it was asked."""
 ENGINE_CORES = 2
 """What a small machine has; callers and model share them only where there are no others."""
 FIRST_TOKEN_MS = 150
@@ -29,7 +31,7 @@ async def engine(
 
     Args:
         mind: the script of the example shop, or a language model behind an OpenAI-compatible
-            address: a stand-in that repeats what it was asked
+            address: a stand-in
         first_token_ms: how long the model takes to begin
         parts: other sections of engine.yaml, as `voice={"kind": "hibari", "workers": 2}`
     """
@@ -42,7 +44,7 @@ async def engine(
     pace = ["--first-token-ms", str(first_token_ms), "--token-ms", str(WORD_MS)]
     command = ["-m", "tests.engine.model_servers", *pace]
     async with serving(command, frozenset(cores[ENGINE_CORES:] or cores)) as model:
-        config = {"kind": "openai", "base_url": f"{model.origin}/v1", "model": "normal"}
+        config = {"kind": "openai", "base_url": f"{model.origin}/v1", "model": MODEL}
         async with _engine({"mind": config, **parts}) as server:
             yield server
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import orjson
 import pybase64
@@ -12,6 +13,7 @@ from benchmarks import (
     call_figures,
     conversations,
     engine_caller,
+    engine_under_test,
     engine_work,
     response_time,
 )
@@ -42,6 +44,18 @@ async def test_a_bridge_that_cannot_be_called_does_not_stop_the_others() -> None
     assert "2, nobody" in call_figures.shown([without, missing])
 
 
+@pytest.fixture
+def brief_minds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is measured of an answer is over when it begins, but all of it is listened to."""
+    script = tmp_path / "brief.yaml"
+    script.write_text(
+        "greeting: Hello.\nturns: [{name: hello, heard: [hello], say: Hello.}]\nfallback: Yes.\n"
+    )
+    monkeypatch.setattr(engine_under_test, "SCRIPT", script)
+    monkeypatch.setattr(engine_under_test, "MODEL", "brief")
+
+
+@pytest.mark.usefixtures("brief_minds")
 async def test_the_response_time_with_a_language_model_is_measured() -> None:
     result = await response_time.measure(QUESTIONS[:1], mind="model", first_token_ms=1)
 
@@ -52,7 +66,7 @@ async def test_the_response_time_with_a_language_model_is_measured() -> None:
     assert QUESTIONS[0] in response_time.shown(result)
 
 
-@pytest.mark.timeout(120)  # real conversations, in real time
+@pytest.mark.usefixtures("brief_minds")
 async def test_conversations_at_the_same_time_are_measured_beside_a_single_one() -> None:
     results = await conversations.measure(
         [1, 2], rounds=1, questions_end=["at once"], mind="script"

@@ -142,6 +142,7 @@ async def running_bridge(config_id: str) -> AsyncIterator[tuple[str, int]]:
     async with serving(
         ["-m", "evibridge", "run", str(AGENT), "--evi-url", f"http://127.0.0.1:{port}"],
         Cores.divided().under_test,
+        EVIBRIDGE_DRAIN_SECONDS="0",  # else it waits for callers whose tickets nobody has used
         HUME_CONFIG_ID=config_id,
     ) as server:
         yield server.origin, port

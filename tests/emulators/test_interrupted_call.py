@@ -1,13 +1,17 @@
 """`evibridge call` against a service that speaks in tones: what it prints of interruptions."""
 
+import asyncio
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import pybase64
+import pytest
+import pytest_asyncio
 
 from evibridge.audio.wav import wav_file
 from evibridge.call_command import PhoneCall, make_call
+from evibridge.emulators import caller
 from evibridge.emulators.speech_detector import is_loud
 
 from .service_double import MediaPeer, Service, hear_out, running
@@ -17,6 +21,7 @@ CONNECT = '<Response><Connect><Stream url="{ws}/media"/></Connect></Response>'
 QUIET_FRAMES = 40
 """More than a pause between two of the caller's words."""
 LONGEST_CALL_S = 20.0
+LONG_MS, SHORT_MS = 60_000, 300
 
 
 async def caller_speaks(peer: MediaPeer) -> None:
@@ -68,6 +73,17 @@ async def lines_of_a_call(tmp_path: Path, service: Talkative) -> list[str]:
     return lines
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def printed(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[str]]:
+    """The lines of a call, by the length of the first answer; the calls are made at once."""
+    folder = tmp_path_factory.mktemp("calls")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(caller, "LAST_QUIET_MS", 500)  # nothing comes behind the last answer
+        calls = [lines_of_a_call(folder, Talkative(ms)) for ms in (LONG_MS, SHORT_MS)]
+        long, short = await asyncio.gather(*calls)
+    return {LONG_MS: long, SHORT_MS: short}
+
+
 def events_of(lines: list[str]) -> list[tuple[str, str]]:
     """Who and what, of lines that are in order of time."""
     told = [re.fullmatch(r" *(\d+\.\d) s  (.{6})  (.*)", line) for line in lines]
@@ -77,8 +93,10 @@ def events_of(lines: list[str]) -> list[tuple[str, str]]:
     return [(line[2].strip(), line[3]) for line in told if line]
 
 
-async def test_what_a_clear_keeps_from_the_callers_ear_is_told(tmp_path: Path) -> None:
-    *lines, end = await lines_of_a_call(tmp_path, Talkative(answer_ms=60_000))
+async def test_what_a_clear_keeps_from_the_callers_ear_is_told(
+    printed: dict[int, list[str]],
+) -> None:
+    *lines, end = printed[LONG_MS]
 
     assert end == "The call is over: the caller hung up."
     told = events_of(lines)
@@ -88,8 +106,10 @@ async def test_what_a_clear_keeps_from_the_callers_ear_is_told(tmp_path: Path) -
     assert re.match(r"\(the agent falls silent: 5\d\.\d s were sent and not heard", told[4][1])
 
 
-async def test_a_caller_who_speaks_after_a_short_answer_cuts_in_on_nothing(tmp_path: Path) -> None:
-    *lines, end = await lines_of_a_call(tmp_path, Talkative(answer_ms=300))
+async def test_a_caller_who_speaks_after_a_short_answer_cuts_in_on_nothing(
+    printed: dict[int, list[str]],
+) -> None:
+    *lines, end = printed[SHORT_MS]
 
     assert end == "The call is over: the caller hung up."
     told = events_of(lines)

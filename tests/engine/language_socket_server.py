@@ -2,7 +2,7 @@
 
 The path chooses how it behaves: one of `VARIANTS`, `refuses` or `cuts-first`; any other path
 answers plainly. `GET /connections` tells what it was sent; with `?closed=N` it
-answers once N connections have ended.
+answers once N connections have ended. `DELETE /connections` forgets all of them.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 from aiohttp import WSMsgType, web
 
@@ -35,6 +35,10 @@ class Connections:
             enough = self.one_closed.wait_for(lambda: self._closed() >= closed)
             await asyncio.wait_for(enough, TIMEOUT_S)
         return web.json_response(self.all)
+
+    async def forget(self, _: web.Request) -> web.Response:
+        self.all.clear()
+        return web.Response()
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         variant = request.match_info["variant"]
@@ -206,6 +210,12 @@ class RunningModel:
         """All turns so far."""
         return [turn for connection in await self.connections() for turn in connection["requests"]]
 
+    def forget(self) -> None:
+        """Begin anew, as if nobody had come."""
+        url = f"http://{self.origin}/connections"
+        with urlopen(Request(url, method="DELETE"), timeout=TIMEOUT_S):
+            pass
+
 
 @contextmanager
 def running_model() -> Iterator[RunningModel]:
@@ -228,6 +238,7 @@ async def _serve() -> None:
     connections = Connections()
     app = web.Application()
     app.router.add_get("/connections", connections.show)
+    app.router.add_delete("/connections", connections.forget)
     app.router.add_get("/{variant}", connections.serve)
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
     await runner.setup()

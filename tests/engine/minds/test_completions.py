@@ -49,6 +49,11 @@ def server(process: RunningModel) -> RunningModel:
 
 
 @pytest.fixture
+def next_try_comes_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(completions, "RETRY_WAITS_S", (0.01, 0.02))
+
+
+@pytest.fixture
 async def thinks(server: RunningModel) -> AsyncIterator[Thinks]:
     """Makes the conversation of a mind whose model behaves in a certain way."""
     minds: list[CompletionsMind] = []
@@ -301,6 +306,7 @@ async def test_useless_arguments_twice_are_a_failure(thinks: Thinks, server: Run
 # Failures
 
 
+@pytest.mark.usefixtures("next_try_comes_soon")
 @pytest.mark.parametrize(
     ("model", "words", "tries"),
     [
@@ -332,6 +338,7 @@ async def test_a_failure_is_one_sentence_and_another_try_is_made_where_it_may_he
     assert len(bodies(server)) == tries
 
 
+@pytest.mark.usefixtures("next_try_comes_soon")
 @pytest.mark.parametrize(
     "model", ["busy-once", "out-of-order-twice", "resets-once", "cut-before-words"]
 )
@@ -376,11 +383,13 @@ async def test_a_model_that_falls_silent_in_the_middle_is_given_up(
     assert await server.last_end() == "client_left"
 
 
+@pytest.mark.usefixtures("next_try_comes_soon")
 async def test_a_server_that_is_not_there_is_named(thinks: Thinks) -> None:
     failed = await failure(thinks(base_url="http://127.0.0.1:1/v1").reply(PROMPT))
     assert str(failed).startswith("The language model at http://127.0.0.1:1/v1 cannot be reached")
 
 
+@pytest.mark.usefixtures("next_try_comes_soon")
 async def test_what_fails_is_logged_without_keys_and_words(thinks: Thinks) -> None:
     with capture_logs() as logs:
         await failure(thinks("status-401").reply(PROMPT))

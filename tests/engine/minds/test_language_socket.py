@@ -25,10 +25,16 @@ from tests.engine.language_socket_server import RunningModel, running_model
 PATIENCE_S = 20.0
 
 
+@pytest.fixture(scope="module")
+def process() -> Iterator[RunningModel]:
+    with running_model() as process:
+        yield process
+
+
 @pytest.fixture
-def model() -> Iterator[RunningModel]:
-    with running_model() as running:
-        yield running
+def model(process: RunningModel) -> RunningModel:
+    process.forget()
+    return process
 
 
 @asynccontextmanager
