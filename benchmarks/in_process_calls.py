@@ -18,6 +18,7 @@ from picows.picows import _make_test_ws_frame
 
 from benchmarks.talk import STREAM_SID, Kind, Step
 from evibridge.agent import evi_messages as evi
+from evibridge.agent.actions import HangUp
 from evibridge.agent.call import Call, CallerFacts, CallPlan
 from evibridge.agent.calls import Calls
 from evibridge.agent.evi_client import MAX_MESSAGE_BYTES, Dial, EviServer
@@ -25,7 +26,7 @@ from evibridge.agent.evi_codec import encode
 from evibridge.agent.session import CallLimits
 from evibridge.bridges.twilio_leg import TwilioLeg
 from evibridge.bridges.twilio_messages import Start
-from evibridge.events import CallEvent, EndReason
+from evibridge.events import CallEvent
 from evibridge.metrics import ServiceMetrics
 from evibridge.service import _log_event
 from evibridge.sockets import Socket, SocketListener
@@ -120,7 +121,7 @@ class _Reception:
     def caller_hung_up(self, call_sid: str) -> None:
         """Nobody does."""
 
-    def call_ended(self, call_sid: str, reason: EndReason, transfer_to: str | None) -> None:
+    def call_ended(self, call_sid: str, how: HangUp) -> None:
         """Nobody asks what is next."""
 
 

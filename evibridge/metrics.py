@@ -78,6 +78,7 @@ class ServiceMetrics:
             events.AgentHeard: self._agent_heard,
             events.ToolStarted: self._tool_started,
             events.ToolFinished: self._tool_finished,
+            events.ToolDelivered: self._tool_delivered,
         }
 
     def page(self) -> bytes:
@@ -133,6 +134,9 @@ class ServiceMetrics:
         if took_s is not None:
             self._tool_seconds.observe(took_s)
 
+    def _tool_delivered(self, _: str, event: events.ToolDelivered) -> None:
+        self._deliveries.get(event.outcome, self._deliveries[OTHER]).inc()
+
     # Series
 
     def _add_calls(self, calls: Calls) -> None:
@@ -161,6 +165,12 @@ class ServiceMetrics:
     def _add_tools(self) -> None:
         self._tools = self._counters(
             "tool_calls", "Tool calls that are over, by outcome.", "outcome", TOOL_OUTCOMES
+        )
+        self._deliveries = self._counters(
+            "tool_deliveries",
+            "Tools that went on after their answer and are done, by outcome.",
+            "outcome",
+            TOOL_OUTCOMES,
         )
         self._tool_seconds = self._histogram(
             "tool_seconds", "From the start of a tool call to its end.", TOOL_BUCKETS_S

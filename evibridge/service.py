@@ -150,7 +150,10 @@ def _build(
     def publish(call_id: str, event: events.CallEvent) -> None:
         metrics.call_event(call_id, event)
         _log_event(call_id, event)
-        on_event(call_id, event)
+        try:
+            on_event(call_id, event)
+        except Exception:  # whoever watches a call does not end it
+            log.exception("event_reader_failed", call_id=call_id)
 
     _add_probes(app, calls)
     _add_metrics(app, metrics, _operator_access(settings))

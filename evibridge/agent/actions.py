@@ -81,9 +81,10 @@ class SendSilence:
 
 @dataclass(frozen=True, slots=True)
 class StartTool:
-    """Run a Python function for the model."""
+    """Run a Python function for the model; a repeated call gets the answer that it had before."""
 
     call: evi.ToolCall
+    is_repeat: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +113,14 @@ class Publish:
 class HangUp:
     """Close both sides; nothing follows.
 
-    `transfer_to` is whom the carrier shall put the caller through to, if anybody.
+    Attributes:
+        transfer_to: whom the carrier shall put the caller through to, if anybody
+        last_words: what the carrier shall say first, because the agent could not
     """
 
     reason: EndReason
     transfer_to: str | None = None
+    last_words: str | None = None
 
 
 Action = (

@@ -11,6 +11,8 @@ from evibridge.events import ChatOpening
 
 MAX_NOTES = 16
 """Between two answers; the oldest is forgotten."""
+MAX_NOTE_CHARACTERS = 8 * 1024
+"""Of a note; a link takes 256 KiB at a time, and the model the beginning of it."""
 MAX_KEPT_MESSAGES = 16
 """Kept while there is no chat, the newest; more is a program gone astray."""
 
@@ -25,6 +27,8 @@ class Briefing:
     def __init__(self, settings: evi.SessionSettings) -> None:
         self._settings = settings
         self._notes: deque[str] = deque(maxlen=MAX_NOTES)
+        self._late_notes = 0
+        """How many came after the words that the next answer is for."""
         self._context: str | None = None
         self._kept: deque[evi.ClientMessage] = deque(maxlen=MAX_KEPT_MESSAGES)
 
@@ -38,7 +42,14 @@ class Briefing:
 
     def note(self, text: str) -> None:
         """The model shall know this for its next answer."""
+        if len(text) > MAX_NOTE_CHARACTERS:
+            text = f"{text[: MAX_NOTE_CHARACTERS - 1]}…"
         self._notes.append(text)
+        self._late_notes = min(self._late_notes + 1, MAX_NOTES)
+
+    def asked(self) -> None:
+        """The caller has spoken: the answer to that is written with the notes so far."""
+        self._late_notes = 0
 
     def set_context(self, text: str | None) -> list[evi.ClientMessage]:
         """The model shall know this for all its later answers; returns the message that says so."""
@@ -55,9 +66,10 @@ class Briefing:
 
     def forget_notes(self) -> list[evi.ClientMessage]:
         """The next answer has begun; returns what has to be said again after a note."""
-        if not self._notes:
+        if len(self._notes) == self._late_notes:
             return []
-        self._notes.clear()
+        while len(self._notes) > self._late_notes:
+            self._notes.popleft()
         return self.notes()
 
     def keep(self, message: evi.ClientMessage) -> None:

@@ -57,7 +57,7 @@ class CallerLeg(Protocol):
     def clear(self) -> None:
         """Drop whatever is queued and not played yet."""
 
-    def hang_up(self, reason: EndReason, transfer_to: str | None = None) -> None:
+    def hang_up(self, how: act.HangUp) -> None:
         """End the caller's side, or put the caller through to somebody; no report follows."""
 
     def release(self) -> None:
@@ -131,6 +131,7 @@ class Call:
         finally:
             self.end(EndReason.FAULT)
         reason = self._ended.result()
+        self._plan.journal.forget(self.facts.call_id)
         self._log_end(reason)
         return reason
 
@@ -305,9 +306,9 @@ class Call:
                 self._leg.mark(name)
             case act.Publish(event):
                 self._publish(event)
-            case act.StartTool(call):
+            case act.StartTool():
                 assert self._tasks is not None
-                self._tools.start(call, self._tasks)
+                self._tools.start(action, self._tasks)
             case act.HangUp():
                 self._hang_up(action)
             case seldom:
@@ -361,7 +362,7 @@ class Call:
 
     def _hang_up(self, hang_up: act.HangUp) -> None:
         self._chats.close()
-        self._leg.hang_up(hang_up.reason, hang_up.transfer_to)
+        self._leg.hang_up(hang_up)
         if not self._ended.done():
             self._ended.set_result(hang_up.reason)
 
@@ -413,16 +414,18 @@ class Call:
         self, tool: evi.ToolCall, outcome: ToolOutcome, *, is_for_model: bool
     ) -> None:
         """A tool that was answered before is done."""
+        if self.is_over:
+            return
         code = "answered" if isinstance(outcome, ToolResult) else outcome.code
         self._publish(events.ToolDelivered(tool.tool_call_id, tool.name, code))
         if is_for_model:
             self._perform(self._session.tool_delivered(delivery(tool, outcome)))
 
-    def _tool_context(self, tool_call_id: str, line: ToolLine) -> ToolContext:
+    def _tool_context(self, line: ToolLine) -> ToolContext:
         return ToolContext(
             call_id=self.facts.call_id,
             chat_id=self._chat_id,
-            tool_call_id=tool_call_id,
+            tool_call_id=line.tool.tool_call_id,
             caller=self.facts.caller,
             called=self.facts.called,
             parameters=self.facts.parameters,

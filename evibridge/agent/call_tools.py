@@ -6,6 +6,7 @@ from collections.abc import Callable
 import structlog
 
 from evibridge.agent import evi_messages as evi
+from evibridge.agent.actions import StartTool
 from evibridge.agent.tool_desk import Answer
 from evibridge.agent.tool_journal import ToolJournal
 from evibridge.agent.tool_line import ServedCall, ToolLine
@@ -23,8 +24,8 @@ class CallTools:
     Args:
         call: is told what becomes of them
         runner: runs them
-        journal: is asked first, so that nothing is done twice
-        context: makes the context of a tool, from the id of its use and its line to the call
+        journal: is asked what a repeated call was answered
+        context: makes the context of a tool, from its line to the call
     """
 
     def __init__(
@@ -32,48 +33,55 @@ class CallTools:
         call: ServedCall,
         runner: ToolRunner,
         journal: ToolJournal,
-        context: Callable[[str, ToolLine], ToolContext],
+        context: Callable[[ToolLine], ToolContext],
     ) -> None:
         self._call = call
         self._runner = runner
         self._journal = journal
         self._context = context
-        self._running: dict[str, tuple[ToolLine, asyncio.Task[None]]] = {}
+        self._running: dict[ToolLine, asyncio.Task[None]] = {}
 
-    def start(self, call: evi.ToolCall, tasks: asyncio.TaskGroup) -> None:
+    def start(self, start: StartTool, tasks: asyncio.TaskGroup) -> None:
         """Run a tool; the call is told its outcome unless `cancel` comes first."""
-        line = ToolLine(self._call, call)
-        self._running[call.tool_call_id] = line, tasks.create_task(self._run(call, line))
+        line = ToolLine(self._call, start.call)
+        work = self._repeat if start.is_repeat else self._run
+        self._running[line] = tasks.create_task(work(start.call, line))
 
     def cancel(self, tool_call_id: str) -> None:
-        """Nobody wants the outcome of a tool any more."""
-        if tool_call_id in self._running:
-            line, task = self._running[tool_call_id]
+        """Nobody wants the answer of a tool any more."""
+        for line, task in self._running.items():
+            if line.tool.tool_call_id == tool_call_id and not line.was_answered:
+                line.is_given_up = True
+                task.cancel()
+
+    def cancel_all(self) -> None:
+        """The call is over. A tool that was answered before comes to its end by itself."""
+        for line, task in self._running.items():
             line.is_given_up = True
             task.cancel()
 
-    def cancel_all(self) -> None:
-        """The call is over. A tool that was answered before may come to its end."""
-        for tool_call_id in list(self._running):
-            self.cancel(tool_call_id)
-
     def decide(self, tool_call_id: str, verdict: Verdict) -> None:
         """An operator has decided about a tool that waits."""
-        if tool_call_id in self._running:
-            self._running[tool_call_id][0].decide(verdict)
+        for line in self._running:
+            if line.tool.tool_call_id == tool_call_id:
+                line.decide(verdict)
+
+    async def _repeat(self, call: evi.ToolCall, line: ToolLine) -> None:
+        """Answer as before, without running anything."""
+        try:
+            known = await self._journal.recall(self._context(line).call_id, call.tool_call_id)
+        finally:
+            self._running.pop(line)
+        self._call.tool_finished(call, known or _forgotten(call))
 
     async def _run(self, call: evi.ToolCall, line: ToolLine) -> None:
         tool_call_id = call.tool_call_id
-        context = self._context(tool_call_id, line)
+        context = self._context(line)
         try:
-            known = await self._journal.recall(context.call_id, tool_call_id)
-            if known is not None:
-                self._call.tool_finished(call, known)
-                return
             outcome = await self._runner.run(call.name, call.parameters, context, line)
         finally:
             line.is_given_up = True
-            self._running.pop(tool_call_id, None)
+            self._running.pop(line)
         if isinstance(outcome, ToolFailure):
             log.warning(
                 "tool_gave_no_result",
@@ -97,6 +105,16 @@ def answer(tool: evi.ToolCall, outcome: ToolOutcome) -> Answer:
         error=outcome.error,
         content=outcome.content,
         code=outcome.code,
+        level="warn",
+    )
+
+
+def _forgotten(tool: evi.ToolCall) -> Answer:
+    return evi.ToolError(
+        tool.tool_call_id,
+        error="the answer that this call had before is not known any more",
+        content="This has been done before; its result is not known any more.",
+        code="failed",
         level="warn",
     )
 

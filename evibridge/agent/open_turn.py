@@ -57,6 +57,7 @@ class OpenTurn:
         """The caller has spoken and waits; what he missed before that is out of date."""
         self._words, self._since_s = words, now_s
         self._missed = ""
+        self.forget_told()
 
     def words_are_due(self, now_s: float) -> None:
         """The agent has been given something to say: a sentence, or the result of a tool."""
@@ -120,6 +121,18 @@ class OpenTurn:
     def say(self, words: str, now_s: float) -> None:
         """This is to be spoken word for word."""
         self._texts.append(_Text(words, now_s))
+
+    def owes(self, words: str) -> bool:
+        """Whether this very text is still to be spoken."""
+        return any(text.words == words for text in self._texts)
+
+    def retract(self, words: str) -> None:
+        """This text needs not be spoken any more."""
+        self._texts = deque((each for each in self._texts if each.words != words), MAX_TEXTS)
+
+    def forget_told(self) -> None:
+        """The caller speaks: a server drops what it was told to speak and has not begun."""
+        self._texts = deque((text for text in self._texts if not text.is_told), MAX_TEXTS)
 
     def owes_texts(self, now_s: float) -> bool:
         """Whether a text is still to be spoken."""

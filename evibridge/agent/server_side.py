@@ -78,6 +78,10 @@ class ServerSide:
         """The conversation goes on, so that no error has ended it."""
         self._last_error = None
 
+    def asked(self) -> None:
+        """The caller has spoken, and is about to be answered."""
+        self._briefing.asked()
+
     def answers(self) -> list[Action]:
         """The model has begun to answer; what it was told for that is told no more."""
         return [*map(act.Tell, self._briefing.forget_notes())]

@@ -24,6 +24,7 @@ from evibridge.agent.digits import Digits
 from evibridge.agent.manners import Manners
 from evibridge.agent.open_turn import OpenTurn
 from evibridge.agent.phases import CallPhase, Turning
+from evibridge.agent.sent_digits import DigitsToSend
 from evibridge.agent.server_side import ServerSide
 from evibridge.agent.speech import AgentSpeech, CutOff
 from evibridge.agent.tool_desk import ToolDesk
@@ -121,9 +122,10 @@ class CallSession:
         self._paused = False
         self._held = False
         self._caller_sounded_s = 0.0
-        self._keys_to_send = ""
-        self._tones_until_s = 0.0
-        self._says_last_words = False
+        self._keys = DigitsToSend()
+        self._last_words: str | None = None
+        """After which the agent says nothing more, if there are any."""
+        self._owes_last_words = False
         self._transfer_to: str | None = None
 
     # Questions
@@ -218,6 +220,7 @@ class CallSession:
             act.Publish(events.CallerReturned()),
             *self._match_pause(),
             *self._take_up(now_s, within_s=THINKS_FOR_S),
+            *self._press_keys(now_s),
             *self._leave_when_said(now_s),
         ]
 
@@ -230,7 +233,12 @@ class CallSession:
 
     def caller_left(self, reason: EndReason, now_s: float) -> list[Action]:
         """The caller hung up, or will not come back."""
-        return self._end(reason if self._phase.is_talking else self._phase.reason, now_s)
+        is_before_transfer = (
+            self._phase.reason is EndReason.TRANSFERRED and reason is EndReason.CALLER_HUNG_UP
+        )
+        if self._phase.is_talking or is_before_transfer:
+            return self._end(reason, now_s)
+        return self._end(self._phase.reason, now_s)
 
     def caller_pressed(self, digit: str, now_s: float) -> list[Action]:
         """The caller pressed a key of the telephone."""
@@ -274,8 +282,10 @@ class CallSession:
     def tones_played(self, keys: str, duration_ms: float, now_s: float) -> list[Action]:
         """The tones of keys have been written to the caller's side."""
         mark = self._speech.filler_sent(duration_ms, now_s)
-        self._tones_until_s = self._speech.due_s
-        return [*_place(mark), act.Publish(events.DigitsSent(keys))]
+        self._keys.pressed(self._speech.due_s)
+        sent = act.Publish(events.DigitsSent(keys))
+        more = self._press_keys(now_s)
+        return [*_place(mark), sent, *more, *self._leave_when_said(now_s)]
 
     # The EVI server
 
@@ -338,6 +348,8 @@ class CallSession:
         self, started_as: str, answer: evi.ToolResponse | evi.ToolError, now_s: float
     ) -> list[Action]:
         """The tool that was started with this id has an answer."""
+        if (holding := self._tools.told_holding(started_as)) is not None:
+            self._turn.retract(holding)
         actions = self._tools.finished(started_as, answer, has_chat=self._link.is_ready)
         if actions:
             self._turn.words_are_due(now_s)
@@ -383,6 +395,7 @@ class CallSession:
                     *self._match_pause(),
                     act.Publish(events.AgentResumed()),
                     *self._take_up(now_s, within_s=THINKS_FOR_S),
+                    *self._press_keys(now_s),
                 ]
             case Command.HOLD if not self._held:
                 self._held = True
@@ -391,9 +404,16 @@ class CallSession:
                 self._held = False
                 self._await_chat(now_s, FILLER_AFTER_S)
                 self._turn.repeat_missed(now_s)  # the server has never stopped
-                return [act.Publish(events.CallReleased()), *self._tell_texts(now_s)]
+                return [
+                    act.Publish(events.CallReleased()),
+                    *self._tell_texts(now_s),
+                    *self._ask_to_wait(now_s),
+                    *self._press_keys(now_s),
+                ]
             case Command.HANG_UP if self._phase.is_talking:
                 return self.hang_up(EndReason.OPERATOR_HUNG_UP, now_s)
+            case Command.HANG_UP if self._phase.reason is EndReason.TRANSFERRED:
+                return self._end(EndReason.OPERATOR_HUNG_UP, now_s)
             case Command.HANG_UP:  # again: he does not want to wait
                 return self._end(self._phase.reason, now_s)
             case Command.RENEW_CHAT:
@@ -403,9 +423,10 @@ class CallSession:
         return []
 
     def say(self, text: str, now_s: float) -> list[Action]:
-        """Have the agent speak a sentence word for word, as soon as it can."""
-        if not self._phase.is_talking:
+        """Have the agent speak a text word for word, as soon as it can."""
+        if not self._phase.has_server or self._last_words is not None:
             return []
+        self._deadlines.pop(_Deadline.LAST_WORDS, None)  # it is not heard yet
         self._turn.say(text, now_s)
         return self._tell_texts(now_s)
 
@@ -415,15 +436,17 @@ class CallSession:
 
     def send_digits(self, keys: str, now_s: float) -> list[Action]:
         """Play the tones of keys to the caller's side, between two things that the agent says."""
-        if not self._phase.is_talking or self._is_silenced:
+        if not self._phase.has_server or self._last_words is not None:
             return []
-        self._keys_to_send += keys
+        self._keys.add(keys)
         return self._press_keys(now_s)
 
     def end_with(self, text: str, now_s: float) -> list[Action]:
         """Have the agent speak a last text, and end the call once the caller has heard it."""
+        if not self._phase.is_talking:
+            return []
         told = self.say(text, now_s)
-        self._says_last_words = self._phase.is_talking
+        self._last_words, self._owes_last_words = text, True
         return [*told, *self.hang_up(EndReason.AGENT_HUNG_UP, now_s)]
 
     def transfer(self, to: str, now_s: float) -> list[Action]:
@@ -456,8 +479,10 @@ class CallSession:
         due = {deadline for deadline, at_s in self._deadlines.items() if at_s <= now_s}
         for deadline in due:
             del self._deadlines[deadline]
-        if _Deadline.LAST_WORDS in due or _Deadline.FAREWELL in due:
+        if _Deadline.LAST_WORDS in due:
             return self._end(self._phase.reason, now_s)
+        if _Deadline.FAREWELL in due:
+            return self._server_left(self._phase.reason, now_s)
         if _Deadline.CALLER_BACK in due:
             return self._end(EndReason.CALLER_LOST, now_s)
         actions = self._digits_entered(self._digits.woke(now_s))
@@ -543,10 +568,7 @@ class CallSession:
         if self._speech.all_heard or self._caller is not _Caller.HERE:
             return self._end(reason, now_s)
         self._phase.go(Turning.SERVER_LEFT, reason)
-        farewell_s = self._deadlines.get(_Deadline.FAREWELL)
         self._deadlines = {_Deadline.LAST_WORDS: self._last_words_s(now_s)}
-        if farewell_s is not None:
-            self._deadlines[_Deadline.FAREWELL] = farewell_s
         return [*self._tools.drop_all(), *_place(mark)]
 
     def _take_up(self, now_s: float, *, within_s: float | None) -> list[Action]:
@@ -558,7 +580,7 @@ class CallSession:
         if self._is_silenced or not self._link.is_ready:
             return []  # this is called again when that is over
         self._turn.repeat_missed(now_s)
-        told = self._tell_texts(now_s)
+        told = [*self._tell_texts(now_s), *self._ask_to_wait(now_s)]
         if within_s is None:
             return [*told, *self._go_on(now_s)]
         if self._turn.has_missed or self._turn.owes_answer(now_s):
@@ -591,28 +613,25 @@ class CallSession:
 
     def _ask_to_wait(self, now_s: float) -> list[Action]:
         """Tell the caller that he has to wait for a tool, but not into the agent's own words."""
-        if not self._tools.has_holding or self._is_silenced or not self._link.is_ready:
+        if not self._tools.has_holding or self._last_words is not None:
             return []
-        if not self._may_be_cut_into(now_s):
+        if self._is_silenced or not self._link.is_ready or self._waits_for_break(now_s):
             return []
         for sentence in self._tools.take_holding():
             self._turn.say(sentence, now_s)
         return self._tell_texts(now_s)
 
     def _press_keys(self, now_s: float) -> list[Action]:
-        if not self._keys_to_send:
+        if not self._keys.wait or self._is_silenced or self._waits_for_break(now_s):
             return []
-        if not self._speech.turn_is_over and not self._may_be_cut_into(now_s):
-            return []
-        keys, self._keys_to_send = self._keys_to_send, ""
-        return [act.PlayTones(keys)]
+        return [act.PlayTones(self._keys.take())]
 
-    def _may_be_cut_into(self, now_s: float) -> bool:
-        """Whether the agent's voice is silent, if only for a while; else `woke` looks again."""
-        silent_from_s = self._speech.due_s + BREAK_S
-        if now_s < silent_from_s:
-            self._deadlines[_Deadline.BREAK] = silent_from_s
-        return now_s >= silent_from_s
+    def _waits_for_break(self, now_s: float) -> bool:
+        """Wait until the agent's voice is silent, if only for a while; False if it is."""
+        break_s = self._speech.due_s + (0.0 if self._speech.turn_is_over else BREAK_S)
+        if now_s < break_s:
+            self._deadlines[_Deadline.BREAK] = break_s
+        return now_s < break_s
 
     # What is said
 
@@ -625,14 +644,27 @@ class CallSession:
             self._deadlines.pop(_Deadline.GO_ON, None)
         if said.from_text and self._turn.was_asked_again(said.content):
             return []
-        actions = self._cut_in(now_s) if self._words_cut_in(now_s) else []
-        if not said.interim:
-            self._link.talked()
-            self._tools.caller_spoke()
-            self._conversation.caller_said(said.content, now_s)
-            self._turn.caller_spoke(said.content, now_s)
-        actions.append(act.Publish(events.CallerSaid(said.content, said.interim, said.from_text)))
-        return actions
+        said_it = act.Publish(events.CallerSaid(said.content, said.interim, said.from_text))
+        cut = self._cut_in(now_s) if self._words_cut_in(now_s) else []
+        if self._phase.is_over:
+            return [said_it, *cut]
+        if said.interim:
+            return [*cut, said_it]
+        self._link.talked()
+        self._tools.caller_spoke()
+        self._server.asked()
+        self._conversation.caller_said(said.content, now_s)
+        self._turn.caller_spoke(said.content, now_s)
+        return [*cut, said_it, *self._say_last_words_again(now_s)]
+
+    def _say_last_words_again(self, now_s: float) -> list[Action]:
+        """A server whose caller spoke has forgotten what it was to speak and has not begun."""
+        if not self._owes_last_words:
+            return []
+        assert self._last_words is not None
+        self._turn.retract(self._last_words)
+        self._turn.say(self._last_words, now_s)
+        return self._tell_texts(now_s)
 
     def _words_cut_in(self, now_s: float) -> bool:
         """Whether words of the caller silence the agent.
@@ -642,11 +674,7 @@ class CallSession:
         """
         policy = self._manners.cut_off_by_words
         may_cut = policy == "always" or (policy == "after_turn" and self._speech.turn_is_over)
-        return may_cut and self._speech.is_audible(now_s) and not self._tones_sound(now_s)
-
-    def _tones_sound(self, now_s: float) -> bool:
-        """Whether the caller's side hears keys: what answers them is a machine that talks on."""
-        return now_s < self._tones_until_s
+        return may_cut and self._speech.is_audible(now_s) and not self._keys.sound(now_s)
 
     def _agent_says(self, said: evi.AssistantMessage, now_s: float) -> list[Action]:
         self._server.converses()
@@ -657,7 +685,7 @@ class CallSession:
             )
             return []
         is_told = said.from_text or self._turn.was_told(said.content)
-        if self._says_last_words and not is_told:
+        if self._last_words is not None and not is_told:
             self._speech.refuse(said.id)
             return []
         starts_turn = self._speech.turn_is_over
@@ -668,12 +696,13 @@ class CallSession:
         said_it = act.Publish(events.AgentSaid(utterance_id, said.content))
         if is_told:
             self._turn.spoken(said.content)
-        else:
-            self._deadlines.pop(_Deadline.GO_ON, None)
-            self._turn.server_answers()
-            if starts_turn:
-                return [*self._server.answers(), said_it]
-        return [said_it]
+            if self._last_words is not None and not self._turn.owes(self._last_words):
+                self._owes_last_words = False
+            return [said_it]
+        self._deadlines.pop(_Deadline.GO_ON, None)
+        self._turn.server_answers()
+        told = self._server.answers() if starts_turn else []
+        return [*self._tools.answered_otherwise(), *told, said_it]
 
     def _turn_ended(self, now_s: float) -> list[Action]:
         if not self._speech.ends_turn():
@@ -695,19 +724,21 @@ class CallSession:
         if self._phase.is_closing:  # he has something more to say, and is let
             self._deadlines.pop(_Deadline.LAST_WORDS, None)
             self._turn.words_are_due(now_s)
-        stopped = self._stopped(self._speech.cut_off(now_s), now_s)
-        leaves = self._leave_when_said(now_s) if self._says_last_words else []
-        return [*stopped, *self._press_keys(now_s), *leaves]
+        stopped = [*self._stopped(self._speech.cut_off(now_s)), *self._press_keys(now_s)]
+        if self._last_words is None:
+            return stopped
+        self._turn.forget_told()
+        return [*stopped, *self._say_last_words_again(now_s), *self._leave_when_said(now_s)]
 
     def _silence_agent(self, now_s: float) -> list[Action]:
         """An operator silences the agent, who learns what was heard, and may go on later."""
         cut = self._speech.cut_off(now_s)
         self._turn.missed(cut.lost, may_be_repeated=self._paused and not self._turn.is_answered)
-        return self._stopped(cut, now_s)
+        return self._stopped(cut)
 
-    def _stopped(self, cut: CutOff, now_s: float) -> list[Action]:
+    def _stopped(self, cut: CutOff) -> list[Action]:
         actions: list[Action] = [act.Publish(report) for report in cut.reports]
-        if cut.may_play_on and not self._tones_sound(now_s):
+        if cut.may_play_on:
             actions = [act.ClearPlayback(), *actions]
         if cut.was_audible:
             actions.append(act.Publish(events.AgentInterrupted()))
@@ -755,7 +786,8 @@ class CallSession:
             return []
         may_speak = self._link.is_ready and not self._is_silenced
         will_speak = not self._speech.turn_is_over or self._turn.owes_texts(now_s)
-        if not self._says_last_words:
+        will_speak |= not self._keys.all_pressed
+        if self._last_words is None:
             will_speak |= not self._turn.is_given_up(now_s) or not self._tools.is_idle
         if may_speak and will_speak:
             return []
@@ -774,8 +806,12 @@ class CallSession:
         self._deadlines.clear()
         self._link.leave()
         return [
+            act.HangUp(
+                reason,
+                self._transfer_to if reason is EndReason.TRANSFERRED else None,
+                self._last_words if self._owes_last_words else None,
+            ),
             *self._tools.drop_all(),
-            act.HangUp(reason, self._transfer_to if reason is EndReason.TRANSFERRED else None),
             *map(act.Publish, self._speech.cut_off(now_s).reports),
             act.Publish(events.CallEnded(reason)),
         ]

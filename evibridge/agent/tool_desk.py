@@ -45,9 +45,20 @@ class _Open:
     caller_spoke_since: bool = False
     is_orphan: bool = False
     """Whether the chat that called it is lost."""
-    awaits_verdict: bool = False
+    verdict_within_s: float | None = None
+    """How long an operator may take to decide about it, None when nobody has to."""
     holding: str | None = None
     """What the caller, who waits for it, is to be told."""
+    told_holding: str | None = None
+    """What he was told."""
+
+
+@dataclass(slots=True)
+class _Past:
+    """A tool call of which something is known."""
+
+    call: evi.ToolCall
+    fate: _Fate
 
 
 class ToolDesk:
@@ -55,7 +66,7 @@ class ToolDesk:
 
     def __init__(self) -> None:
         self._open: dict[str, _Open] = {}
-        self._fates: dict[str, _Fate] = {}
+        self._past: dict[str, _Past] = {}
         self._owed: list[Answer] = []
         self._answers_of_this_chat: dict[tuple[str, str], Answer] = {}
         """What calls have brought since the caller spoke, by name and parameters."""
@@ -79,15 +90,23 @@ class ToolDesk:
         # Built-in tools are run by the server; replays of a call must not run it again.
         if call.tool_type == "builtin" or not call.response_required:
             return []
-        match self._fates.get(call.tool_call_id):
-            case None:
-                return self._called_first(call)
-            case _Fate.OPEN:
+        past = self._past.get(call.tool_call_id)
+        if past is None:
+            return self._called_first(call)
+        is_same = (past.call.name, past.call.parameters) == (call.name, call.parameters)
+        match past.fate:
+            case _Fate.OPEN if is_same:
                 self._open[call.tool_call_id].is_orphan = False
                 return []
-            case _Fate.ANSWERED_BEFORE:
+            case _Fate.OPEN if self._open[call.tool_call_id].is_orphan:
+                # The next chat gives its own calls the ids of the last one.
+                dead = self._drop([self._open[call.tool_call_id]], "superseded")
+                return [*dead, *self._called_first(call)]
+            case _Fate.ANSWERED_BEFORE if is_same:
                 self._answers_of_lost_chats.pop((call.name, call.parameters), None)
                 return [*self._drop_superseded(), *self._start(call, is_repeat=True)]
+            case _Fate.ANSWERED_BEFORE | _Fate.DEAD if not is_same:
+                return self._called_first(call)
             case _:
                 return []
 
@@ -108,7 +127,7 @@ class ToolDesk:
         if len(self._open) < MAX_OPEN_TOOLS:
             self._remember(call, _Fate.OPEN)
             self._open[call.tool_call_id] = _Open(call, call.tool_call_id, is_repeat)
-            return [StartTool(call)]
+            return [StartTool(call, is_repeat)]
         busy = evi.ToolError(
             call.tool_call_id, error="too many tool calls at once", code="busy", level="warn"
         )
@@ -126,9 +145,9 @@ class ToolDesk:
         self.asked_again()
         for tool in self._open.values():
             tool.is_orphan = True
-        for tool_call_id, fate in self._fates.items():
-            if fate is _Fate.ANSWERED:
-                self._fates[tool_call_id] = _Fate.ANSWERED_BEFORE
+        for past in self._past.values():
+            if past.fate is _Fate.ANSWERED:
+                past.fate = _Fate.ANSWERED_BEFORE
 
     def asked_again(self) -> None:
         """The server is asked the same again: what it calls for again is known."""
@@ -161,7 +180,7 @@ class ToolDesk:
         if has_chat:
             return [*self._tell(answer), *finished]
         self._owed.append(answer)
-        self._fates[answer.tool_call_id] = _Fate.OWED
+        self._past[answer.tool_call_id].fate = _Fate.OWED
         return [*finished]
 
     def holds(self, started_as: str, sentence: str) -> None:
@@ -173,34 +192,51 @@ class ToolDesk:
     @property
     def has_holding(self) -> bool:
         """Whether the caller is to be told that he has to wait."""
-        return any(tool.holding is not None for tool in self._open.values())
+        return bool(self._holding())
 
     def take_holding(self) -> list[str]:
         """What the caller is to be told who waits; he is told it now."""
-        waiting = [tool for tool in self._open.values() if tool.holding is not None]
-        sentences = [tool.holding for tool in waiting if tool.holding is not None]
-        for tool in waiting:
-            tool.holding = None
+        sentences = []
+        for tool in self._holding():
+            tool.told_holding, tool.holding = tool.holding, None
+            sentences.append(tool.told_holding or "")
         return sentences
+
+    def told_holding(self, started_as: str) -> str | None:
+        """What the caller was told who waits for this tool."""
+        tool = self._started_as(started_as)
+        return None if tool is None else tool.told_holding
 
     def awaits_verdict(self, started_as: str, timeout_s: float) -> list[Action]:
         """A tool may not run before an operator has approved of it, which he can so long."""
         tool = self._started_as(started_as)
         if tool is None:
             return []
-        tool.awaits_verdict = True
-        call = tool.call
-        wanted = events.ApprovalWanted(call.tool_call_id, call.name, call.parameters, timeout_s)
-        return [Publish(wanted)]
+        tool.verdict_within_s = timeout_s
+        return _wanted(tool)
 
     def decided(self, tool_call_id: str, verdict: Verdict, by: str) -> list[Action]:
         """An operator has decided about a tool; the first one does."""
-        tool = self._open.get(tool_call_id)
-        if tool is None or not tool.awaits_verdict:
+        tool = self._open.get(tool_call_id) or self._started_as(tool_call_id)
+        if tool is None or tool.verdict_within_s is None:
             return []
-        tool.awaits_verdict = False
+        tool.verdict_within_s = None
+        tool_call_id = tool.call.tool_call_id
         given = events.ApprovalGiven(tool_call_id, tool.call.name, verdict.is_approved, by)
         return [TellVerdict(tool.runs_as, verdict), Publish(given)]
+
+    def answered_otherwise(self) -> list[Action]:
+        """The agent answers words that came after a tool call.
+
+        EVI: the call may be dead then, or not (UNCONFIRMED). A tool that runs is let; nobody is
+        asked any more to approve of what the caller may not want.
+        """
+        waiting = [
+            tool
+            for tool in self._open.values()
+            if tool.caller_spoke_since and tool.verdict_within_s is not None
+        ]
+        return self._drop(waiting, "superseded")
 
     def drop_all(self) -> list[Action]:
         """Nobody is there any more to take the answers."""
@@ -209,14 +245,22 @@ class ToolDesk:
     # Inside
 
     def _remember(self, call: evi.ToolCall, fate: _Fate) -> None:
-        self._fates[call.tool_call_id] = fate
-        while len(self._fates) > MAX_REMEMBERED:
-            oldest = next(each for each in self._fates if each not in self._open)
-            del self._fates[oldest]
+        self._past[call.tool_call_id] = _Past(call, fate)
+        while len(self._past) > MAX_REMEMBERED:
+            oldest = next(each for each in self._past if each not in self._open)
+            del self._past[oldest]
 
     def _tell(self, answer: Answer) -> list[Action]:
-        self._fates[answer.tool_call_id] = _Fate.ANSWERED
+        self._past[answer.tool_call_id].fate = _Fate.ANSWERED
         return [Tell(answer)]
+
+    def _holding(self) -> list[_Open]:
+        """Tools that the caller still waits for, and does not know yet that he has to."""
+        return [
+            tool
+            for tool in self._open.values()
+            if tool.holding is not None and not tool.caller_spoke_since
+        ]
 
     def _started_as(self, tool_call_id: str) -> _Open | None:
         return next((each for each in self._open.values() if each.runs_as == tool_call_id), None)
@@ -230,12 +274,12 @@ class ToolDesk:
         for tool in self._open.values():
             if tool.is_orphan and (tool.call.name, tool.call.parameters) == wanted:
                 del self._open[tool.call.tool_call_id]
-                self._fates[tool.call.tool_call_id] = _Fate.DEAD
+                self._past[tool.call.tool_call_id].fate = _Fate.DEAD
                 ended = [] if tool.is_repeat else [_ended(tool.call, "superseded")]
-                self._open[call.tool_call_id] = replace(
+                adopted = self._open[call.tool_call_id] = replace(
                     tool, call=call, is_repeat=False, caller_spoke_since=False, is_orphan=False
                 )
-                return [*ended]
+                return [*ended, *_wanted(adopted)]
         return None
 
     def _drop_superseded(self) -> list[Action]:
@@ -247,11 +291,19 @@ class ToolDesk:
         actions: list[Action] = []
         for tool in tools:
             del self._open[tool.call.tool_call_id]
-            self._fates[tool.call.tool_call_id] = _Fate.DEAD
+            self._past[tool.call.tool_call_id].fate = _Fate.DEAD
             actions.append(CancelTool(tool.runs_as))
             if not tool.is_repeat:
                 actions.append(_ended(tool.call, why))
         return actions
+
+
+def _wanted(tool: _Open) -> list[Action]:
+    if tool.verdict_within_s is None:
+        return []
+    call, within_s = tool.call, tool.verdict_within_s
+    wanted = events.ApprovalWanted(call.tool_call_id, call.name, call.parameters, within_s)
+    return [Publish(wanted)]
 
 
 def _finished(call: evi.ToolCall, answer: Answer) -> Publish:

@@ -5,6 +5,7 @@ A tool may use it from a thread of its own, and from one that outlives its deadl
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from evibridge.agent import evi_messages as evi
@@ -36,6 +37,7 @@ class ToolLine:
     """Passes on what a tool asks for: to the `LiveCall` of its context, and as its progress.
 
     Attributes:
+        tool: the use of a tool that this is the line of
         was_answered: whether the model was answered before the tool was done
         result_follows: whether it learns the result nevertheless
         is_given_up: whether the tool's call wants nothing of it any more
@@ -43,7 +45,7 @@ class ToolLine:
 
     def __init__(self, call: ServedCall, tool: evi.ToolCall) -> None:
         self._call = call
-        self._tool = tool
+        self.tool = tool
         self._loop = asyncio.get_running_loop()
         self._verdict: asyncio.Future[Verdict] = self._loop.create_future()
         self.was_answered = False
@@ -86,17 +88,18 @@ class ToolLine:
             if not self.is_given_up:
                 method(*arguments)
 
-        self._loop.call_soon_threadsafe(ask)
+        with suppress(RuntimeError):  # the service has ended, and its event loop with it
+            self._loop.call_soon_threadsafe(ask)
 
     # What becomes of the tool
 
     def hold(self, sentence: str) -> None:
         """The caller has to wait: let the agent say this."""
-        self._call.tool_holds(self._tool.tool_call_id, sentence)
+        self._call.tool_holds(self.tool.tool_call_id, sentence)
 
     async def verdict(self, timeout_s: float) -> Verdict:
         """Ask the operators about the call; this is cancelled after `timeout_s`."""
-        self._call.tool_awaits_verdict(self._tool.tool_call_id, timeout_s)
+        self._call.tool_awaits_verdict(self.tool.tool_call_id, timeout_s)
         return await self._verdict
 
     def decide(self, verdict: Verdict) -> None:
@@ -107,5 +110,5 @@ class ToolLine:
     def answer_early(self, answer: ToolResult, *, result_follows: bool) -> None:
         """This is the answer; the tool goes on."""
         self.was_answered, self.result_follows = True, result_follows
-        told = evi.ToolResponse(self._tool.tool_call_id, answer.content, tool_name=self._tool.name)
-        self._call.tool_finished(self._tool, told)
+        told = evi.ToolResponse(self.tool.tool_call_id, answer.content, tool_name=self.tool.name)
+        self._call.tool_finished(self.tool, told)

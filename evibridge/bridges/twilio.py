@@ -15,6 +15,7 @@ import structlog
 from aiohttp import web
 from multidict import MultiDictProxy
 
+from evibridge.agent.actions import HangUp
 from evibridge.agent.call import Call, CallerFacts
 from evibridge.agent.calls import Calls
 from evibridge.bridges import twiml
@@ -129,11 +130,11 @@ class TwilioBridge:
         """The socket is gone."""
         self._legs.discard(leg)
 
-    def call_ended(self, call_sid: str, reason: EndReason, transfer_to: str | None) -> None:
+    def call_ended(self, call_sid: str, how: HangUp) -> None:
         """Remember why, for when Twilio asks what comes next; a stream on its way is too late."""
         self._tickets.drop(call_sid)
         self._ticket_used.set()
-        self._endings.ended(call_sid, reason, transfer_to)
+        self._endings.ended(call_sid, how)
 
     def caller_hung_up(self, call_sid: str) -> None:
         """Twilio says that the call is over."""
@@ -221,7 +222,7 @@ class TwilioBridge:
         if call is not None:
             call.end(EndReason.CALLER_LOST)
         document = self._endings.asked(call_sid)
-        return _document(document or self._last_words.document(EndReason.CALLER_LOST))
+        return _document(document or self._last_words.document(HangUp(EndReason.CALLER_LOST)))
 
     async def _stream_status(self, request: web.Request, form: Any) -> web.Response:
         """Twilio's view of a stream; a failed handshake shows only here."""

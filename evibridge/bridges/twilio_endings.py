@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from evibridge.agent.actions import HangUp
 from evibridge.bridges import twiml
 from evibridge.bridges.twilio_rest import TwilioRest
 from evibridge.events import EndReason
@@ -18,7 +19,7 @@ from evibridge.events import EndReason
 ASKS_WITHIN_S = 3.0
 """Twilio asks within a second how to go on after a stream."""
 MAX_REMEMBERED = 1_000
-"""Ended calls whose document is kept until Twilio asks."""
+"""Ended calls of which it is known what follows, until Twilio asks."""
 FAULTS = frozenset(
     {
         EndReason.CALLER_LOST,
@@ -50,15 +51,16 @@ class LastWords:
     closing: str
     fallback_number: str | None = None
 
-    def document(self, reason: EndReason, transfer_to: str | None = None) -> str:
-        """The TwiML that follows a call that ended for this reason, or goes to somebody else."""
-        if transfer_to is not None:
-            return twiml.dial(transfer_to)
+    def document(self, how: HangUp) -> str:
+        """The TwiML that follows a call that ended so, or goes to somebody else."""
+        reason = how.reason
+        if how.transfer_to is not None:
+            return twiml.dial(how.transfer_to)
         if reason in FAULTS and self.fallback_number is not None:
             return twiml.dial(self.fallback_number, self.apology)
         if reason in FAULTS:
             return twiml.hang_up(self.apology)
-        return twiml.hang_up(self.closing if reason in CUT_SHORT else None)
+        return twiml.hang_up(self.closing if reason in CUT_SHORT else how.last_words)
 
 
 class Endings:
@@ -72,20 +74,20 @@ class Endings:
     def __init__(self, last_words: LastWords, rest: TwilioRest | None) -> None:
         self._last_words = last_words
         self._rest = rest
-        self._documents: dict[str, str] = {}
+        self._ends: dict[str, HangUp] = {}
         self._unasked: dict[str, asyncio.TimerHandle] = {}
         self._completing: dict[str, asyncio.Task[None]] = {}
         self._asked = asyncio.Event()
 
-    def ended(self, call_sid: str, reason: EndReason, transfer_to: str | None = None) -> None:
+    def ended(self, call_sid: str, how: HangUp) -> None:
         """We have ended a call, or handed it on; its stream is being closed."""
-        self._documents.pop(call_sid, None)
-        self._documents[call_sid] = self._last_words.document(reason, transfer_to)
-        while len(self._documents) > MAX_REMEMBERED:
-            oldest = next(iter(self._documents))
-            del self._documents[oldest]
+        self._ends.pop(call_sid, None)
+        self._ends[call_sid] = how
+        while len(self._ends) > MAX_REMEMBERED:
+            oldest = next(iter(self._ends))
+            del self._ends[oldest]
             self._settle(oldest)
-        if reason is not EndReason.CALLER_HUNG_UP:  # then there is nothing left to ask about
+        if how.reason is not EndReason.CALLER_HUNG_UP:  # then there is nothing left to ask about
             self._settle(call_sid)
             loop = asyncio.get_running_loop()
             self._unasked[call_sid] = loop.call_later(ASKS_WITHIN_S, self._not_asked, call_sid)
@@ -93,7 +95,7 @@ class Endings:
     def asked(self, call_sid: str) -> str | None:
         """Twilio asks what comes next: the document, None for a call that we have not ended."""
         self._settle(call_sid)
-        return self._documents.get(call_sid)
+        return self._document(call_sid)
 
     def is_over(self, call_sid: str) -> None:
         """Twilio reports the end of a call: it will not ask any more."""
@@ -122,6 +124,10 @@ class Endings:
         if self._rest is not None:
             await self._rest.close()
 
+    def _document(self, call_sid: str) -> str | None:
+        how = self._ends.get(call_sid)
+        return None if how is None else self._last_words.document(how)
+
     def _settle(self, call_sid: str) -> None:
         """Twilio knows; a request that would end the call, whatever it does now, is not wanted."""
         completing = self._completing.get(call_sid)
@@ -137,6 +143,10 @@ class Endings:
         if self._rest is None:
             log.warning("carrier_did_not_ask", call_id=call_sid)
             return
-        task = asyncio.get_running_loop().create_task(self._rest.complete(call_sid))
+        how = self._ends.get(call_sid)
+        # Whoever is put through to somebody is not hung up on.
+        follows = self._document(call_sid) if how is not None and how.transfer_to else None
+        completing = self._rest.complete(call_sid, follows)
+        task = asyncio.get_running_loop().create_task(completing)
         self._completing[call_sid] = task
         task.add_done_callback(lambda _: self._completing.pop(call_sid, None))

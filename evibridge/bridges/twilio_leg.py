@@ -9,6 +9,7 @@ from typing import Protocol
 
 import structlog
 
+from evibridge.agent.actions import HangUp
 from evibridge.agent.call import Call
 from evibridge.agent.evi_messages import AudioFormat
 from evibridge.audio.g711 import mulaw_to_pcm16, pcm16_to_mulaw
@@ -16,7 +17,6 @@ from evibridge.audio.resample import Resampler
 from evibridge.audio.wav import mono_pcm16, parse_wav
 from evibridge.bridges import twilio_messages as twilio
 from evibridge.errors import BadMessage
-from evibridge.events import EndReason
 from evibridge.sockets import Socket, SocketListener
 
 RATE_HZ = 8000
@@ -49,7 +49,7 @@ class Reception(Protocol):
     def caller_hung_up(self, call_sid: str) -> None:
         """Twilio says that the call is over."""
 
-    def call_ended(self, call_sid: str, reason: EndReason, transfer_to: str | None) -> None:
+    def call_ended(self, call_sid: str, how: HangUp) -> None:
         """Our side ends the call, or hands it on: Twilio will ask what to do next."""
 
 
@@ -162,9 +162,9 @@ class TwilioLeg(SocketListener):
         if self._socket is not None:
             self._socket.send_text(twilio.clear(self.stream_sid))
 
-    def hang_up(self, reason: EndReason, transfer_to: str | None = None) -> None:
+    def hang_up(self, how: HangUp) -> None:
         """Close the stream; Twilio then asks `stream-ended` what to do, and is told."""
-        self._reception.call_ended(self.call_sid, reason, transfer_to)
+        self._reception.call_ended(self.call_sid, how)
         self._call = None
         if self._socket is not None:
             self._socket.close(1000)

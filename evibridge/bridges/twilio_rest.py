@@ -45,17 +45,17 @@ class TwilioRest:
         self._name = f"Twilio's REST API at {origin}"
         self._credentials_are_refused = False
 
-    async def complete(self, call_sid: str) -> None:
-        """End a call at the carrier; one that is over already is as good.
+    async def complete(self, call_sid: str, document: str | None = None) -> None:
+        """End a call at the carrier, or go on with a document; one that is over is as good.
 
         Never raises. What fails is tried again twice, for up to 20 s in all, and then logged.
         """
-        fault = await self._try_to_complete(call_sid)
+        fault = await self._try_to_complete(call_sid, document)
         for pause_s in RETRY_PAUSES_S:
             if fault is None or not fault.is_passing:
                 break
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))
-            fault = await self._try_to_complete(call_sid)
+            fault = await self._try_to_complete(call_sid, document)
         if fault is not None:
             self._tell(fault, call_sid)
 
@@ -63,11 +63,14 @@ class TwilioRest:
         """Close the connections; calls that are being completed are given up."""
         await self._http.close()
 
-    async def _try_to_complete(self, call_sid: str) -> "_Fault | None":
+    async def _try_to_complete(self, call_sid: str, document: str | None) -> "_Fault | None":
         if self._http.is_closed:
             return _Fault("The service ended before the call could be completed.")
         try:
-            await self._calls(call_sid).update_async(status="completed")
+            if document is None:
+                await self._calls(call_sid).update_async(status="completed")
+            else:
+                await self._calls(call_sid).update_async(twiml=document)
         except (TwilioRestException, TwilioServiceException) as error:
             return self._refusal(error.status, error.code)
         except TimeoutError:

@@ -6,6 +6,9 @@ from typing import Any, Protocol
 
 from evibridge.dialling import checked_keys, checked_number
 
+MAX_TEXT_CHARACTERS = 8 * 1024
+"""Ten minutes of speech."""
+
 
 class LiveCall(Protocol):
     """The call behind a `ToolContext`.
@@ -106,7 +109,7 @@ class ToolContext:
         """Have the agent speak a text word for word, as soon as it can.
 
         Raises:
-            ValueError: there are no words in it
+            ValueError: there are no words in it, or more than `MAX_TEXT_CHARACTERS`
         """
         self.live.say(_words(text))
         return Asked()
@@ -115,6 +118,9 @@ class ToolContext:
         """Tell the model something for all its later answers, in place of what was set before.
 
         The caller does not hear it, and it makes the agent say nothing. None takes it back.
+
+        Raises:
+            ValueError: there are no words in it, or more than `MAX_TEXT_CHARACTERS`
         """
         self.live.set_context(None if text is None else _words(text))
         return Asked()
@@ -143,7 +149,7 @@ class ToolContext:
         """Have the agent speak this text and nothing more, and end the call when it was heard.
 
         Raises:
-            ValueError: there are no words in it
+            ValueError: there are no words in it, or more than `MAX_TEXT_CHARACTERS`
         """
         self.live.end_with(_words(text))
         return Asked()
@@ -167,4 +173,6 @@ class ToolContext:
 def _words(text: str) -> str:
     if not text.strip():
         raise ValueError("There is nothing to say: the text holds no words.")
+    if len(text) > MAX_TEXT_CHARACTERS:
+        raise ValueError(f"The text is longer than {MAX_TEXT_CHARACTERS} characters.")
     return text

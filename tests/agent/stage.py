@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from evibridge.agent import evi_messages as evi
+from evibridge.agent.actions import HangUp
 from evibridge.agent.call import Call, CallerFacts, CallPlan
 from evibridge.agent.evi_client import EviServer
 from evibridge.agent.manners import Manners
@@ -43,6 +44,7 @@ class MemoryPhone:
         self.call: Call | None = None
         self.hung_up_for: EndReason | None = None
         self.transferred_to: str | None = None
+        self.carrier_says: str | None = None
         self.was_released = False
         self.plays_until_s = 0.0
         self.sounds: list[tuple[float, float]] = []
@@ -70,8 +72,9 @@ class MemoryPhone:
             timer.cancel()
             self._echo(name)
 
-    def hang_up(self, reason: EndReason, transfer_to: str | None = None) -> None:
-        self.hung_up_for, self.transferred_to = reason, transfer_to
+    def hang_up(self, how: HangUp) -> None:
+        self.hung_up_for, self.transferred_to = how.reason, how.transfer_to
+        self.carrier_says = how.last_words
 
     def release(self) -> None:
         self.was_released = True

@@ -1,6 +1,7 @@
 from evibridge.agent import evi_messages as evi
 from evibridge.agent.briefing import (
     MAX_KEPT_MESSAGES,
+    MAX_NOTE_CHARACTERS,
     MAX_NOTES,
     Briefing,
     what_was_heard,
@@ -75,9 +76,32 @@ class TestNotes:
     def test_they_are_forgotten_when_the_answer_begins(self) -> None:
         briefing = Briefing(SETTINGS)
         briefing.note("The caller pressed 1.")
-        briefing.forget_notes()
+        briefing.asked()
 
+        assert briefing.forget_notes() == []
         assert briefing.notes() == []
+
+    def test_what_came_too_late_for_an_answer_is_for_the_next_one(self) -> None:
+        briefing = Briefing(SETTINGS)
+        briefing.note("The caller pressed 1.")
+        briefing.asked()
+        briefing.note("The caller pressed 2.")
+
+        (told,) = briefing.forget_notes()
+        assert told == evi.SessionSettings(context=evi.Context("The caller pressed 2."))
+
+    def test_a_very_long_one_is_cut_short(self) -> None:
+        briefing = Briefing(SETTINGS)
+        briefing.note("x" * MAX_NOTE_CHARACTERS)
+        (told,) = briefing.notes()
+        assert told == evi.SessionSettings(context=evi.Context("x" * MAX_NOTE_CHARACTERS))
+
+        briefing.note("y" * (MAX_NOTE_CHARACTERS + 1))
+        (told,) = briefing.notes()
+        assert isinstance(told, evi.SessionSettings)
+        assert isinstance(told.context, evi.Context)
+        assert told.context.text.endswith("y…")
+        assert len(told.context.text) == 2 * MAX_NOTE_CHARACTERS + 1
 
     def test_of_very_many_the_oldest_is_forgotten(self) -> None:
         briefing = Briefing(SETTINGS)

@@ -56,6 +56,7 @@ def test_notes_are_told_together_until_they_are_answered() -> None:
     assert side.note("one") == []
     opened = open_chat(side)
     both = side.note("two")
+    side.asked()
     side.answers()
 
     assert opened[-1] == act.Tell(evi.SessionSettings(context=evi.Context("one")))

@@ -607,6 +607,7 @@ class TestPressedKeys:
         session.caller_pressed("8", 2.0)
 
         both = context(session.caller_pressed("#", 2.0))
+        session.chat_said(FIRST, said("and now?"), 2.5)
         session.chat_said(FIRST, sentence("a"), 3.0)
         session.caller_pressed("9", 4.0)
         third = context(session.caller_pressed("#", 4.0))
@@ -1303,7 +1304,11 @@ class TestHangingUp:
 
         at_s, actions = wake(session)
 
-        assert (at_s, ends(actions)) == (1.1 + FAREWELL_S, [EndReason.AGENT_HUNG_UP])
+        assert (at_s, ends(actions)) == (1.1 + FAREWELL_S, [])
+        assert not session.accepts("bye")
+        heard_s, actions = wake(session)
+        assert heard_s == 51.0 + LAST_WORDS_GRACE_S
+        assert ends(actions) == [EndReason.AGENT_HUNG_UP]
 
     def test_a_caller_who_interrupts_the_goodbye_gets_an_answer(self) -> None:
         session = talking_session()

@@ -44,7 +44,8 @@ class Call(RuleBasedStateMachine):
         self.marks: list[str] = []
         self.running: set[str] = set()
         self.called: set[str] = set()
-        self.answered: list[str] = []
+        self.answered: list[tuple[int, str]] = []
+        """By chat and id."""
         self.superseded: set[str] = set()
         self.hang_ups: list[EndReason] = []
         self.ends = 0
@@ -107,8 +108,9 @@ class Call(RuleBasedStateMachine):
             case evi.SessionSettings():
                 server.has_settings = True
             case evi.ToolResponse(tool_call_id) | evi.ToolError(tool_call_id):
-                assert tool_call_id not in self.answered, "a tool call was answered twice"
-                self.answered.append(tool_call_id)
+                answer = (self.in_use, tool_call_id)
+                assert answer not in self.answered, "a tool call was answered twice in a chat"
+                self.answered.append(answer)
             case _:
                 pass
 
@@ -300,7 +302,7 @@ class Call(RuleBasedStateMachine):
 
     @invariant()
     def no_tool_call_is_answered_that_was_superseded(self) -> None:
-        assert not self.superseded & set(self.answered)
+        assert not self.superseded & {tool_call_id for _, tool_call_id in self.answered}
 
     def teardown(self) -> None:
         """Whatever state it is in, time alone brings the call to an end."""

@@ -121,6 +121,7 @@ class TestContext:
         assert (
             context(session.tool_delivered("It is raining.")) == "He is a friend.\nIt is raining."
         )
+        session.chat_said(FIRST, said("how is the weather"), 1.0)
         answered = session.chat_said(FIRST, sentence("u1"), 2.0)
         assert told(answered) == [
             evi.SessionSettings(context=evi.Context("He is a friend.", "persistent"))
@@ -180,8 +181,39 @@ class TestKeys:
 
         assert session.send_digits("1", 1.1) == []
         assert session.send_digits("2#", 1.2) == []
-        assert act.PlayTones("12#") in session.chat_said(FIRST, evi.AssistantEnd(), 1.5)
-        assert session.send_digits("3", 1.6) == [act.PlayTones("3")]
+        session.chat_said(FIRST, evi.AssistantEnd(), 1.5)
+        assert session.send_digits("3", 1.6) == []
+
+        assert wake(session) == (2.0, [act.PlayTones("12#3")])
+
+    def test_more_of_them_follow_those_that_are_being_pressed(self) -> None:
+        session = talking_session()
+        assert session.send_digits("1", 1.0) == [act.PlayTones("1")]
+        assert session.send_digits("2", 1.0) == []
+        session.tones_played("1", 200, 1.0)
+
+        assert wake(session) == (1.2, [act.PlayTones("2")])
+
+    def test_those_that_were_kept_back_on_hold_are_pressed_after_it(self) -> None:
+        session = talking_session()
+        session.command(Command.HOLD, 1.0)
+        assert session.send_digits("1", 1.5) == []
+
+        assert act.PlayTones("1") in session.command(Command.RELEASE, 2.0)
+
+    def test_those_that_were_kept_back_in_a_pause_are_pressed_after_it(self) -> None:
+        session = talking_session()
+        session.command(Command.PAUSE, 1.0)
+        assert session.send_digits("1", 1.5) == []
+
+        assert act.PlayTones("1") in session.command(Command.RESUME, 2.0)
+
+    def test_those_that_a_broken_line_kept_back_are_pressed_on_the_next(self) -> None:
+        session = talking_session()
+        session.caller_lost(1.0)
+        assert session.send_digits("1", 1.5) == []
+
+        assert act.PlayTones("1") in session.caller_returned(2.0)
 
     def test_they_are_pressed_when_its_turn_breaks_off_to_wait_for_a_tool(self) -> None:
         session = talking_session()
@@ -201,9 +233,8 @@ class TestKeys:
         session.tones_played("12345#", 1200, 1.0)
 
         assert act.ClearPlayback() not in session.chat_said(FIRST, said("for sales"), 1.5)
-        assert act.ClearPlayback() not in session.chat_said(FIRST, evi.UserInterruption(1), 1.6)
-        speak(session, "u1", 1000, 2.0)
-        assert act.ClearPlayback() in session.chat_said(FIRST, evi.UserInterruption(2), 2.5)
+        speak(session, "u1", 1000, 2.5)
+        assert act.ClearPlayback() in session.chat_said(FIRST, said("press one"), 3.0)
 
     def test_they_are_pressed_when_the_agent_is_interrupted(self) -> None:
         session = talking_session()
@@ -212,13 +243,13 @@ class TestKeys:
 
         assert act.PlayTones("1") in session.chat_said(FIRST, evi.UserInterruption(1), 1.5)
 
-    def test_nobody_hears_them_on_hold_or_after_the_end(self) -> None:
+    def test_there_are_none_after_the_end_or_the_last_words(self) -> None:
         session = talking_session()
-        session.command(Command.HOLD, 1.0)
-        assert session.send_digits("1", 1.5) == []
+        session.end_with(GOODBYE, 2.0)
+        assert session.send_digits("1", 2.1) == []
 
-        session.caller_left(EndReason.CALLER_HUNG_UP, 2.0)
-        assert session.send_digits("1", 2.5) == []
+        session.caller_left(EndReason.CALLER_HUNG_UP, 2.5)
+        assert session.send_digits("1", 3.0) == []
 
 
 class TestLastWords:
@@ -292,12 +323,18 @@ class TestTransfer:
         over = session.transfer(WORKSHOP, 2.0)
         assert act.HangUp(EndReason.TRANSFERRED, WORKSHOP) in over
 
-    def test_a_caller_who_leaves_before_that_leaves_nothing_to_wait_for(self) -> None:
+    def test_a_caller_who_leaves_before_that_was_not_put_through(self) -> None:
         session = working_session()
         session.transfer(WORKSHOP, 2.0)
 
         over = session.caller_left(EndReason.CALLER_HUNG_UP, 2.5)
-        assert act.HangUp(EndReason.TRANSFERRED, WORKSHOP) in over
+        assert act.HangUp(EndReason.CALLER_HUNG_UP) in over
+
+    def test_one_whose_line_breaks_before_that_is_put_through_all_the_same(self) -> None:
+        session = working_session()
+        session.transfer(WORKSHOP, 2.0)
+
+        assert act.HangUp(EndReason.TRANSFERRED, WORKSHOP) in session.caller_lost(2.5)
 
     def test_a_hang_up_that_is_decided_stays_one(self) -> None:
         session = working_session()

@@ -300,7 +300,7 @@ class TestARepeatedCall:
         desk.chat_lost()
         desk.chat_opened()
 
-        assert desk.called(tool_call("call_1")) == [StartTool(tool_call("call_1"))]
+        assert desk.called(tool_call("call_1")) == [StartTool(tool_call("call_1"), is_repeat=True)]
         assert desk.finished("call_1", response("call_1"), has_chat=True) == [
             Tell(response("call_1"))
         ]
@@ -353,6 +353,37 @@ class TestARepeatedCall:
 
         assert desk.called(tool_call("call_1")) == []
 
+    @pytest.mark.parametrize("was_answered", [True, False])
+    def test_another_function_under_its_id_is_another_call(self, *, was_answered: bool) -> None:
+        desk = desk_at_work()
+        if was_answered:
+            desk.finished("call_1", response("call_1"), has_chat=True)
+        desk.chat_lost()
+        desk.chat_opened()
+        other = tool_call("call_1", "price")
+
+        actions = desk.called(other)
+
+        assert actions[-1] == StartTool(other)
+        assert (CancelTool("call_1") in actions) is not was_answered
+        assert desk.open_names == ("price",)
+
+    def test_the_id_of_a_call_that_is_dead_may_be_given_to_another(self) -> None:
+        desk = desk_at_work()
+        desk.caller_spoke()
+        desk.called(tool_call("call_2", "hours"))
+
+        assert desk.called(tool_call("call_1", "price"))[-1] == StartTool(
+            tool_call("call_1", "price")
+        )
+
+    def test_a_chat_that_gives_one_id_twice_is_answered_once(self) -> None:
+        desk = desk_at_work()
+        assert desk.called(tool_call("call_1", "price")) == []
+        desk.finished("call_1", response("call_1"), has_chat=True)
+
+        assert desk.called(tool_call("call_1", "price")) == []
+
 
 class TestAWaitingCaller:
     def test_the_sentence_is_taken_once(self) -> None:
@@ -363,6 +394,22 @@ class TestAWaitingCaller:
         assert desk.take_holding() == ["One moment."]
         assert (had_some, desk.has_holding) == (True, False)
         assert desk.take_holding() == []
+
+    def test_what_he_was_told_is_known_as_long_as_the_tool_runs(self) -> None:
+        desk = desk_at_work()
+        desk.holds("call_1", "One moment.")
+        assert desk.told_holding("call_1") is None
+        desk.take_holding()
+
+        assert desk.told_holding("call_1") == "One moment."
+        assert desk.told_holding("call_2") is None
+
+    def test_a_caller_who_wants_something_else_does_not_wait(self) -> None:
+        desk = desk_at_work()
+        desk.caller_spoke()
+        desk.holds("call_1", "One moment.")
+
+        assert not desk.has_holding
 
     def test_nobody_is_held_by_a_tool_that_is_done(self) -> None:
         desk = desk_at_work()
@@ -413,8 +460,40 @@ class TestApproval:
         desk.called(tool_call("call_2"))
         yes = Verdict(is_approved=True)
 
-        assert desk.decided("call_1", yes, "Ada") == []
-        assert desk.decided("call_2", yes, "Ada")[0] == TellVerdict("call_1", yes)
+        assert desk.decided("call_2", yes, "Ada") == [
+            TellVerdict("call_1", yes),
+            Publish(events.ApprovalGiven("call_2", "order", is_approved=True, by="Ada")),
+        ]
+
+    def test_operators_are_asked_again_under_the_id_of_the_next_chat(self) -> None:
+        desk = desk_at_work()
+        desk.awaits_verdict("call_1", 20.0)
+        desk.chat_lost()
+        desk.chat_opened()
+
+        wanted = Publish(events.ApprovalWanted("call_2", "order", ORDER, 20.0))
+        assert wanted in desk.called(tool_call("call_2"))
+        yes = Verdict(is_approved=True)
+        assert desk.decided("call_1", yes, "Ada")[0] == TellVerdict("call_1", yes)
+
+    def test_nobody_is_asked_any_more_when_the_agent_answers_other_words(self) -> None:
+        desk = desk_at_work()
+        desk.awaits_verdict("call_1", 20.0)
+        assert desk.answered_otherwise() == []
+        desk.caller_spoke()
+
+        assert desk.answered_otherwise() == [
+            CancelTool("call_1"),
+            finished("call_1", "superseded"),
+        ]
+        assert desk.decided("call_1", Verdict(is_approved=True), "Ada") == []
+
+    def test_a_tool_that_waits_for_nobody_goes_on_meanwhile(self) -> None:
+        desk = desk_at_work()
+        desk.caller_spoke()
+
+        assert desk.answered_otherwise() == []
+        assert desk.open_names == ("order",)
 
 
 class TestTheEnd:

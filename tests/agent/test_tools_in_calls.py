@@ -393,8 +393,8 @@ class _Storm:
         self.tools = Tools()
         self.ran: Counter[str] = Counter()
         self.answers: Counter[tuple[int, str]] = Counter()
-        self.asked: list[tuple[int, str]] = []
-        """By which chat, and under which id; the newest last."""
+        self.asked: list[tuple[str, int]] = []
+        """Ids and pieces of work; the newest last."""
 
         @self.tools.tool(holding=HOLD, holding_after_s=0.5, timeout=2)
         async def work(call: ToolContext, number: int) -> str:
@@ -430,19 +430,18 @@ class _Storm:
         chat = stage.evi.open_chats[-1]
         match self.random.choice(["new", "new", "same", "again", "mind", "loss"]):
             case "new":
-                self._ask(stage, chat, f"call_{number}", number)
+                self._ask(chat, f"call_{number}", number)
             case "same":
-                self._ask(stage, chat, f"call_{number}", 0)
+                self._ask(chat, f"call_{number}", 0)
             case "again" if self.asked:
-                tool_call_id = self.random.choice(self.asked)[1]
-                self._ask(stage, chat, tool_call_id, int(tool_call_id.removeprefix("call_")))
+                self._ask(chat, *self.random.choice(self.asked))
             case "mind":
                 chat.hear("Something else, please.")
             case "loss":
                 chat.end(1006)
 
-    def _ask(self, stage: Stage, chat: MemoryChat, tool_call_id: str, number: int) -> None:
-        self.asked.append((stage.evi.chats.index(chat), tool_call_id))
+    def _ask(self, chat: MemoryChat, tool_call_id: str, number: int) -> None:
+        self.asked.append((tool_call_id, number))
         parameters = f'{{"number":{number}}}'
         chat.say(type="tool_call", tool_call_id=tool_call_id, name="work", parameters=parameters)
 

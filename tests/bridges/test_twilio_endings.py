@@ -10,7 +10,7 @@ import pytest
 from twilio.request_validator import RequestValidator
 
 from evibridge import Agent, Manners, ToolContext, Tools
-from evibridge.agent.actions import Command
+from evibridge.agent.actions import Command, HangUp
 from evibridge.bridges import twilio_endings
 from evibridge.bridges.twilio_endings import MAX_REMEMBERED, Endings, LastWords
 from evibridge.bridges.twilio_rest import TwilioRest
@@ -350,7 +350,7 @@ class TestTheRestApi:
         endings = self.endings(rest)
         call_sid = new_call_sid()
 
-        endings.ended(call_sid, EndReason.EVI_LOST)
+        endings.ended(call_sid, HangUp(EndReason.EVI_LOST))
         await rest.asked(call_sid)
         await endings.all_told()
 
@@ -363,7 +363,7 @@ class TestTheRestApi:
         endings = self.endings(rest)
         call_sid = new_call_sid()
         rest.script(call_sid, error(503, 20503))
-        endings.ended(call_sid, EndReason.EVI_LOST)
+        endings.ended(call_sid, HangUp(EndReason.EVI_LOST))
         await rest.asked(call_sid)
 
         assert endings.asked(call_sid) is not None
@@ -376,7 +376,7 @@ class TestTheRestApi:
     ) -> None:
         endings = self.endings(rest)
         call_sid = new_call_sid()
-        endings.ended(call_sid, EndReason.SHUTDOWN)
+        endings.ended(call_sid, HangUp(EndReason.SHUTDOWN))
 
         await endings.close()
 
@@ -386,8 +386,8 @@ class TestTheRestApi:
         endings = self.endings(rest)
         call_sid = new_call_sid()
 
-        endings.ended(call_sid, EndReason.EVI_LOST)
-        assert endings.asked(call_sid) == WORDS.document(EndReason.EVI_LOST)
+        endings.ended(call_sid, HangUp(EndReason.EVI_LOST))
+        assert endings.asked(call_sid) == WORDS.document(HangUp(EndReason.EVI_LOST))
         await endings.all_told()
 
         assert rest.completed() == []
@@ -435,7 +435,7 @@ class TestMemory:
     async def test_ends_are_remembered_up_to_a_bound(self) -> None:
         endings = Endings(WORDS, None)
         for number in range(MAX_REMEMBERED + 1):
-            endings.ended(f"CA{number}", EndReason.CALLER_HUNG_UP)
+            endings.ended(f"CA{number}", HangUp(EndReason.CALLER_HUNG_UP))
 
         assert endings.asked("CA0") is None
         assert endings.asked("CA1") is not None
@@ -445,7 +445,7 @@ class TestMemory:
     ) -> None:
         monkeypatch.setattr(twilio_endings, "ASKS_WITHIN_S", 0.01)
         endings = Endings(WORDS, None)
-        endings.ended("CA1", EndReason.EVI_LOST)
+        endings.ended("CA1", HangUp(EndReason.EVI_LOST))
 
         await endings.all_told()
 
@@ -468,12 +468,12 @@ class TestMemory:
     ],
 )
 def test_what_follows_depends_on_why_a_call_ended(reason: EndReason, spoken: list[str]) -> None:
-    assert verbs(WORDS.document(reason)) == spoken
-    assert "Dial" not in verbs(LastWords("Sorry!", "We close.").document(reason))
+    assert verbs(WORDS.document(HangUp(reason))) == spoken
+    assert "Dial" not in verbs(LastWords("Sorry!", "We close.").document(HangUp(reason)))
 
 
 def test_a_transfer_needs_no_words_of_the_carrier() -> None:
-    document = WORDS.document(EndReason.TRANSFERRED, "sip:desk@shop.example")
+    document = WORDS.document(HangUp(EndReason.TRANSFERRED, "sip:desk@shop.example"))
 
     assert verbs(document) == ["Dial", "Hangup"]
     assert ET.fromstring(document)[0][0].text == "sip:desk@shop.example"
