@@ -72,6 +72,8 @@ def test_a_file_called_like_a_module_in_use_does_not_replace_it(tmp_path: Path) 
         ("def :\n", r"bad.py, line 1: invalid syntax\."),
         ("x = 1\nx.y\n", r"bad.py, line 2, cannot be imported: AttributeError"),
         ("import no_such_module_here\n", "bad.py, line 1, .*no_such_module_here"),
+        ("raise ValueError('one\\ntwo')\n", "bad.py, line 1, .*: ValueError: one two"),
+        ("import sys\nsys.exit('no key')\n", "bad.py, line 2, .*: SystemExit: no key"),
         ("agent = 7\n", r"no Agent named 'agent': write `agent = Agent\(...\)` in it"),
         (GOOD.format(name="clerk"), "no Agent named 'agent': use .*bad.py:clerk"),
         (

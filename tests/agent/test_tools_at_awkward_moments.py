@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
 from typing import cast
 
 import pytest
@@ -15,9 +14,6 @@ from evibridge.agent.call_tools import delivery
 from evibridge.agent.session import CallSession
 from evibridge.agent.tool_journal import MAX_ANSWERS
 from evibridge.agent.tool_line import ServedCall, ToolLine
-from evibridge.bridges import twilio_endings
-from evibridge.bridges.twilio_endings import Endings, LastWords
-from evibridge.bridges.twilio_rest import TwilioRest
 from evibridge.events import EndReason
 from evibridge.tools_registry.context import NoCall, ToolContext
 from evibridge.tools_registry.outcome import ToolResult
@@ -45,12 +41,6 @@ from tests.agent.test_session_tools import (
     working_session,
 )
 from tests.agent.test_tools_in_calls import HOLD, play, texts, use_tool
-from tests.bridges.twilio_rest_server import (
-    ACCOUNT_SID,
-    AUTH_TOKEN,
-    TinyTwilioRest,
-    tiny_twilio_rest,
-)
 from tests.parties import wav
 from tests.virtual_clock import run_in_virtual_time
 
@@ -249,27 +239,6 @@ class TestLastWords:
 
 
 class TestTransfer:
-    @pytest.fixture
-    async def rest(self) -> AsyncIterator[TinyTwilioRest]:
-        async with tiny_twilio_rest() as server:
-            yield server
-
-    async def test_a_carrier_that_does_not_ask_is_not_told_to_hang_up(
-        self, rest: TinyTwilioRest, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(twilio_endings, "ASKS_WITHIN_S", 0.01)
-        endings = Endings(
-            LastWords("Sorry!", "We close."),
-            TwilioRest(ACCOUNT_SID, AUTH_TOKEN, origin=rest.origin),
-        )
-        call_sid = "CA" + "1" * 32
-
-        endings.ended(call_sid, act.HangUp(EndReason.TRANSFERRED, WORKSHOP))
-        await rest.asked(call_sid)
-        await endings.all_told()
-
-        assert rest.completed() == []
-
     def test_an_operator_who_hangs_up_puts_nobody_through(self) -> None:
         session = working_session()
         session.transfer(WORKSHOP, 2.0)

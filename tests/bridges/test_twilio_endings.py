@@ -392,6 +392,19 @@ class TestTheRestApi:
 
         assert rest.completed() == []
 
+    async def test_a_transfer_that_it_does_not_ask_about_is_not_hung_up_on(
+        self, rest: TinyTwilioRest
+    ) -> None:
+        endings = self.endings(rest)
+        call_sid = new_call_sid()
+        transferred = HangUp(EndReason.TRANSFERRED, "+14155550155")
+
+        endings.ended(call_sid, transferred)
+        await endings.close()
+
+        (request,) = rest.requests
+        assert request.fields == {"Twiml": WORDS.document(transferred)}
+
     async def test_the_service_ends_a_call_whose_line_is_dead(
         self,
         rest: TinyTwilioRest,
@@ -470,6 +483,13 @@ class TestMemory:
 def test_what_follows_depends_on_why_a_call_ended(reason: EndReason, spoken: list[str]) -> None:
     assert verbs(WORDS.document(HangUp(reason))) == spoken
     assert "Dial" not in verbs(LastWords("Sorry!", "We close.").document(HangUp(reason)))
+
+
+def test_words_that_the_agent_could_not_say_are_said_by_the_carrier() -> None:
+    document = WORDS.document(HangUp(EndReason.AGENT_HUNG_UP, last_words="Goodbye, Ada."))
+
+    assert verbs(document) == ["Say", "Hangup"]
+    assert ET.fromstring(document)[0].text == "Goodbye, Ada."
 
 
 def test_a_transfer_needs_no_words_of_the_carrier() -> None:
