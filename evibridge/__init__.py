@@ -8,6 +8,7 @@ from evibridge.agent.digits import DigitCollection
 from evibridge.agent.manners import Manners
 from evibridge.errors import ToolError, ToolUnavailable
 from evibridge.tools_registry.context import ToolContext
+from evibridge.tools_registry.mcp_server import McpServer
 from evibridge.tools_registry.registry import Tools
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ __all__ = [
     "Agent",
     "DigitCollection",
     "Manners",
+    "McpServer",
     "ToolContext",
     "ToolError",
     "ToolUnavailable",

@@ -32,7 +32,8 @@ from evibridge.logs import configure_logs
 from evibridge.metrics import CONTENT_TYPE, ServiceMetrics
 from evibridge.operator_access import OperatorAccess
 from evibridge.settings import Settings, load_settings
-from evibridge.tools_registry.registry import Tools
+from evibridge.tools_registry.catalogue import ToolCatalogue
+from evibridge.tools_registry.mcp_connections import mcp_connections
 from evibridge.tools_registry.runner import ToolRunner
 
 if TYPE_CHECKING:
@@ -162,11 +163,13 @@ def _build(
         async with (
             _evi_server(settings, engine) as (origin, embedded),
             filler_sound(agent.manners.filler, embedded) as filler,
+            mcp_connections(agent.tools.mcp_servers) as connections,
         ):
-            runner = ToolRunner(agent.tools, default_timeout_s=settings.tool_seconds)
+            tools = ToolCatalogue(agent.tools, connections)
+            runner = ToolRunner(tools, default_timeout_s=settings.tool_seconds)
             plan = CallPlan(
                 server=_evi_client(settings, origin),
-                settings=partial(_session_settings, agent, agent.tools),
+                settings=partial(_session_settings, agent, tools),
                 tools=runner,
                 limits=CallLimits(
                     call_s=settings.max_call_seconds, resume_s=settings.resume_seconds
@@ -230,7 +233,7 @@ def _evi_client(settings: Settings, origin: str) -> EviServer:
     return EviServer(origin, key.get_secret_value() if key else None, settings.hume_config_id)
 
 
-def _session_settings(agent: Agent, tools: Tools) -> evi.SessionSettings:
+def _session_settings(agent: Agent, tools: ToolCatalogue) -> evi.SessionSettings:
     """What the EVI server is told at the start of every chat of a call that begins now."""
     offers = tuple(
         evi.ToolOffer(

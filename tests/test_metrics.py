@@ -9,6 +9,7 @@ from evibridge.errors import ToolError
 from evibridge.events import CallerRefusal, CallEvent, ChatOpening, EndReason
 from evibridge.metrics import OTHER, TOOL_FAILURES, TOOL_OUTCOMES, ServiceMetrics
 from evibridge.tools_registry import runner
+from evibridge.tools_registry.mcp_results import MCP_ERROR
 from tests.metrics_page import Page, read_page
 
 CALL = "CA1"
@@ -169,7 +170,8 @@ def test_the_codes_of_failures_are_those_of_the_runner() -> None:
     codes, _, chosen_by_authors = (runner.__doc__ or "").partition("and those that tools choose")
 
     assert chosen_by_authors
-    assert (*re.findall("`([a-z_]+)`", codes), ToolError("No.").code) == TOOL_FAILURES
+    of_runner = re.findall("`([a-z_]+)`", codes)
+    assert (*of_runner, MCP_ERROR, ToolError("No.").code) == TOOL_FAILURES
 
 
 def test_what_never_ends_is_forgotten_at_last(metrics: ServiceMetrics, clock: Clock) -> None:

@@ -12,6 +12,7 @@ from evibridge.errors import ToolDefinitionError
 from evibridge.tools_registry.arguments import ToolArguments
 from evibridge.tools_registry.conduct import Conduct, ToolOptions
 from evibridge.tools_registry.docstring import read_docstring
+from evibridge.tools_registry.mcp_server import McpServer
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """Names that the language models behind EVI accept for a function."""
@@ -76,6 +77,7 @@ class Tools:
 
     def __init__(self) -> None:
         self._tools: dict[str, Tool] = {}
+        self._mcp_servers: dict[str, McpServer] = {}
 
     @overload
     def tool(self, function: FunctionT, /, **options: Unpack[ToolOptions]) -> FunctionT: ...
@@ -110,6 +112,23 @@ class Tools:
             return function
 
         return register if function is None else register(function)
+
+    def add(self, server: McpServer) -> None:
+        """Offer the tools of an MCP server beside the functions.
+
+        Raises:
+            ToolDefinitionError: there is one of this name
+        """
+        if server.name in self._mcp_servers:
+            raise ToolDefinitionError(
+                f"Two MCP servers are named {server.name!r}; give one of them another name."
+            )
+        self._mcp_servers[server.name] = server
+
+    @property
+    def mcp_servers(self) -> tuple[McpServer, ...]:
+        """The servers, in the order in which they were added."""
+        return tuple(self._mcp_servers.values())
 
     def _add(self, tool: Tool, function: Callable[..., object]) -> None:
         name = tool.definition.name

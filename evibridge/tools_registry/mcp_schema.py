@@ -1,0 +1,254 @@
+"""The JSON Schema of an MCP server's tool, narrowed to what language models take.
+
+A server may use all of JSON Schema, in any of its drafts. Models take a part of it, each vendor
+another one, so that what is left here is the part that they share. Nothing depends on it but what
+the model is told: arguments are checked against the schema as the server wrote it.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from evibridge.errors import ToolDefinitionError
+from evibridge.tools_registry.arguments import clip
+
+MAX_SCHEMA_CHARS = 32 * 1024
+"""A model reads all of it before it can say a word."""
+MAX_SCHEMAS = 2000
+"""Parts of one schema, once every `$ref` is replaced: a few lines can unfold to millions."""
+MAX_DEPTH = 32
+"""Levels of one schema, those of `$ref` and `allOf` included."""
+MAX_DESCRIPTION_CHARS = 1024
+MAX_NAME_CHARS = 64
+"""Of a type, in an error text."""
+
+_TYPES = ("string", "integer", "number", "boolean", "array", "object", "null")
+
+
+def narrow_schema(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe the arguments of a tool to a model.
+
+    Types are written out where they are used; of `oneOf` it is told as `anyOf`, of `const` as
+    `enum`, of `allOf` what it amounts to, and of conditions, negations and patterns for names
+    nothing.
+
+    Args:
+        document: the schema as the server wrote it; it is not changed
+
+    Returns:
+        the schema of an object, with `properties` and `required`
+
+    Raises:
+        ToolDefinitionError: a type contains itself, or there is too much of it; the text ends the
+            sentence "The tool so-and-so ..."
+    """
+    narrowed = _Narrowing(document).schema(document, 0, ("#",))
+    choices = narrowed.get("anyOf", [])
+    properties = narrowed.get("properties", {})
+    for choice in choices:  # which models refuse at the top
+        properties = _both(properties, choice.get("properties", {}))
+    required = [*narrowed.get("required", []), *_required_by_all(choices)]
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": properties,
+        "required": list(dict.fromkeys(required)),
+    }
+    if "additionalProperties" in narrowed and not choices:
+        schema["additionalProperties"] = narrowed["additionalProperties"]
+    _check_size(schema)
+    return schema
+
+
+class _Narrowing:
+    """Narrows one document, and counts what comes of it."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self._document = document
+        self._count = 0
+
+    def schema(self, node: object, depth: int, inside: tuple[str, ...]) -> dict[str, Any]:
+        """Narrow one part; what is no schema, or allows everything, becomes an empty one.
+
+        Args:
+            node: the part
+            depth: levels above it
+            inside: what the `$ref` around it point to, the outermost first
+        """
+        self._count += 1
+        if self._count > MAX_SCHEMAS:
+            raise ToolDefinitionError("has a schema that is too large")
+        if depth > MAX_DEPTH:
+            raise ToolDefinitionError("has a schema that is nested too deep")
+        if not isinstance(node, Mapping):
+            return {}
+        narrowed = {**self._plain(node), **self._of_object(node, depth, inside)}
+        if "items" in node or "prefixItems" in node or "array" in narrowed.get("type", ()):
+            narrowed["items"] = self._items(node, depth, inside)
+        choices = self._choices(node.get("anyOf") or node.get("oneOf"), depth, inside)
+        if len(choices) > 1:
+            narrowed["anyOf"] = choices
+        parts = choices if len(choices) == 1 else []
+        if isinstance(node.get("$ref"), str):
+            parts.append(self._target(node["$ref"], depth, inside))
+        for part in _list(node.get("allOf")):
+            parts.append(self.schema(part, depth + 1, inside))
+        return _merged(narrowed, parts)
+
+    def _plain(self, node: Mapping[str, Any]) -> dict[str, Any]:
+        """Take over the keywords in which there is no other schema."""
+        plain = {key: node[key] for key, fits in _PLAIN.items() if key in node and fits(node[key])}
+        if isinstance(plain.get("type"), list):
+            types = [name for name in _TYPES if name in plain["type"]]
+            plain["type"] = types if len(types) > 1 else types[0]
+        if "const" in node:
+            plain["enum"] = [node["const"]]
+        if "description" in plain:
+            plain["description"] = clip(plain["description"], MAX_DESCRIPTION_CHARS)
+        return plain
+
+    def _of_object(
+        self, node: Mapping[str, Any], depth: int, inside: tuple[str, ...]
+    ) -> dict[str, Any]:
+        """Narrow what is said about the members of an object."""
+        told: dict[str, Any] = {}
+        wanted = (name for name in _list(node.get("required")) if isinstance(name, str))
+        required = list(dict.fromkeys(wanted))
+        if required:
+            told["required"] = required
+        properties = node.get("properties")
+        members = properties if isinstance(properties, Mapping) else {}
+        if members or required:
+            told["properties"] = {
+                **{
+                    name: self.schema(member, depth + 1, inside)
+                    for name, member in members.items()
+                    if member is not False
+                },
+                **{name: {} for name in required if name not in members},
+            }
+        others = node.get("additionalProperties")
+        if isinstance(others, bool):
+            told["additionalProperties"] = others
+        elif isinstance(others, Mapping):
+            told["additionalProperties"] = self.schema(others, depth + 1, inside) or True
+        return told
+
+    def _items(
+        self, node: Mapping[str, Any], depth: int, inside: tuple[str, ...]
+    ) -> dict[str, Any]:
+        """Narrow the items of a list; of those that have their places, tell what each may be."""
+        items = node.get("prefixItems", node.get("items"))
+        if not isinstance(items, list):
+            return self.schema(items, depth + 1, inside)
+        choices = self._choices(items, depth, inside)
+        distinct = [item for at, item in enumerate(choices) if item not in choices[:at]]
+        return {"anyOf": distinct} if len(distinct) > 1 else next(iter(distinct), {})
+
+    def _choices(self, nodes: object, depth: int, inside: tuple[str, ...]) -> list[dict[str, Any]]:
+        return [
+            self.schema(choice, depth + 1, inside) for choice in _list(nodes) if choice is not False
+        ]
+
+    def _target(self, reference: str, depth: int, inside: tuple[str, ...]) -> dict[str, Any]:
+        """Narrow what a `$ref` points to; nothing is known of what is not in the document."""
+        if reference in inside:
+            name = clip(reference.rpartition("/")[2], MAX_NAME_CHARS)
+            raise ToolDefinitionError(f"has the type {name!r}, which contains itself")
+        return self.schema(_lookup(self._document, reference), depth + 1, (*inside, reference))
+
+
+def _lookup(document: Mapping[str, Any], reference: str) -> object:
+    """Find what a JSON pointer of this document points to, None if there is nothing."""
+    found: object = document
+    start, *parts = reference.split("/")
+    if start != "#":
+        return None
+    for part in parts:
+        key = unquote(part).replace("~1", "/").replace("~0", "~")
+        if isinstance(found, Mapping):
+            found = found.get(key)
+        elif isinstance(found, list):
+            found = dict(zip(map(str, range(len(found))), found, strict=True)).get(key)
+        else:
+            return None
+    return found
+
+
+def _merged(schema: dict[str, Any], parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Write as one schema what all of these ask for; where they differ, the first one counts."""
+    merged = dict(schema)
+    for part in parts:
+        for key, value in part.items():
+            if key == "properties":
+                merged[key] = _both(merged.get(key, {}), value)
+            elif key == "required":
+                merged[key] = list(dict.fromkeys([*merged.get(key, []), *value]))
+            else:
+                merged.setdefault(key, value)
+    return merged
+
+
+def _both(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    """Add the members that the first of them lacks, or says nothing about."""
+    return {**first, **{name: member for name, member in second.items() if not first.get(name)}}
+
+
+def _required_by_all(choices: list[dict[str, Any]]) -> list[str]:
+    if not choices:
+        return []
+    first, *others = (choice.get("required", []) for choice in choices)
+    return [name for name in first if all(name in other for other in others)]
+
+
+def _check_size(schema: dict[str, Any]) -> None:
+    try:
+        text = json.dumps(schema, ensure_ascii=False, allow_nan=False)
+        text.encode()
+    except (TypeError, ValueError, RecursionError):
+        raise ToolDefinitionError("has a schema that JSON cannot express") from None
+    if len(text) > MAX_SCHEMA_CHARS:
+        raise ToolDefinitionError("has a schema that is too large")
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: object) -> bool:
+    return (isinstance(value, int) and not isinstance(value, bool)) or (
+        isinstance(value, float) and math.isfinite(value)
+    )
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_type(value: object) -> bool:
+    return value in _TYPES or (isinstance(value, list) and any(name in value for name in _TYPES))
+
+
+def _is_list_of_values(value: object) -> bool:
+    return isinstance(value, list) and bool(value)
+
+
+_PLAIN: Mapping[str, Callable[[Any], bool]] = {
+    "type": _is_type,
+    "description": _is_text,
+    "enum": _is_list_of_values,
+    "default": lambda _: True,
+    "format": _is_text,
+    "pattern": _is_text,
+    **dict.fromkeys(
+        ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"), _is_number
+    ),
+    **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems"), _is_count),
+    "uniqueItems": lambda value: isinstance(value, bool),
+}
+"""Keywords that models take, and which values; older drafts had others, and servers err."""

@@ -1,0 +1,126 @@
+"""From what an MCP server lists to the tools that a model is offered."""
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_core import to_json
+
+from evibridge.errors import ToolDefinitionError
+from evibridge.tools_registry.arguments import clip
+from evibridge.tools_registry.mcp_arguments import McpArguments
+from evibridge.tools_registry.mcp_schema import narrow_schema
+from evibridge.tools_registry.mcp_server import McpServer
+from evibridge.tools_registry.registry import Tool, ToolDefinition
+
+MAX_TOOLS = 128
+"""Of one server; a model chooses badly among far fewer."""
+MAX_OFFER_BYTES = 256 * 1024
+"""Descriptions and schemas of one server, which go to the model with every call."""
+MAX_SCHEMA_BYTES = 256 * 1024
+"""As the server wrote it, most of which a model may never be told of."""
+MAX_DESCRIPTION_CHARS = 4096
+MAX_NAME_CHARS = 64
+
+CallTool = Callable[[str, dict[str, object]], Awaitable[str]]
+"""Calls a tool by the name that the server gives it, and returns text for the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedTool:
+    """A tool as its server describes it."""
+
+    name: str
+    description: str
+    schema: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A tool that is not offered.
+
+    Attributes:
+        tool: as the server calls it
+        reason: one sentence
+    """
+
+    tool: str
+    reason: str
+
+
+def make_tools(
+    server: McpServer, listed: Iterable[ListedTool], call: CallTool
+) -> tuple[dict[str, Tool], list[LeftOut]]:
+    """Describe a server's tools to a model, under the names that the model uses.
+
+    It takes some milliseconds for each of them.
+    """
+    offer = _Offer(server, call)
+    left_out: list[LeftOut] = []
+    for tool in listed:
+        if not server.allows(tool.name):
+            continue
+        try:
+            offer.add(tool)
+        except ToolDefinitionError as error:
+            name = clip(tool.name, MAX_NAME_CHARS)
+            reason = f"The tool {name!r} of the MCP server {server.name!r} {error}; it is left out."
+            left_out.append(LeftOut(name, reason))
+    return offer.tools, left_out
+
+
+class _Offer:
+    """The tools of one server so far."""
+
+    def __init__(self, server: McpServer, call: CallTool) -> None:
+        self._server = server
+        self._call = call
+        self._size = 0
+        self._names: dict[str, str] = {}
+        """The model's name of each -> the server's."""
+        self.tools: dict[str, Tool] = {}
+
+    def add(self, tool: ListedTool) -> None:
+        """Offer one more.
+
+        Raises:
+            ToolDefinitionError: it cannot be offered; the text ends "The tool so-and-so ..."
+        """
+        name = re.sub(r"[^A-Za-z0-9_-]", "_", self._server.prefix + tool.name)
+        if not tool.name or len(name) > MAX_NAME_CHARS:
+            raise ToolDefinitionError(
+                f"needs a name of 1 to {MAX_NAME_CHARS} characters, prefix included"
+            )
+        if name in self.tools:
+            raise ToolDefinitionError(
+                f"becomes {name!r} for the model, as {self._names[name]!r} does before it"
+            )
+        if len(self.tools) == MAX_TOOLS:
+            raise ToolDefinitionError(f"comes after {MAX_TOOLS} others: choose some with `allow`")
+        if len(to_json(tool.schema)) > MAX_SCHEMA_BYTES:
+            raise ToolDefinitionError("has a schema that is too large")
+        description = clip(tool.description.strip() or tool.name, MAX_DESCRIPTION_CHARS)
+        schema = narrow_schema(tool.schema)
+        size = len(description.encode()) + len(to_json(schema))
+        if self._size + size > MAX_OFFER_BYTES:
+            raise ToolDefinitionError(
+                f"exceeds the {MAX_OFFER_BYTES} bytes for descriptions: choose some with `allow`"
+            )
+        definition = ToolDefinition(name, description, schema, self._server.fallback)
+        self.tools[name] = Tool(
+            definition,
+            _function(self._call, tool.name),
+            McpArguments(tool.schema),
+            is_async=True,
+            conduct=self._server.conduct,
+        )
+        self._names[name] = tool.name
+        self._size += size
+
+
+def _function(call: CallTool, tool: str) -> Callable[..., Awaitable[str]]:
+    async def function(**arguments: object) -> str:
+        return await call(tool, arguments)
+
+    return function
