@@ -1,4 +1,4 @@
-"""The commands: `evibridge run`, `evibridge engine`, `evibridge call`."""
+"""The commands: `evibridge run`, `evibridge engine`, `evibridge call`, `evibridge tools`."""
 
 import asyncio
 import gc
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from evibridge.agent.definition import Agent
-from evibridge.agent.loading import load_agent
+from evibridge.agent.loading import DEFAULT_FILE, load_agent
 from evibridge.engine.config import EngineConfig, ScriptedMindConfig
 from evibridge.errors import EvibridgeError
 from evibridge.logs import configure_logs
@@ -31,9 +31,15 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+tools = typer.Typer(
+    help="What the model is told of an agent's tools; try and check them without a phone call.",
+    no_args_is_help=True,
+)
+app.add_typer(tools, name="tools")
 
 DRAIN_S = 30.0
 """How long calls may go on after SIGTERM: as long as orchestrators commonly wait."""
+APP = typer.Argument(metavar="APP", help="path/to/file.py[:name] or module:name, an Agent")
 HOST = typer.Option(help="Address to listen on.")
 PORT = typer.Option(min=0, max=65535, help="TCP port; 0 takes any free one.")
 
@@ -49,9 +55,7 @@ def main() -> None:
 
 @app.command()
 def run(
-    agent: Annotated[
-        str, typer.Argument(metavar="APP", help="path/to/file.py[:name] or module:name, an Agent")
-    ],
+    agent: Annotated[str, APP],
     host: Annotated[str | None, HOST] = None,
     port: Annotated[int | None, PORT] = None,
     evi_url: Annotated[
@@ -116,6 +120,46 @@ def call(
     )
     was_heard = _run(make_call(wanted, typer.echo))
     raise typer.Exit(0 if was_heard else 1)
+
+
+@tools.command("list")
+def list_tools(where: Annotated[str, APP] = DEFAULT_FILE) -> None:
+    """Print what the model is told of the tools, as JSON."""
+    from evibridge import tools_command
+
+    configure_logs("warning", load_settings().log_format)
+    _run(tools_command.list_tools(where))
+
+
+@tools.command("call")
+def call_tool(
+    where: Annotated[str, APP],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The tool.")],
+    arguments: Annotated[
+        str, typer.Argument(metavar="ARGUMENTS", help="A JSON object, as a model writes it.")
+    ] = "{}",
+) -> None:
+    """Run one tool by hand and print what the model would be told; exit code 0 if it answered."""
+    from evibridge import tools_command
+
+    settings = load_settings()
+    configure_logs("warning", settings.log_format)
+    # A tool may block the event loop, or ignore that it is cancelled; the system does not ask it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    has_answered = _run(
+        tools_command.call_tool(where, name, arguments, timeout_s=settings.tool_seconds)
+    )
+    raise typer.Exit(0 if has_answered else 1)
+
+
+@tools.command("check")
+def check_tools(where: Annotated[str, APP] = DEFAULT_FILE) -> None:
+    """Print every fault of an agent's tools and of its script; exit code 0 if there is none."""
+    from evibridge import tools_command
+
+    configure_logs("warning", load_settings().log_format)
+    is_well = _run(tools_command.check_tools(where))
+    raise typer.Exit(0 if is_well else 2)
 
 
 async def _serve(where: str, settings: Settings) -> None:

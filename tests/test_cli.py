@@ -3,15 +3,22 @@ import json
 import re
 import signal
 import socket
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
 import pytest
 
+from evibridge.cli import main
 from tests.engine.model_servers.running import running_model
-from tests.processes import Running, finish, run_service, running, start
+from tests.parties import TinyEvi
+from tests.processes import QUIET, ROOT, Running, finish, run_service, running, start
+
+pytestmark = pytest.mark.usefixtures("logging_is_undone")
+
+Complain = Callable[..., str]
 
 PATIENCE_S = 20.0
 NOBODY = "{kind: openai, base_url: 'http://127.0.0.1:1/v1', model: m"
@@ -19,13 +26,33 @@ LIGHT_ENGINE = f"ears: {NOBODY}}}\nvoice: {NOBODY}, voice: v}}\n"
 """Ears and voice that load nothing, for chats in which nobody speaks."""
 
 
-async def complaint(*arguments: str, **variables: str) -> str:
+async def complaint_of_a_process(*arguments: str, **variables: str) -> str:
     """What a command that cannot work says."""
-    code, out, err = await finish(await start(*arguments, **variables))
+    return _complaint(*await finish(await start(*arguments, **variables)))
+
+
+def _complaint(code: int | str | None, out: str, err: str) -> str:
     assert code == 2, (code, out, err)
     assert out == ""
     assert "Traceback" not in err
     return err.strip()
+
+
+@pytest.fixture
+def complaint(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Complain:
+    """What a command that cannot work says; to start a process takes longer than the command."""
+    monkeypatch.setattr(sys, "path", list(sys.path))  # the folder of an agent is added to it
+    monkeypatch.chdir(ROOT)
+
+    def complain(*arguments: str, **variables: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["evibridge", *arguments])
+        for name, value in {**QUIET, **variables}.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return _complaint(ended.value.code, *capsys.readouterr())
+
+    return complain
 
 
 def free_port() -> int:
@@ -42,13 +69,13 @@ def free_port() -> int:
         ("agent = None\n", "no Agent named 'agent'"),
     ],
 )
-async def test_a_faulty_agent_file_is_one_sentence(
-    tmp_path: Path, text: str, sentence: str
+def test_a_faulty_agent_file_is_one_sentence(
+    complaint: Complain, tmp_path: Path, text: str, sentence: str
 ) -> None:
     place = tmp_path / "faulty.py"
     place.write_text(text)
 
-    said = await complaint("run", str(place))
+    said = complaint("run", str(place))
 
     assert said.startswith("evibridge: ")
     assert sentence in said
@@ -56,7 +83,7 @@ async def test_a_faulty_agent_file_is_one_sentence(
 
 
 async def test_a_missing_agent_file_is_one_sentence() -> None:
-    assert "nowhere.py does not exist" in await complaint("run", "nowhere.py")
+    assert "nowhere.py does not exist" in await complaint_of_a_process("run", "nowhere.py")
 
 
 async def test_a_port_in_use_is_one_sentence() -> None:
@@ -65,46 +92,49 @@ async def test_a_port_in_use_is_one_sentence() -> None:
         taken.listen()
         port = str(taken.getsockname()[1])
 
-        said = await complaint(
+        said = await complaint_of_a_process(
             "run", "examples/bookshop.py", "--port", port, "--evi-url", "http://127.0.0.1:1"
         )
 
     assert f"Port {port} of 127.0.0.1 is in use" in said
 
 
-async def test_a_plain_web_server_is_told_from_a_service() -> None:
-    async with running("engine", "--port", "0", announced_by="The engine listens") as engine:
-        said = await complaint("call", "--url", engine.origin)
+async def test_a_plain_web_server_is_told_from_a_service(tmp_path: Path) -> None:
+    path = tmp_path / "engine.yaml"
+    path.write_text(LIGHT_ENGINE)
+    async with running(
+        "engine", "--port", "0", "--config", str(path), announced_by="The engine listens"
+    ) as engine:
+        said = await complaint_of_a_process("call", "--url", engine.origin)
 
     assert "is no evibridge service (404)" in said
 
 
-async def test_a_phone_without_the_token_is_told_what_it_needs() -> None:
+async def test_a_phone_without_the_token_is_told_what_it_needs(evi: TinyEvi) -> None:
+    evi.refuse_with = 401
     port = str(free_port())
     public = f"http://127.0.0.1:{port}"
-    nobody = f"http://127.0.0.1:{free_port()}"
     async with running(
-        "run", "examples/bookshop.py", "--port", port, "--evi-url", nobody,
+        "run", "examples/bookshop.py", "--port", port, "--evi-url", evi.origin,
         announced_by="phone webhook", TWILIO_AUTH_TOKEN="t0ken", EVIBRIDGE_PUBLIC_URL=public,
     ) as service:  # fmt: skip
-        said = await complaint("call", "--url", service.origin)
-        code, out, _ = await finish(
-            await start("call", "--url", service.origin, TWILIO_AUTH_TOKEN="t0ken")
-        )
+        with_token = await start("call", "--url", service.origin, TWILIO_AUTH_TOKEN="t0ken")
+        said = await complaint_of_a_process("call", "--url", service.origin)
+        code, out, _ = await finish(with_token)
 
     assert "set TWILIO_AUTH_TOKEN" in said
-    assert code == 1  # admitted; nobody is behind the EVI URL
+    assert code == 1  # admitted, as the bridge at the EVI server is not
     assert "We are sorry" in out
 
 
-async def test_a_wrong_setting_is_one_sentence() -> None:
-    said = await complaint("run", "examples/bookshop.py", EVIBRIDGE_MAX_CALLS="none")
+def test_a_wrong_setting_is_one_sentence(complaint: Complain) -> None:
+    said = complaint("run", "examples/bookshop.py", EVIBRIDGE_MAX_CALLS="none")
 
     assert said.startswith("evibridge: EVIBRIDGE_MAX_CALLS: ")
 
 
-async def test_a_token_without_a_public_url_is_one_sentence() -> None:
-    said = await complaint("run", "examples/bookshop.py", TWILIO_AUTH_TOKEN="t0ken")
+def test_a_token_without_a_public_url_is_one_sentence(complaint: Complain) -> None:
+    said = complaint("run", "examples/bookshop.py", TWILIO_AUTH_TOKEN="t0ken")
 
     assert "set EVIBRIDGE_PUBLIC_URL" in said
     assert "t0ken" not in said
@@ -114,7 +144,9 @@ async def test_a_faulty_script_is_one_sentence(tmp_path: Path) -> None:
     script = tmp_path / "faulty.yaml"
     script.write_text("greeting: [\n")
 
-    assert "faulty.yaml" in await complaint("engine", "--script", str(script), "--port", "0")
+    said = await complaint_of_a_process("engine", "--script", str(script), "--port", "0")
+
+    assert "faulty.yaml" in said
 
 
 @pytest.mark.parametrize(
@@ -125,15 +157,15 @@ async def test_a_faulty_script_is_one_sentence(tmp_path: Path) -> None:
         (None, "cannot be read (No such file or directory); check the path."),
     ],
 )
-async def test_a_faulty_configuration_is_one_sentence(
-    tmp_path: Path, text: str | None, sentence: str
+def test_a_faulty_configuration_is_one_sentence(
+    complaint: Complain, tmp_path: Path, text: str | None, sentence: str
 ) -> None:
     path = tmp_path / "engine.yaml"
     if text is not None:
         path.write_text(text)
 
-    by_option = await complaint("engine", "--config", str(path))
-    by_setting = await complaint(
+    by_option = complaint("engine", "--config", str(path))
+    by_setting = complaint(
         "run", "examples/bookshop.py", "--port", "0", EVIBRIDGE_ENGINE_CONFIG=str(path)
     )
 
@@ -142,14 +174,16 @@ async def test_a_faulty_configuration_is_one_sentence(
     assert sentence in by_option
 
 
-async def test_a_model_without_a_key_is_one_sentence() -> None:
-    said = await complaint("engine", EVIBRIDGE_MODEL="gpt-4o-mini")
+def test_a_model_without_a_key_is_one_sentence(complaint: Complain) -> None:
+    said = complaint("engine", EVIBRIDGE_MODEL="gpt-4o-mini")
 
     assert said.startswith("evibridge: OPENAI_API_KEY is not set")
 
 
-async def test_keys_of_clients_that_cannot_be_read_are_one_sentence() -> None:
-    said = await complaint("engine", EVIBRIDGE_ENGINE_KEYS="good,no good")
+def test_keys_of_clients_that_cannot_be_read_are_one_sentence(
+    complaint: Complain,
+) -> None:
+    said = complaint("engine", EVIBRIDGE_ENGINE_KEYS="good,no good")
 
     assert said.startswith("evibridge: EVIBRIDGE_ENGINE_KEYS: ")
     assert "no good" not in said
@@ -358,7 +392,7 @@ async def test_files_of_the_engine_are_told_to_be_of_no_use_to_another_server() 
 
 
 async def test_a_call_to_nobody_is_one_sentence() -> None:
-    said = await complaint("call", "--url", f"http://127.0.0.1:{free_port()}")
+    said = await complaint_of_a_process("call", "--url", f"http://127.0.0.1:{free_port()}")
 
     assert "cannot be reached" in said
 
@@ -368,31 +402,35 @@ async def test_a_call_to_nobody_is_one_sentence() -> None:
     [(b"no sound", "cannot be spoken"), (None, "No such file")],
     ids=["not a WAV", "not there"],
 )
-async def test_a_recording_that_cannot_be_spoken_is_one_sentence(
-    tmp_path: Path, content: bytes | None, sentence: str
+def test_a_recording_that_cannot_be_spoken_is_one_sentence(
+    complaint: Complain, tmp_path: Path, content: bytes | None, sentence: str
 ) -> None:
     recording = tmp_path / "question.wav"
     if content is not None:
         recording.write_bytes(content)
 
-    assert sentence in await complaint("call", str(recording))
+    assert sentence in complaint("call", str(recording))
 
 
 @pytest.mark.parametrize("place", ["no/such/folder/call.wav", "tests"])
-async def test_a_recording_into_nowhere_is_refused_before_the_call(place: str) -> None:
-    assert "cannot be written" in await complaint("call", "--record", place)
+def test_a_recording_into_nowhere_is_refused_before_the_call(
+    complaint: Complain, place: str
+) -> None:
+    assert "cannot be written" in complaint("call", "--record", place)
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "soon", "nan", "inf", "601"])
-async def test_a_time_after_which_nobody_can_interrupt_is_one_sentence(seconds: str) -> None:
-    said = await complaint("call", "--say", "Hello.", "--interrupt-after", seconds)
+def test_a_time_after_which_nobody_can_interrupt_is_one_sentence(
+    complaint: Complain, seconds: str
+) -> None:
+    said = complaint("call", "--say", "Hello.", "--interrupt-after", seconds)
 
     assert said.startswith(f"evibridge: --interrupt-after '{seconds}' is no time to wait: ")
     assert len(said.splitlines()) == 1
 
 
-async def test_who_says_nothing_has_no_answer_to_interrupt() -> None:
-    said = await complaint("call", "--interrupt-after", "2")
+def test_who_says_nothing_has_no_answer_to_interrupt(complaint: Complain) -> None:
+    said = complaint("call", "--interrupt-after", "2")
 
     assert said.startswith("evibridge: --interrupt-after needs an answer to cut in on: ")
 
@@ -416,17 +454,17 @@ async def test_without_the_engines_voice_the_caller_is_told_what_needs_it(
     missing = "raise ModuleNotFoundError('No module named hibari', name='hibari')"
     (tmp_path / "hibari.py").write_text(missing)
 
-    said = await complaint(*command.split(), PYTHONPATH=str(tmp_path))
+    said = await complaint_of_a_process(*command.split(), PYTHONPATH=str(tmp_path))
 
     assert said == f"evibridge: {sentence.format('install evibridge[engine]')}"
 
 
-async def test_an_agent_that_is_not_heard_is_a_failed_call(tmp_path: Path) -> None:
+async def test_an_agent_that_is_not_heard_is_a_failed_call(tmp_path: Path, evi: TinyEvi) -> None:
+    evi.refuse_with = 401
     agent = tmp_path / "mute.py"
     agent.write_text("from evibridge import Agent\nagent = Agent(system_prompt='Be silent.')\n")
-    nobody = f"http://127.0.0.1:{free_port()}"
     async with running(
-        "run", str(agent), "--port", "0", "--evi-url", nobody, announced_by="phone webhook"
+        "run", str(agent), "--port", "0", "--evi-url", evi.origin, announced_by="phone webhook"
     ) as service:
         code, out, err = await finish(await start("call", "--url", service.origin))
 
@@ -444,7 +482,7 @@ async def test_help_names_every_command() -> None:
     code, out, _ = await finish(await start("--help"))
 
     assert code == 0
-    assert all(command in out for command in ("run", "engine", "call"))
+    assert all(command in out for command in ("run", "engine", "call", "tools"))
 
 
 async def test_help_of_the_engine_shows_where_it_listens() -> None:

@@ -9,6 +9,7 @@ from types import ModuleType
 from evibridge.agent.definition import Agent
 from evibridge.errors import AgentLoadError, ToolDefinitionError
 
+DEFAULT_FILE = "agent.py"
 DEFAULT_NAME = "agent"
 
 
@@ -43,7 +44,7 @@ def _import_file(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise AgentLoadError(_sentence(str(path), error)) from error
     return module
 
@@ -52,20 +53,21 @@ def _import_module(name: str) -> ModuleType:
     sys.path.insert(0, str(Path.cwd()))
     try:
         return importlib.import_module(name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise AgentLoadError(_sentence(name, error)) from error
 
 
-def _sentence(place: str, error: Exception) -> str:
+def _sentence(place: str, error: Exception | SystemExit) -> str:
     if isinstance(error, SyntaxError):
         return f"{error.filename or place}, line {error.lineno}: {error.msg}."
     if isinstance(error, ToolDefinitionError):
         return f"{place}: {error}"
     line = _last_line_in(place, error)
-    return f"{place}{line} cannot be imported: {type(error).__name__}: {error}"
+    what = " ".join(str(error).split())
+    return f"{place}{line} cannot be imported: {type(error).__name__}: {what}"
 
 
-def _last_line_in(place: str, error: Exception) -> str:
+def _last_line_in(place: str, error: BaseException) -> str:
     """Where in the agent's own file the error arose."""
     line = ""
     trace = error.__traceback__
