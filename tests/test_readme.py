@@ -1,6 +1,7 @@
 """What the README says is true: its commands run, and no setting is missing from it."""
 
 import asyncio
+import json
 import os
 import re
 import shlex
@@ -8,7 +9,9 @@ import signal
 import socket
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest_asyncio
 
 from evibridge.settings import Settings
 from tests.processes import QUIET, ROOT
@@ -82,21 +85,40 @@ def test_these_are_the_commands_that_are_tried_here() -> None:
         ".venv/bin/evibridge run examples/bookshop.py --port 8081",
         ".venv/bin/evibridge engine --port 8765 --script examples/bookshop.yaml",
         ".venv/bin/evibridge run examples/bookshop.py --evi-url http://127.0.0.1:8765",
+        ".venv/bin/evibridge tools list examples/bookshop.py",
+        ".venv/bin/evibridge tools check examples/bookshop.py",
         "make bench",
     ]
 
 
-async def test_a_newcomer_talks_to_the_agent_after_two_commands() -> None:
-    port = free_port()
-    async with started(COMMANDS[0], until="phone webhook", EVIBRIDGE_PORT=port):
-        said, interrupted = await asyncio.gather(
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def calls() -> dict[str, str]:
+    """What callers read: of `make run` and, beside it, of a bridge with an engine of its own.
+
+    All of them at once, because they wait most of their time.
+    """
+    port, engine_port, bridge_port = free_port(), free_port(), free_port()
+    engine = COMMANDS[4].replace("8765", engine_port)
+    bridge = COMMANDS[5].replace("8765", engine_port)
+    services = (
+        started(COMMANDS[0], until="phone webhook", EVIBRIDGE_PORT=port),
+        started(engine, until="The engine listens"),
+        started(bridge, until="phone webhook", EVIBRIDGE_PORT=bridge_port),
+    )
+    async with AsyncExitStack() as stack:
+        await asyncio.gather(*map(stack.enter_async_context, services))
+        said, interrupted, said_to_bridge = await asyncio.gather(
             finished(f"{COMMANDS[1]} --url http://127.0.0.1:{port}"),
             finished(f"{COMMANDS[2]} --url http://127.0.0.1:{port}"),
+            finished(f"{COMMANDS[1]} --url http://127.0.0.1:{bridge_port}"),
         )
+    return {"said": said, "interrupted": interrupted, "said to the bridge": said_to_bridge}
 
-    assert "caller  Where is order 1042?" in said
-    assert "Friday" in said
-    _shows_what_was_heard_and_what_was_not(interrupted)
+
+async def test_a_newcomer_talks_to_the_agent_after_two_commands(calls: dict[str, str]) -> None:
+    assert "caller  Where is order 1042?" in calls["said"]
+    assert "Friday" in calls["said"]
+    _shows_what_was_heard_and_what_was_not(calls["interrupted"])
 
 
 def _shows_what_was_heard_and_what_was_not(conversation: str) -> None:
@@ -118,17 +140,8 @@ def _shows_what_was_heard_and_what_was_not(conversation: str) -> None:
     assert 1.8 < times_s[3] - times_s[2] < 3.0  # printed in tenths
 
 
-async def test_the_engine_serves_alone_and_a_bridge_uses_it() -> None:
-    engine_port, port = free_port(), free_port()
-    engine = COMMANDS[4].replace("8765", engine_port)
-    bridge = COMMANDS[5].replace("8765", engine_port)
-    async with (
-        started(engine, until="The engine listens"),
-        started(bridge, until="phone webhook", EVIBRIDGE_PORT=port),
-    ):
-        said = await finished(f"{COMMANDS[1]} --url http://127.0.0.1:{port}")
-
-    assert "Friday" in said
+async def test_the_engine_serves_alone_and_a_bridge_uses_it(calls: dict[str, str]) -> None:
+    assert "Friday" in calls["said to the bridge"]
 
 
 async def test_another_port_can_be_given() -> None:
@@ -137,8 +150,19 @@ async def test_another_port_can_be_given() -> None:
         pass
 
 
+async def test_the_tools_can_be_looked_at_and_checked() -> None:
+    listed, checked = await asyncio.gather(finished(COMMANDS[6]), finished(COMMANDS[7]))
+
+    assert [tool["name"] for tool in json.loads(listed)] == [
+        "order_status",
+        "find_book",
+        "reserve_book",
+    ]
+    assert checked.startswith("3 tools")
+
+
 async def test_the_benchmarks_are_started_by_make() -> None:
-    assert "-m benchmarks" in await finished(f"{COMMANDS[6]} --dry-run")
+    assert "-m benchmarks" in await finished(f"{COMMANDS[8]} --dry-run")
 
 
 def test_every_setting_is_in_the_readme() -> None:
