@@ -1,7 +1,7 @@
 """An MCP server that is a process of our own: JSON-RPC messages, one a line, on its pipes.
 
-The `mcp` package has such a transport, which takes seconds of the event loop for a line of some
-megabytes, has no limit for it, and does not say how the process ended.
+The `mcp` package has such a transport, which copies a line again with every piece of it, sets no
+limit to its length, and does not tell how the process ended.
 """
 
 import asyncio

@@ -7,6 +7,7 @@ from evibridge.errors import ToolError
 
 MCP_ERROR = "mcp_error"
 """Code of the `ToolError` for a call that its server refused, or that failed there."""
+UNKNOWN_REASON = "It failed, and the reason is not known."
 _NOTES = {
     "image": "[an image]",
     "audio": "[a sound recording]",
@@ -28,5 +29,5 @@ def text_of(result: CallToolResult) -> str:
         texts = [to_json(result.structured_content, inf_nan_mode="null").decode()]
     text = "\n".join(texts + notes)
     if result.is_error:
-        raise ToolError(text or "It failed, and the reason is not known.", code=MCP_ERROR)
+        raise ToolError(text or UNKNOWN_REASON, code=MCP_ERROR)
     return text or "done"

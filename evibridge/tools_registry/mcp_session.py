@@ -29,7 +29,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from evibridge.errors import LinkUnreachable, ToolError, ToolUnavailable
-from evibridge.tools_registry.mcp_results import MCP_ERROR, text_of
+from evibridge.tools_registry.mcp_results import MCP_ERROR, UNKNOWN_REASON, text_of
 from evibridge.tools_registry.mcp_server import McpServer
 from evibridge.tools_registry.mcp_tools import ListedTool
 from evibridge.tools_registry.mcp_transports import open_transport
@@ -43,7 +43,7 @@ MAX_PAGES = 32
 MAX_LISTED = 1024
 PING_TIMEOUT_S = 5.0
 LISTEN_TIMEOUT_S = 10.0
-LISTEN_AGAIN_S = 5.0
+LISTEN_AGAIN_S = 15.0
 """How long after its end another stream of news is asked for."""
 
 _RESERVED_ERRORS = range(-32768, -31999)
@@ -145,7 +145,7 @@ class McpSession:
         """Read the list of tools; also tells whether it was read to its end.
 
         Raises:
-            Exception: the connection is of no use
+            TimeoutError, MCPError, ValidationError: the connection is of no use
         """
         self._have_tools_changed = False
         if not (self._has_ended or self._is_suspect):
@@ -222,7 +222,7 @@ class McpSession:
             result = await self.client.session.send_request(request, CallToolResult)
         except mcp.MCPError as error:
             if error.code == INVALID_PARAMS or error.code not in _RESERVED_ERRORS:
-                raise ToolError(error.message, code=MCP_ERROR) from None
+                raise ToolError(error.message or UNKNOWN_REASON, code=MCP_ERROR) from None
             if error.code == HEADER_MISMATCH:
                 self._tools_changed()
             self._suspect()

@@ -38,8 +38,10 @@ async def logged_stderr(server: str) -> AsyncIterator[TextIO]:
             yield file
         finally:
             file.close()
-            await asyncio.wait((lines.ended,), timeout=LAST_LINES_S)
-            transport.close()
+            try:
+                await asyncio.wait((lines.ended,), timeout=LAST_LINES_S)
+            finally:
+                transport.close()
 
 
 class _Lines(asyncio.Protocol):
@@ -56,7 +58,7 @@ class _Lines(asyncio.Protocol):
         for line in lines:
             self._log(line)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio names it
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio calls it so
         self._log(self._begun)
         self.ended.set_result(None)
 

@@ -94,6 +94,8 @@ def _refusal(server: McpServer, cause: MCPError, seen: Seen) -> str:
         )
     if cause.code == CONNECTION_CLOSED:
         return _broken(server)
+    if seen.has_answered and status == HTTPStatus.NOT_FOUND:
+        return f"has ended its session (HTTP status {status}), as it does when it is restarted"
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return f"refuses its credentials (HTTP status {status}); check its `headers`"
     if status is not None and status >= HTTPStatus.INTERNAL_SERVER_ERROR:

@@ -1,5 +1,7 @@
 import asyncio
+import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -50,3 +52,24 @@ async def test_a_process_that_has_ended_is_a_closed_stream() -> None:
             await anext(output)
         with pytest.raises(anyio.ClosedResourceError):
             await send_for_ever(messages)
+
+
+async def test_who_waits_for_a_process_to_read_learns_that_it_has_ended(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    program = f"""
+import os, pathlib, time
+pathlib.Path({str(note)!r}).write_text(str(os.getpid()))
+print(flush=True)
+time.sleep(600)
+"""
+    large = JSONRPCNotification(
+        jsonrpc="2.0", method="notifications/x", params={"a": "x" * 500_000}
+    )
+    async with asyncio.timeout(10), run_process(process(program), Seen()) as (output, messages):
+        assert isinstance(await anext(output), ValueError)
+        sending = asyncio.create_task(messages.send(SessionMessage(large)))
+        await asyncio.sleep(0)
+        assert not sending.done()
+        os.kill(int(note.read_text()), 9)
+        with pytest.raises(anyio.ClosedResourceError):
+            await sending

@@ -124,6 +124,12 @@ def test_a_server_that_refuses(status: int, what: str) -> None:
     assert reason(mcp_error(INTERNAL_ERROR), http_status=status) == what
 
 
+def test_a_server_that_was_restarted_has_forgotten_the_session() -> None:
+    assert reason(mcp_error(-32600), http_status=404, has_answered=True) == (
+        "has ended its session (HTTP status 404), as it does when it is restarted"
+    )
+
+
 def test_the_first_of_several_faults_is_told() -> None:
     inner = ExceptionGroup("s3cret", [httpx2.ConnectError("refused"), ValueError("s3cret")])
     assert "(refused)" in reason(ExceptionGroup("s3cret", [inner]))

@@ -104,7 +104,11 @@ def die() -> None:
 
 def serve(port: int) -> None:
     """Serve over HTTP until the process is ended."""
-    listening = socket.create_server(("127.0.0.1", port))
+    # With its protocol named, so that asyncio sends without delay.
+    listening = socket.socket(proto=socket.IPPROTO_TCP)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind(("127.0.0.1", port))
+    listening.listen()
     sys.stdout.write(f"{listening.getsockname()[1]}\n")
     sys.stdout.flush()
     config = uvicorn.Config(server.streamable_http_app(), log_level="critical")
