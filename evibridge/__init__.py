@@ -8,7 +8,7 @@ from evibridge.agent.digits import DigitCollection
 from evibridge.agent.manners import Manners
 from evibridge.errors import ToolError, ToolUnavailable
 from evibridge.tools_registry.context import ToolContext
-from evibridge.tools_registry.mcp_server import McpServer
+from evibridge.tools_registry.mcp.server import McpServer
 from evibridge.tools_registry.registry import Tools
 
 if TYPE_CHECKING:

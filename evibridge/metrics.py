@@ -47,8 +47,8 @@ TOOL_FAILURES = (
     "mcp_error",
     "tool_error",
 )
-"""Codes of `tools_registry/runner.py`, of an MCP server's errors, and the one of a `ToolError` whose
-author chose none."""
+"""Codes of `tools_registry/runner.py`, of MCP servers' errors, and of a `ToolError` whose author
+chose none."""
 OTHER = "other"
 """The label of a code that a tool's author chose."""
 TOOL_OUTCOMES = ("answered", "superseded", "cancelled", *TOOL_FAILURES, OTHER)

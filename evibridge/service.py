@@ -33,7 +33,7 @@ from evibridge.metrics import CONTENT_TYPE, ServiceMetrics
 from evibridge.operator_access import OperatorAccess
 from evibridge.settings import Settings, load_settings
 from evibridge.tools_registry.catalogue import ToolCatalogue
-from evibridge.tools_registry.mcp_connections import mcp_connections
+from evibridge.tools_registry.mcp.connections import mcp_connections
 from evibridge.tools_registry.runner import ToolRunner
 
 if TYPE_CHECKING:

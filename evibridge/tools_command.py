@@ -23,8 +23,8 @@ from evibridge.errors import (
 )
 from evibridge.tools_registry.catalogue import ToolCatalogue
 from evibridge.tools_registry.context import ToolContext
-from evibridge.tools_registry.mcp_connections import mcp_connections
-from evibridge.tools_registry.mcp_server import McpServer
+from evibridge.tools_registry.mcp.connections import mcp_connections
+from evibridge.tools_registry.mcp.server import McpServer
 from evibridge.tools_registry.outcome import ToolFailure, ToolOutcome, ToolResult, sendable
 from evibridge.tools_registry.progress import Verdict
 from evibridge.tools_registry.registry import ToolDefinition, Tools, collected_faults

@@ -9,7 +9,7 @@ from evibridge.errors import ToolError
 from evibridge.events import CallerRefusal, CallEvent, ChatOpening, EndReason
 from evibridge.metrics import OTHER, TOOL_FAILURES, TOOL_OUTCOMES, ServiceMetrics
 from evibridge.tools_registry import runner
-from evibridge.tools_registry.mcp_results import MCP_ERROR
+from evibridge.tools_registry.mcp.results import MCP_ERROR
 from tests.metrics_page import Page, read_page
 
 CALL = "CA1"

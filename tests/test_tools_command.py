@@ -615,7 +615,7 @@ for line in sys.stdin:
 
 def with_server(command: list[str], *, script: str | None = None) -> str:
     return with_tools(
-        "from evibridge.tools_registry.mcp_server import McpServer\n"
+        "from evibridge.tools_registry.mcp.server import McpServer\n"
         "@tools.tool\ndef nod():\n    'Nod.'\n"
         f"tools.add(McpServer('crm', command={command!r}, prefix='crm_'))\n",
         script=script,
@@ -663,7 +663,7 @@ def test_a_missing_package_for_mcp_is_a_fault(
     tools: Tools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "sold.py").write_text(with_server(["./nowhere"]))
-    monkeypatch.setitem(sys.modules, "evibridge.tools_registry.mcp_session", None)
+    monkeypatch.setitem(sys.modules, "evibridge.tools_registry.mcp.session", None)
 
     [fault] = faults(tools("check", "sold.py"))
 

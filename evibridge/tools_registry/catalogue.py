@@ -2,7 +2,7 @@
 
 import structlog
 
-from evibridge.tools_registry.mcp_connections import McpConnections
+from evibridge.tools_registry.mcp.connections import McpConnections
 from evibridge.tools_registry.registry import Tool, ToolDefinition, Tools
 
 log = structlog.get_logger()

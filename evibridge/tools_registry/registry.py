@@ -12,7 +12,7 @@ from evibridge.errors import ToolDefinitionError
 from evibridge.tools_registry.arguments import ToolArguments
 from evibridge.tools_registry.conduct import Conduct, ToolOptions
 from evibridge.tools_registry.docstring import read_docstring
-from evibridge.tools_registry.mcp_server import McpServer
+from evibridge.tools_registry.mcp.server import McpServer
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """Names that the language models behind EVI accept for a function."""

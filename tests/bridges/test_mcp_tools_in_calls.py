@@ -8,7 +8,7 @@ from evibridge import Agent, Manners, Tools
 from evibridge.service import start_service
 from tests.bridges.conftest import Scene, settings
 from tests.parties import TinyChat, TinyEvi, TinyTwilio
-from tests.tools_registry.mcp_stage import http_shop, logged, plain_server
+from tests.tools_registry.mcp.stage import http_shop, logged, plain_server
 
 FALLBACK = "The shop's computer does not answer just now."
 

@@ -22,7 +22,7 @@ from evibridge.tools_registry.arguments import (
     MAX_FAULTS,
     clip,
 )
-from evibridge.tools_registry.mcp_argument_faults import fault_in_words
+from evibridge.tools_registry.mcp.argument_faults import fault_in_words
 
 MAX_STEPS = 4000
 """Keywords that are looked at; the arguments of a conversation take some tens."""

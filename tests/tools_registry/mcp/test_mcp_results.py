@@ -4,7 +4,7 @@ import pytest
 from mcp_types import CallToolResult
 
 from evibridge.errors import ToolError
-from evibridge.tools_registry.mcp_results import text_of
+from evibridge.tools_registry.mcp.results import text_of
 
 TEXT = {"type": "text", "text": "On its way."}
 IMAGE = {"type": "image", "data": "AAAA", "mimeType": "image/png"}

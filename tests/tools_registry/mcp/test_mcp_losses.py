@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 
-from evibridge.tools_registry import mcp_connection, mcp_connections, mcp_process, mcp_session
-from evibridge.tools_registry.mcp_connection import McpConnection, backoff_delays
-from evibridge.tools_registry.mcp_connections import McpConnections
-from evibridge.tools_registry.mcp_server import McpServer
+from evibridge.tools_registry.mcp import connection as mcp_connection
+from evibridge.tools_registry.mcp import connections as mcp_connections
+from evibridge.tools_registry.mcp import process as mcp_process
+from evibridge.tools_registry.mcp import session as mcp_session
+from evibridge.tools_registry.mcp.connection import McpConnection, backoff_delays
+from evibridge.tools_registry.mcp.connections import McpConnections
+from evibridge.tools_registry.mcp.server import McpServer
 from evibridge.tools_registry.outcome import ToolFailure, ToolOutcome, ToolResult
-from tests.tools_registry.mcp_stage import (
+from tests.tools_registry.mcp.stage import (
     Log,
     at_once,
     http_shop,

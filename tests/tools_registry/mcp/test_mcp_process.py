@@ -9,9 +9,9 @@ import pytest
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCNotification
 
-from evibridge.tools_registry.mcp_process import run_process
-from evibridge.tools_registry.mcp_server import McpServer
-from evibridge.tools_registry.mcp_unreachable import Seen
+from evibridge.tools_registry.mcp.process import run_process
+from evibridge.tools_registry.mcp.server import McpServer
+from evibridge.tools_registry.mcp.unreachable import Seen
 
 MESSAGE = SessionMessage(JSONRPCNotification(jsonrpc="2.0", method="notifications/x"))
 

@@ -8,9 +8,9 @@ from typing import Any, Self
 import httpx2
 from mcp.client.streamable_http import streamable_http_client
 
-from evibridge.tools_registry.mcp_process import run_process
-from evibridge.tools_registry.mcp_server import McpServer
-from evibridge.tools_registry.mcp_unreachable import Seen
+from evibridge.tools_registry.mcp.process import run_process
+from evibridge.tools_registry.mcp.server import McpServer
+from evibridge.tools_registry.mcp.unreachable import Seen
 
 HTTP_TIMEOUT_S = 5.0
 """For a connection, and to send a request; answers have the deadlines of who waits for them."""

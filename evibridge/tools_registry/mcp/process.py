@@ -18,9 +18,9 @@ from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
 from pydantic import ValidationError
 
-from evibridge.tools_registry.mcp_server import McpServer
-from evibridge.tools_registry.mcp_stderr import logged_stderr
-from evibridge.tools_registry.mcp_unreachable import Seen
+from evibridge.tools_registry.mcp.server import McpServer
+from evibridge.tools_registry.mcp.stderr import logged_stderr
+from evibridge.tools_registry.mcp.unreachable import Seen
 
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 """The largest results are refused later as such, like those of functions."""

@@ -9,7 +9,7 @@ from mcp import MCPError
 from mcp_types import CONNECTION_CLOSED, UNSUPPORTED_PROTOCOL_VERSION
 
 from evibridge.tools_registry.arguments import clip
-from evibridge.tools_registry.mcp_server import McpServer
+from evibridge.tools_registry.mcp.server import McpServer
 
 MAX_CAUSE_CHARS = 200
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import structlog
 
 from evibridge.errors import LinkUnreachable, ToolDefinitionError, ToolUnavailable
-from evibridge.tools_registry.mcp_server import McpServer
+from evibridge.tools_registry.mcp.server import McpServer
 from evibridge.tools_registry.registry import Tool
 
 if TYPE_CHECKING:
-    from evibridge.tools_registry.mcp_session import McpSession
+    from evibridge.tools_registry.mcp.session import McpSession
 
 FIRST_DELAY_S = 0.5
 """Before the first attempt after a loss."""
@@ -46,7 +46,7 @@ async def import_mcp(server: McpServer) -> None:
         ToolDefinitionError: a package is missing
     """
     try:
-        await asyncio.to_thread(importlib.import_module, "evibridge.tools_registry.mcp_session")
+        await asyncio.to_thread(importlib.import_module, "evibridge.tools_registry.mcp.session")
     except ImportError as error:
         raise ToolDefinitionError(
             f"{server.label} needs a package that is missing ({error.name}); "
@@ -127,7 +127,7 @@ class McpConnection:
         Raises:
             LinkUnreachable: it could not be made, or is broken now
         """
-        from evibridge.tools_registry.mcp_session import open_session
+        from evibridge.tools_registry.mcp.session import open_session
 
         async with open_session(self.server) as session, asyncio.TaskGroup() as tasks:
             await self._list_tools(session)
@@ -143,7 +143,7 @@ class McpConnection:
                 self._fault = f"{self.server.label} was lost just now; it is connected to again."
 
     async def _serve(self, session: "McpSession") -> None:
-        from evibridge.tools_registry.mcp_session import News
+        from evibridge.tools_registry.mcp.session import News
 
         missed_pings = 0
         while missed_pings < MAX_MISSED_PINGS:
@@ -155,7 +155,7 @@ class McpConnection:
         raise TimeoutError
 
     async def _list_tools(self, session: "McpSession") -> None:
-        from evibridge.tools_registry.mcp_tools import make_tools
+        from evibridge.tools_registry.mcp.tools import make_tools
 
         listed, is_complete = await session.list_tools()
         tools, left_out = await asyncio.to_thread(make_tools, self.server, listed, self._call)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from evibridge.errors import ToolError
 from evibridge.tools_registry.arguments import MAX_ARGUMENTS_CHARS, MAX_FAULT_CHARS
-from evibridge.tools_registry.mcp_arguments import MAX_STEPS, McpArguments
+from evibridge.tools_registry.mcp.arguments import MAX_STEPS, McpArguments
 
 ORDER: dict[str, Any] = {
     "type": "object",

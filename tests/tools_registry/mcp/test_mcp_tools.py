@@ -4,8 +4,8 @@ import pytest
 
 from evibridge.errors import ToolError
 from evibridge.tools_registry.conduct import Conduct
-from evibridge.tools_registry.mcp_server import McpServer
-from evibridge.tools_registry.mcp_tools import (
+from evibridge.tools_registry.mcp.server import McpServer
+from evibridge.tools_registry.mcp.tools import (
     MAX_DESCRIPTION_CHARS,
     MAX_TOOLS,
     LeftOut,

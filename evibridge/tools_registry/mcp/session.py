@@ -1,7 +1,7 @@
 """One connection to an MCP server, from the handshake to its end.
 
 This module and those that it imports know the `mcp` package, which takes a second or two to
-import: `mcp_connection` imports them in a thread, and only where a server is configured.
+import: `connection.py` imports them in a thread, and only where a server is configured.
 """
 
 import asyncio
@@ -29,11 +29,11 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from evibridge.errors import LinkUnreachable, ToolError, ToolUnavailable
-from evibridge.tools_registry.mcp_results import MCP_ERROR, UNKNOWN_REASON, text_of
-from evibridge.tools_registry.mcp_server import McpServer
-from evibridge.tools_registry.mcp_tools import ListedTool
-from evibridge.tools_registry.mcp_transports import open_transport
-from evibridge.tools_registry.mcp_unreachable import Seen, reason_of
+from evibridge.tools_registry.mcp.results import MCP_ERROR, UNKNOWN_REASON, text_of
+from evibridge.tools_registry.mcp.server import McpServer
+from evibridge.tools_registry.mcp.tools import ListedTool
+from evibridge.tools_registry.mcp.transports import open_transport
+from evibridge.tools_registry.mcp.unreachable import Seen, reason_of
 
 CONNECT_TIMEOUT_S = 30.0
 """For the connection and the handshake; a command may have to fetch its program first."""

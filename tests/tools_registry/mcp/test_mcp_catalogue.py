@@ -5,10 +5,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from evibridge.tools_registry.catalogue import ToolCatalogue
-from evibridge.tools_registry.mcp_connection import McpConnection
-from evibridge.tools_registry.mcp_connections import McpConnections
-from evibridge.tools_registry.mcp_server import McpServer
-from evibridge.tools_registry.mcp_tools import ListedTool, make_tools
+from evibridge.tools_registry.mcp.connection import McpConnection
+from evibridge.tools_registry.mcp.connections import McpConnections
+from evibridge.tools_registry.mcp.server import McpServer
+from evibridge.tools_registry.mcp.tools import ListedTool, make_tools
 from evibridge.tools_registry.registry import Tool, Tools
 
 NO_ARGUMENTS: dict[str, Any] = {"type": "object", "properties": {}}

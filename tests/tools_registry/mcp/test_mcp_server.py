@@ -5,7 +5,7 @@ import pytest
 
 from evibridge.errors import ToolDefinitionError
 from evibridge.tools_registry.conduct import HOLDING_AFTER_S, Conduct
-from evibridge.tools_registry.mcp_server import McpServer
+from evibridge.tools_registry.mcp.server import McpServer
 
 URL = "https://crm.example/mcp"
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from evibridge.errors import ToolDefinitionError
-from evibridge.tools_registry.mcp_schema import (
+from evibridge.tools_registry.mcp.schema import (
     MAX_DEPTH,
     MAX_DESCRIPTION_CHARS,
     MAX_SCHEMA_CHARS,

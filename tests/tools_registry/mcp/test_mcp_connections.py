@@ -9,10 +9,10 @@ import pytest
 import pytest_asyncio
 
 from evibridge.errors import ToolDefinitionError
-from evibridge.tools_registry.mcp_connections import McpConnections, mcp_connections
-from evibridge.tools_registry.mcp_server import McpServer
+from evibridge.tools_registry.mcp.connections import McpConnections, mcp_connections
+from evibridge.tools_registry.mcp.server import McpServer
 from evibridge.tools_registry.outcome import ToolFailure, ToolResult
-from tests.tools_registry.mcp_stage import (
+from tests.tools_registry.mcp.stage import (
     LONG_S,
     Log,
     http_shop,
@@ -194,7 +194,7 @@ async def test_the_process_gets_little_of_our_environment_and_what_is_given_to_i
 async def test_without_servers_nothing_is_imported_and_nothing_is_there() -> None:
     program = """
 import asyncio, sys
-from evibridge.tools_registry.mcp_connections import mcp_connections
+from evibridge.tools_registry.mcp.connections import mcp_connections
 
 async def main():
     async with mcp_connections([]) as connections:
@@ -209,8 +209,8 @@ async def test_a_missing_package_is_an_error_that_says_what_to_install() -> None
     program = """
 import asyncio, sys
 from evibridge.errors import OwnerError
-from evibridge.tools_registry.mcp_connections import mcp_connections
-from evibridge.tools_registry.mcp_server import McpServer
+from evibridge.tools_registry.mcp.connections import mcp_connections
+from evibridge.tools_registry.mcp.server import McpServer
 
 async def main():
     async with mcp_connections([McpServer("crm", command=["crm"])]):

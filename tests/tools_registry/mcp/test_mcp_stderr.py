@@ -2,7 +2,7 @@ import asyncio
 
 from structlog.testing import capture_logs
 
-from evibridge.tools_registry.mcp_stderr import MAX_LINE_CHARS, MAX_LINES, logged_stderr
+from evibridge.tools_registry.mcp.stderr import MAX_LINE_CHARS, MAX_LINES, logged_stderr
 
 
 async def logged(text: str) -> list[str]:

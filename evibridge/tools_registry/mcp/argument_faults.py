@@ -38,7 +38,7 @@ def fault_in_words(fault: ValidationError, names: Iterable[str]) -> str:
     """Tell a model which argument is at fault, and what is expected of it.
 
     Args:
-        fault: as the validators of `mcp_arguments` report it: the path of what is missing, and of
+        fault: as the validators of `arguments.py` report it: the path of what is missing, and of
             what is one too many, includes its own name
         names: the arguments that the tool has
     """

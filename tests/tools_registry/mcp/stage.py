@@ -13,12 +13,12 @@ from typing import Any
 import structlog
 
 from evibridge.tools_registry.context import ToolContext
-from evibridge.tools_registry.mcp_connections import McpConnections
-from evibridge.tools_registry.mcp_server import McpServer
+from evibridge.tools_registry.mcp.connections import McpConnections
+from evibridge.tools_registry.mcp.server import McpServer
 from evibridge.tools_registry.outcome import ToolOutcome
 from evibridge.tools_registry.runner import ToolRunner
 
-SERVERS = Path(__file__).parent / "mcp_servers"
+SERVERS = Path(__file__).parent / "servers"
 LONG_S = 20.0
 CALL = ToolContext(call_id="c1", chat_id="e1")
 

@@ -9,9 +9,9 @@ from pydantic_core import to_json
 
 from evibridge.errors import ToolDefinitionError
 from evibridge.tools_registry.arguments import clip
-from evibridge.tools_registry.mcp_arguments import McpArguments
-from evibridge.tools_registry.mcp_schema import narrow_schema
-from evibridge.tools_registry.mcp_server import McpServer
+from evibridge.tools_registry.mcp.arguments import McpArguments
+from evibridge.tools_registry.mcp.schema import narrow_schema
+from evibridge.tools_registry.mcp.server import McpServer
 from evibridge.tools_registry.registry import Tool, ToolDefinition
 
 MAX_TOOLS = 128

@@ -5,8 +5,8 @@ import pytest
 from mcp import MCPError
 from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR, UNSUPPORTED_PROTOCOL_VERSION
 
-from evibridge.tools_registry.mcp_server import McpServer
-from evibridge.tools_registry.mcp_unreachable import Seen, reason_of
+from evibridge.tools_registry.mcp.server import McpServer
+from evibridge.tools_registry.mcp.unreachable import Seen, reason_of
 
 SECRET_URL = "https://user:s3cret@crm.example:8443/s3cret/mcp?key=s3cret"
 HTTP = McpServer("crm", url=SECRET_URL, headers={"Authorization": "s3cret"})

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from evibridge.tools_registry import mcp_session
-from evibridge.tools_registry.mcp_connections import mcp_connections
-from evibridge.tools_registry.mcp_server import McpServer
+from evibridge.tools_registry.mcp import session
+from evibridge.tools_registry.mcp.connections import mcp_connections
+from evibridge.tools_registry.mcp.server import McpServer
 from evibridge.tools_registry.outcome import ToolFailure, ToolResult
-from tests.tools_registry.mcp_stage import LONG_S, at_once, logged, never, other_tasks, run
+from tests.tools_registry.mcp.stage import LONG_S, at_once, logged, never, other_tasks, run
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -93,7 +93,7 @@ async def test_an_address_at_which_nobody_listens() -> None:
 
 
 async def test_an_address_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mcp_session, "CONNECT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(session, "CONNECT_TIMEOUT_S", 0.2)
 
     async def silent(_: web.Request) -> web.StreamResponse:
         await asyncio.Event().wait()

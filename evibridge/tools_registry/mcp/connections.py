@@ -8,13 +8,13 @@ from types import MappingProxyType
 import structlog
 
 from evibridge.errors import ToolDefinitionError
-from evibridge.tools_registry.mcp_connection import (
+from evibridge.tools_registry.mcp.connection import (
     Delays,
     McpConnection,
     backoff_delays,
     import_mcp,
 )
-from evibridge.tools_registry.mcp_server import McpServer
+from evibridge.tools_registry.mcp.server import McpServer
 from evibridge.tools_registry.registry import Tool
 
 START_WITHIN_S = 10.0
