@@ -14,6 +14,7 @@ from benchmarks import (
     response_time,
     resume,
     soak,
+    tool_dispatch,
 )
 from benchmarks.questions import QUESTIONS
 from benchmarks.report import headline
@@ -25,6 +26,7 @@ SCRIPTED_QUESTIONS = 3
 CONVERSATIONS = (1, 4)
 QUESTIONS_PER_CALLER = 3
 SECONDS_OF_BARGE_IN = 6.0
+SECONDS_OF_TOOL_CALLS = 3.0
 LOSSES = 3
 SOAK_CALLS = 200
 SECONDS_PER_SOAK_CALL = 1.0
@@ -41,6 +43,10 @@ def main() -> None:
     print("## Barge-in\n", flush=True)
     silenced = asyncio.run(barge_in.measure(seconds=SECONDS_OF_BARGE_IN))
     print(f"{barge_in.shown(silenced)}\n", flush=True)
+
+    print("## Tool calls\n", flush=True)
+    dispatched = asyncio.run(tool_dispatch.measure(seconds=SECONDS_OF_TOOL_CALLS))
+    print(f"{tool_dispatch.shown(dispatched)}\n", flush=True)
 
     print("## Back after a loss\n", flush=True)
     losses = asyncio.run(resume.measure(LOSSES))

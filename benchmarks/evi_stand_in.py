@@ -6,20 +6,23 @@ An answer is loud if anything loud was in the 200 ms that it answers. `GET /coun
 was heard and said in the chats of each `config_id`, in whole frames of 20 ms a chat, so that a lost
 frame can be found.
 
-Chats of two `config_id`s are of another kind. `INTERRUPTED` ones are interrupted every two seconds,
-each at moments of its own, and `GET /interruptions` tells when. `OBEDIENT` ones do what callers
-order; `POST /refuse?status=503` has new ones refused from then on, without a status no more.
+Chats of three `config_id`s are of another kind. `INTERRUPTED` ones are interrupted every two
+seconds, each at moments of its own, and `GET /interruptions` tells when. `CALLS_TOOLS` ones call a
+tool about every second, and `GET /tool_calls` tells what came of it. `OBEDIENT` ones do what
+callers order; `POST /refuse?status=503` has new ones refused from then on, without a status no
+more.
 """
 
 import argparse
 import asyncio
+import random
 import time
 import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
-from itertools import count
+from itertools import count, cycle
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -44,7 +47,7 @@ CHUNKS_PER_SENTENCE = 10
 SENTENCES_PER_TURN = 5
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """EVI: the largest message in either direction."""
-INTERRUPTED, OBEDIENT = "interrupted", "obedient"
+INTERRUPTED, OBEDIENT, CALLS_TOOLS = "interrupted", "obedient", "calls-tools"
 INTERRUPTED_EVERY_MS = 2_000
 FIRST_INTERRUPTION_MS = 400
 """When the agent has something to be interrupted in."""
@@ -55,6 +58,10 @@ LATE_CHUNKS = 2
 utterance has begun."""
 TOOL = "slow_tool"
 """The agent has to have it; see `counted_service`."""
+TOOLS = ("async_tool", "plain_tool")
+"""The agent has to have them; see `timed_service`."""
+TOOL_CALLED_AFTER_S = (0.75, 1.25)
+"""After the tool call before: no chat keeps step with another, or with the caller's audio."""
 assert LENGTH_MS == ANSWER_MS
 
 
@@ -114,6 +121,34 @@ class Interruptions:
     chats: Iterator[int] = field(default_factory=count)
 
 
+@dataclass(slots=True)
+class ToolCalled:
+    """A `tool_call` and what came of it; times are on `time.perf_counter`'s clock.
+
+    Attributes:
+        sent_s: when it was sent
+        late_s: how much later than it was due
+        answered_s: when each of its answers came
+        errors: how many of the answers were a `tool_error`
+    """
+
+    name: str
+    sent_s: float
+    late_s: float
+    answered_s: list[float] = field(default_factory=list)
+    errors: int = 0
+
+
+@dataclass(slots=True)
+class ToolCalls:
+    """Of all chats."""
+
+    by_id: dict[str, ToolCalled] = field(default_factory=dict)
+    unasked: int = 0
+    """Answers to what was never called."""
+    chats: Iterator[int] = field(default_factory=count)
+
+
 class StandInChat(SocketListener):
     """One chat: counts what it hears and answers by the clock of that audio.
 
@@ -145,7 +180,7 @@ class StandInChat(SocketListener):
         if frame is not None:
             self.hear(frame)
         else:
-            self._take_settings(orjson.loads(text))
+            self.take(orjson.loads(text))
 
     def on_binary(self, data: bytes) -> None:
         """EVI: a binary frame is raw audio of the caller."""
@@ -167,7 +202,7 @@ class StandInChat(SocketListener):
         """How long a frame lasts."""
         return len(frame.pcm16) * 500 / self._rate_hz
 
-    def _take_settings(self, message: Mapping[str, Any]) -> None:
+    def take(self, message: Mapping[str, Any]) -> None:
         """EVI: the format of the caller's audio may come in a message instead of the URL."""
         audio = message.get("audio")
         if message["type"] == "session_settings" and audio:
@@ -200,6 +235,16 @@ class StandInChat(SocketListener):
     def _send_audio(self, sentence_id: bytes, index: int, audio: bytes) -> None:
         output = b'{"type":"audio_output","id":"%b","index":%d,"data":"%b"}'
         self._socket.send_text(output % (sentence_id, index, audio))
+
+    def _call_tool(self, tool_call_id: str, name: str, parameters: str) -> None:
+        self._send(
+            "tool_call",
+            tool_call_id=tool_call_id,
+            name=name,
+            parameters=parameters,
+            response_required=True,
+            tool_type="function",
+        )
 
     def _send(self, kind: str, **members: object) -> None:
         self._socket.send_text(orjson.dumps({"type": kind, **members}))
@@ -273,14 +318,59 @@ class ObedientChat(StandInChat):
             case Order.CUT_CHAT:
                 self._socket.abort()
             case Order.CALL_TOOL:
-                self._send(
-                    "tool_call",
-                    tool_call_id=uuid.uuid4().hex,
-                    name=TOOL,
-                    parameters="{}",
-                    response_required=True,
-                    tool_type="function",
-                )
+                self._call_tool(uuid.uuid4().hex, TOOL, "{}")
+
+
+class ToolCallingChat(StandInChat):
+    """One that calls its agent's tools by turns, and notes the answers.
+
+    Args:
+        query: of the URL
+        counts: where chats add up
+        tool_calls: of all chats
+    """
+
+    def __init__(self, query: Mapping[str, str], counts: Counts, tool_calls: ToolCalls) -> None:
+        super().__init__(query, counts)
+        self._tool_calls = tool_calls
+        self._tools = cycle(TOOLS if next(tool_calls.chats) % 2 else TOOLS[::-1])
+        self._timer: asyncio.TimerHandle
+
+    def on_open(self, socket: Socket) -> None:
+        """The first call comes at any moment of the first second."""
+        super().on_open(socket)
+        self._call_after(random.random())
+
+    def on_close(self, code: int, reason: str) -> None:
+        """Nobody is there any more."""
+        del code, reason
+        self._timer.cancel()
+
+    def take(self, message: Mapping[str, Any]) -> None:
+        """Anything but audio may be an answer."""
+        now_s = time.perf_counter()
+        if message["type"] not in ("tool_response", "tool_error"):
+            super().take(message)
+            return
+        call = self._tool_calls.by_id.get(message["tool_call_id"])
+        if call is None:
+            self._tool_calls.unasked += 1
+            return
+        call.answered_s.append(now_s)
+        call.errors += message["type"] == "tool_error"
+
+    def _call_after(self, wait_s: float) -> None:
+        due_s = time.perf_counter() + wait_s
+        self._timer = asyncio.get_running_loop().call_later(wait_s, self._call_next, due_s)
+
+    def _call_next(self, due_s: float) -> None:
+        self._call_after(random.uniform(*TOOL_CALLED_AFTER_S))
+        tool_call_id, name = uuid.uuid4().hex, next(self._tools)
+        order = {"number": len(self._tool_calls.by_id), "title": "Momo", "express": True}
+        parameters = orjson.dumps({"order": order}).decode()
+        now_s = time.perf_counter()
+        self._tool_calls.by_id[tool_call_id] = ToolCalled(name, now_s, now_s - due_s)
+        self._call_tool(tool_call_id, name, parameters)
 
 
 class StandIn:
@@ -289,12 +379,14 @@ class StandIn:
     def __init__(self) -> None:
         self._counts: defaultdict[str, list[Counts]] = defaultdict(list)
         self._interruptions = Interruptions()
+        self._tool_calls = ToolCalls()
         self._refuses_with: int | None = None
 
     def routes(self, app: web.Application) -> list[SocketRoute]:
         """Add what is asked over HTTP to an application; returns what is asked by WebSocket."""
         app.router.add_get("/counts", self._tell_counts)
         app.router.add_get("/interruptions", self._tell_interruptions)
+        app.router.add_get("/tool_calls", self._tell_tool_calls)
         app.router.add_post("/refuse", self._refuse)
         return [SocketRoute(CHAT_PATH, self._accept, MAX_MESSAGE_BYTES)]
 
@@ -305,6 +397,8 @@ class StandIn:
         self._counts[config_id].append(counts)
         if config_id == INTERRUPTED:
             return InterruptedChat(query, counts, self._interruptions)
+        if config_id == CALLS_TOOLS:
+            return ToolCallingChat(query, counts, self._tool_calls)
         if config_id != OBEDIENT:
             return StandInChat(query, counts)
         if self._refuses_with is not None:
@@ -323,6 +417,10 @@ class StandIn:
 
     async def _tell_interruptions(self, _: web.Request) -> web.Response:
         return web.json_response(self._interruptions.sent)
+
+    async def _tell_tool_calls(self, _: web.Request) -> web.Response:
+        calls = {each: asdict(call) for each, call in self._tool_calls.by_id.items()}
+        return web.json_response({"calls": calls, "unasked": self._tool_calls.unasked})
 
     async def _refuse(self, request: web.Request) -> web.Response:
         status = request.query.get("status")
