@@ -121,7 +121,8 @@ class ToolDesk:
         adopted = self._adopt(call)
         if adopted is not None:
             return [*actions, started, *adopted]
-        return [*actions, started, *self._start(call, is_repeat=False)]
+        first, *rest = self._start(call, is_repeat=False)
+        return [*actions, first, started, *rest]
 
     def _start(self, call: evi.ToolCall, *, is_repeat: bool) -> list[Action]:
         if len(self._open) < MAX_OPEN_TOOLS:

@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import Future
 from contextvars import copy_context
 from functools import partial
-from threading import Thread
 from typing import Any, Protocol
 
 import structlog
@@ -32,6 +31,7 @@ from evibridge.tools_registry.outcome import (
 )
 from evibridge.tools_registry.progress import NobodyWaits, ToolProgress
 from evibridge.tools_registry.registry import Tool
+from evibridge.tools_registry.threads import ToolThreads
 
 MAX_REFUSAL_CHARS = 4096
 """A `ToolError` is a sentence or two; an author who puts a web page in it means well."""
@@ -85,6 +85,7 @@ class ToolRunner:
         self._tools = tools
         self._default_timeout_s = default_timeout_s
         self._max_running = max_running
+        self._threads = ToolThreads()
         self._running: dict[asyncio.Task[ToolOutcome], str] = {}
         """The tools that run, and the call that each serves."""
         self._cancelled: set[asyncio.Task[ToolOutcome]] = set()
@@ -125,6 +126,7 @@ class ToolRunner:
         for late in self._late:
             late.cancel()
         await _end_of(self._late)
+        self._threads.close()
 
     # One tool call
 
@@ -136,7 +138,8 @@ class ToolRunner:
         may_run: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         prepare = partial(_prepare, tool, arguments, context, progress)
         work = asyncio.create_task(
-            _settled(tool, context, prepare, may_run), name=f"tool {tool.definition.name}"
+            _settled(tool, context, prepare, may_run, self._threads),
+            name=f"tool {tool.definition.name}",
         )
         self._running[work] = context.call_id
         work.add_done_callback(self._running.pop)
@@ -262,10 +265,11 @@ async def _settled(
     context: ToolContext,
     prepare: Callable[[], Awaitable[dict[str, object]]],
     may_run: asyncio.Future[None],
+    threads: ToolThreads,
 ) -> ToolOutcome:
     """Prepare a tool call and call the function; whatever happens becomes an outcome."""
     try:
-        return await _answered(tool, prepare, may_run)
+        return await _answered(tool, prepare, may_run, threads)
     except (asyncio.CancelledError, KeyboardInterrupt):
         raise
     except BaseException as error:
@@ -277,6 +281,7 @@ async def _answered(
     tool: Tool,
     prepare: Callable[[], Awaitable[dict[str, object]]],
     may_run: asyncio.Future[None],
+    threads: ToolThreads,
 ) -> ToolOutcome:
     """The outcome of a tool that answers or says why it does not."""
     try:
@@ -285,7 +290,7 @@ async def _answered(
         # The result is written where the function ran, because that may run code of its author.
         if tool.is_async:
             return await _guarded(tool, call)
-        return await _call_in_thread(lambda: result(tool, call()))
+        return await _call_in_thread(threads, lambda: result(tool, call()))
     except ToolError as refusal:
         name = tool.definition.name
         text = clip(sendable(str(refusal)).decode(), MAX_REFUSAL_CHARS)
@@ -311,8 +316,8 @@ def _guarded(tool: Tool, call: Callable[[], Any]) -> Awaitable[ToolOutcome]:
     return Guarded(run(), note)
 
 
-async def _call_in_thread(call: Callable[[], ToolOutcome]) -> ToolOutcome:
-    """Call a plain function in a daemon thread, with the context variables of this task."""
+async def _call_in_thread(threads: ToolThreads, call: Callable[[], ToolOutcome]) -> ToolOutcome:
+    """Call a plain function in a thread, with the context variables of this task."""
     answer: Future[ToolOutcome | BaseException] = Future()
     # A call that runs cannot be cancelled, so that the thread is the only one to settle it.
     answer.set_running_or_notify_cancel()
@@ -326,7 +331,7 @@ async def _call_in_thread(call: Callable[[], ToolOutcome]) -> ToolOutcome:
             # as a cancellation of the task.
             answer.set_result(error)
 
-    Thread(target=work, name="tool", daemon=True).start()
+    threads.run(work)
     outcome = await asyncio.wrap_future(answer)
     if isinstance(outcome, BaseException):
         raise outcome

@@ -413,8 +413,8 @@ class TestTools:
         answer = evi.ToolResponse("call_1", "on its way")
 
         assert session.chat_said(1, tool_call(), 1.0) == [
-            act.Publish(events.ToolStarted("call_1", "order_status", '{"order_id":"1042"}')),
             act.StartTool(tool_call()),
+            act.Publish(events.ToolStarted("call_1", "order_status", '{"order_id":"1042"}')),
         ]
         assert session.tool_finished("call_1", answer, 9.0) == [
             act.Tell(answer),
@@ -473,7 +473,7 @@ class TestTools:
         for number in range(MAX_OPEN_TOOLS):
             session.chat_said(1, tool_call(f"call_{number}"), 1.0)
 
-        _, action, _ = session.chat_said(1, tool_call("one too many"), 1.0)
+        action, _, _ = session.chat_said(1, tool_call("one too many"), 1.0)
 
         assert isinstance(action, act.Tell)
         assert isinstance(action.message, evi.ToolError)

@@ -51,7 +51,7 @@ class TestACall:
 
         actions = desk.called(tool_call("call_1"))
 
-        assert actions == [started("call_1"), StartTool(tool_call("call_1"))]
+        assert actions == [StartTool(tool_call("call_1")), started("call_1")]
         assert desk.open_names == ("order",)
         assert not desk.is_idle
 
@@ -115,7 +115,7 @@ class TestACall:
     def test_one_too_many_is_told_so(self) -> None:
         desk = desk_with(*(f"call_{number}" for number in range(MAX_OPEN_TOOLS)))
 
-        begun, told, over = desk.called(tool_call("call_9"))
+        told, begun, over = desk.called(tool_call("call_9"))
 
         assert (begun, over) == (started("call_9"), finished("call_9", "busy"))
         assert isinstance(told, Tell)
@@ -132,8 +132,8 @@ class TestAChangeOfMind:
         assert desk.called(tool_call("call_2")) == [
             CancelTool("call_1"),
             finished("call_1", "superseded"),
-            started("call_2"),
             StartTool(tool_call("call_2")),
+            started("call_2"),
         ]
         assert desk.finished("call_1", response("call_1"), has_chat=True) == []
 
@@ -364,7 +364,7 @@ class TestARepeatedCall:
 
         actions = desk.called(other)
 
-        assert actions[-1] == StartTool(other)
+        assert StartTool(other) in actions
         assert (CancelTool("call_1") in actions) is not was_answered
         assert desk.open_names == ("price",)
 
@@ -373,9 +373,7 @@ class TestARepeatedCall:
         desk.caller_spoke()
         desk.called(tool_call("call_2", "hours"))
 
-        assert desk.called(tool_call("call_1", "price"))[-1] == StartTool(
-            tool_call("call_1", "price")
-        )
+        assert StartTool(tool_call("call_1", "price")) in desk.called(tool_call("call_1", "price"))
 
     def test_a_chat_that_gives_one_id_twice_is_answered_once(self) -> None:
         desk = desk_at_work()
