@@ -24,7 +24,7 @@ from benchmarks.report import table
 ROUNDS = 15
 MCP_BAR_MS = 20.0
 """What the support of MCP servers may add to a file that has none."""
-OURS, MCP_MODULES = "evibridge", "evibridge.tools_registry.mcp_"
+OURS, MCP_MODULES = "evibridge", "evibridge.tools_registry.mcp"
 MCP_PACKAGES = frozenset(
     {"anyio", "httpx", "httpx2", "jsonschema", "mcp", "mcp_types", "sse_starlette", "starlette"}
 )
