@@ -148,18 +148,20 @@ def _build(
     twilio = _twilio_bridge(agent, settings, calls, metrics)
     twilio.add_routes(app)
 
-    def publish(call_id: str, event: events.CallEvent) -> None:
-        metrics.call_event(call_id, event)
-        _log_event(call_id, event)
-        try:
-            on_event(call_id, event)
-        except Exception:  # whoever watches a call does not end it
-            log.exception("event_reader_failed", call_id=call_id)
-
     _add_probes(app, calls)
     _add_metrics(app, metrics, _operator_access(settings))
+    run_calls = _run_calls(agent, settings, engine, calls, _publisher(metrics, on_event))
+    # An application whose start fails is not always cleaned up: the watch begins when all else is.
+    app.cleanup_ctx.extend((run_calls, _event_loop_watch(metrics)))
+    return app, calls, twilio
 
-    async def run_calls(_: web.Application) -> AsyncIterator[None]:
+
+def _run_calls(
+    agent: Agent, settings: Settings, engine: EngineConfig | None, calls: Calls, publish: OnEvent
+) -> Callable[[web.Application], AsyncIterator[None]]:
+    """What lets calls begin while the application runs, with all that they need."""
+
+    async def run(_: web.Application) -> AsyncIterator[None]:
         async with (
             _evi_server(settings, engine) as (origin, embedded),
             filler_sound(agent.manners.filler, embedded) as filler,
@@ -182,9 +184,21 @@ def _build(
             yield
             await runner.close()
 
-    # An application whose start fails is not always cleaned up: the watch begins when all else is.
-    app.cleanup_ctx.extend((run_calls, _event_loop_watch(metrics)))
-    return app, calls, twilio
+    return run
+
+
+def _publisher(metrics: ServiceMetrics, on_event: OnEvent) -> OnEvent:
+    """Tells of each event: the metrics, the log, and whoever else watches."""
+
+    def publish(call_id: str, event: events.CallEvent) -> None:
+        metrics.call_event(call_id, event)
+        _log_event(call_id, event)
+        try:
+            on_event(call_id, event)
+        except Exception:  # whoever watches a call does not end it
+            log.exception("event_reader_failed", call_id=call_id)
+
+    return publish
 
 
 def _twilio_bridge(
