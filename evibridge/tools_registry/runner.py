@@ -294,7 +294,8 @@ async def _answered(
     except ToolError as refusal:
         name = tool.definition.name
         text = clip(sendable(str(refusal)).decode(), MAX_REFUSAL_CHARS)
-        return ToolFailure(f"The tool {name} refused: {text}", text, refusal.code)
+        # The text is for the model alone: it may say much about a caller, or repeat arguments.
+        return ToolFailure(f"The tool {name} refused.", text, refusal.code)
     except ToolUnavailable as error:
         return failure(tool, str(error), "unavailable")
 

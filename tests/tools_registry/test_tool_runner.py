@@ -190,7 +190,7 @@ async def test_bad_arguments_are_refused_before_the_function_is_called() -> None
         return order_id
 
     assert await outcome_of(tool, "{}") == ToolFailure(
-        "The tool tool refused: The argument 'order_id' is missing.",
+        "The tool tool refused.",
         "The argument 'order_id' is missing.",
         "bad_arguments",
     )
@@ -202,7 +202,7 @@ async def test_a_tool_error_speaks_to_the_model() -> None:
         raise ToolError("That order was cancelled.", code="cancelled")
 
     assert await outcome_of(tool) == ToolFailure(
-        "The tool tool refused: That order was cancelled.", "That order was cancelled.", "cancelled"
+        "The tool tool refused.", "That order was cancelled.", "cancelled"
     )
 
 

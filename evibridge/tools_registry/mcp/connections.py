@@ -22,6 +22,10 @@ START_WITHIN_S = 10.0
 CLOSE_WITHIN_S = 8.0
 """A process has some seconds to end by itself, and is killed then."""
 
+MAX_NAMES = 10_000
+"""Of tools, those that were taken back included: more is a server gone astray."""
+MAX_LOGGED = 200
+
 log = structlog.get_logger()
 
 
@@ -30,6 +34,8 @@ class McpConnections:
 
     def __init__(self, connections: Sequence[McpConnection]) -> None:
         self._connections = tuple(connections)
+        self._owners: dict[str, McpConnection] = {}
+        """Whose tool a name was first: a call that was told of it reaches no other server."""
         self._logged: set[tuple[str, str]] = set()
 
     @property
@@ -38,10 +44,10 @@ class McpConnections:
         tools: dict[str, Tool] = {}
         for connection in self._connections:
             for name, tool in connection.tools.items():
-                if name in tools:
-                    self._log_clash(connection.server.name, name)
-                else:
+                if self._owner(name, connection) is connection:
                     tools[name] = tool
+                else:
+                    self._log_clash(connection.server.name, name)
         return MappingProxyType(tools)
 
     @property
@@ -56,12 +62,18 @@ class McpConnections:
     def get(self, name: str) -> Tool | None:
         """Find a tool by the name that the model uses."""
         for connection in self._connections:
-            if name in connection.tools:
+            if name in connection.tools and self._owner(name, connection) is connection:
                 return connection.tools[name]
         return None
 
+    def _owner(self, name: str, connection: McpConnection) -> McpConnection | None:
+        """The one connection that may offer a tool of this name, None if there are too many."""
+        if name not in self._owners and len(self._owners) < MAX_NAMES:
+            self._owners[name] = connection
+        return self._owners.get(name)
+
     def _log_clash(self, server: str, tool: str) -> None:
-        if (server, tool) not in self._logged:
+        if (server, tool) not in self._logged and len(self._logged) < MAX_LOGGED:
             self._logged.add((server, tool))
             log.warning(
                 "mcp_tool_left_out",

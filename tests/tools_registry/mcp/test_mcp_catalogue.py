@@ -5,6 +5,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from evibridge.tools_registry.catalogue import ToolCatalogue
+from evibridge.tools_registry.mcp import connections as mcp_connections
 from evibridge.tools_registry.mcp.connection import McpConnection
 from evibridge.tools_registry.mcp.connections import McpConnections
 from evibridge.tools_registry.mcp.server import McpServer
@@ -85,3 +86,30 @@ async def test_what_a_server_offers_later_is_there_at_once(functions: Tools) -> 
     offering._made = Offering("refund")._made
     assert catalogue.get("refund") is not None
     assert len(catalogue.definitions()) == 2
+
+
+async def test_a_name_belongs_to_the_server_that_had_it_first() -> None:
+    first, second = Offering("refund"), Offering("refund", "book")
+    connections = McpConnections([first, second])
+    assert list(connections.tools) == ["refund", "book"]
+    of_first = connections.get("refund")
+
+    first._made = Offering()._made
+
+    assert of_first is not None
+    assert connections.get("refund") is None
+    assert list(connections.tools) == ["book"]
+
+
+async def test_a_server_that_makes_up_names_without_end_is_not_followed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mcp_connections, "MAX_NAMES", 2)
+    offering = Offering("a", "b")
+    connections = McpConnections([offering])
+    assert list(connections.tools) == ["a", "b"]
+
+    offering._made = Offering("b", "c")._made
+
+    assert list(connections.tools) == ["b"]
+    assert connections.get("c") is None
