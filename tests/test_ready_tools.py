@@ -4,30 +4,11 @@ import pytest
 
 from evibridge import Tools, ready_tools
 from evibridge.errors import ToolDefinitionError
-from evibridge.tools_registry.context import NoCall, ToolContext
+from evibridge.testing import FakeCall, fake_call
 from evibridge.tools_registry.outcome import ToolFailure, ToolOutcome, ToolResult
 from evibridge.tools_registry.runner import ToolRunner
 
 PLACES = {"the workshop": "+14155550100", "the desk": "sip:desk@shop.example"}
-
-
-class RecordedCall(NoCall):
-    """Keeps what it is asked for."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, str]] = []
-
-    def send_digits(self, digits: str) -> None:
-        self.asked.append(("press", digits))
-
-    def hang_up(self) -> None:
-        self.asked.append(("hang up", ""))
-
-    def end_with(self, text: str) -> None:
-        self.asked.append(("end with", text))
-
-    def transfer(self, to: str) -> None:
-        self.asked.append(("transfer", to))
 
 
 @pytest.fixture
@@ -40,35 +21,42 @@ def tools() -> Tools:
     return tools
 
 
-async def use(
-    tools: Tools, name: str, **arguments: str
-) -> tuple[ToolOutcome, list[tuple[str, str]]]:
+async def use(tools: Tools, name: str, **arguments: str) -> tuple[ToolOutcome, FakeCall]:
     """What a tool answers, and what it asks of the call."""
-    live = RecordedCall()
-    context = ToolContext(call_id="c1", chat_id="e1", live=live)
+    call = fake_call()
     runner = ToolRunner(tools, default_timeout_s=5)
-    outcome = await runner.run(name, json.dumps(arguments), context)
+    outcome = await runner.run(name, json.dumps(arguments), call.context)
     await runner.close()
-    return outcome, live.asked
+    return outcome, call
 
 
-@pytest.mark.parametrize(
-    ("name", "arguments", "asked"),
-    [
-        ("hang_up", {}, ("hang up", "")),
-        ("end_with", {"message": "Goodbye."}, ("end with", "Goodbye.")),
-        ("send_digits", {"digits": "12w#"}, ("press", "12w#")),
-        ("transfer", {"to": "the workshop"}, ("transfer", "+14155550100")),
-        ("transfer", {"to": "the desk"}, ("transfer", "sip:desk@shop.example")),
-    ],
-)
-async def test_each_acts_on_the_call(
-    tools: Tools, name: str, arguments: dict[str, str], asked: tuple[str, str]
-) -> None:
-    outcome, done = await use(tools, name, **arguments)
+async def test_a_call_is_hung_up(tools: Tools) -> None:
+    outcome, call = await use(tools, "hang_up")
 
     assert isinstance(outcome, ToolResult)
-    assert done == [asked]
+    assert call.hung_up
+
+
+async def test_a_call_ends_with_a_message(tools: Tools) -> None:
+    outcome, call = await use(tools, "end_with", message="Goodbye.")
+
+    assert isinstance(outcome, ToolResult)
+    assert call.ended_with == "Goodbye."
+
+
+async def test_keys_are_pressed(tools: Tools) -> None:
+    outcome, call = await use(tools, "send_digits", digits="12w#")
+
+    assert isinstance(outcome, ToolResult)
+    assert call.digits_sent == ["12w#"]
+
+
+@pytest.mark.parametrize("to", PLACES)
+async def test_a_caller_is_put_through_to_a_place(tools: Tools, to: str) -> None:
+    outcome, call = await use(tools, "transfer", to=to)
+
+    assert isinstance(outcome, ToolResult)
+    assert call.transferred_to == PLACES[to]
 
 
 @pytest.mark.parametrize(
@@ -83,11 +71,11 @@ async def test_each_acts_on_the_call(
 async def test_what_cannot_be_done_is_told_to_the_model_and_not_done(
     tools: Tools, name: str, arguments: dict[str, str]
 ) -> None:
-    outcome, done = await use(tools, name, **arguments)
+    outcome, call = await use(tools, name, **arguments)
 
     assert isinstance(outcome, ToolFailure)
     assert outcome.code == "bad_arguments"
-    assert done == []
+    assert (call.ended_with, call.digits_sent, call.transferred_to) == (None, [], None)
 
 
 def test_the_model_sees_the_places_and_no_number(tools: Tools) -> None:
