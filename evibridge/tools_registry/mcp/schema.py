@@ -7,7 +7,8 @@ the model is told: arguments are checked against the schema as the server wrote 
 
 import json
 import math
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -18,12 +19,15 @@ MAX_SCHEMA_CHARS = 32 * 1024
 """A model reads all of it before it can say a word."""
 MAX_SCHEMAS = 2000
 """Parts of one schema, once every `$ref` is replaced: a few lines can unfold to millions."""
+MAX_TAKEN_CHARS = 4 * MAX_SCHEMA_CHARS
+"""What is looked at to make one schema, every time that a `$ref` leads to it."""
 MAX_DEPTH = 32
 """Levels of one schema, those of `$ref` and `allOf` included."""
 MAX_DESCRIPTION_CHARS = 1024
 MAX_NAME_CHARS = 64
 """Of a type, in an error text."""
 
+_INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 _TYPES = ("string", "integer", "number", "boolean", "array", "object", "null")
 
 
@@ -46,9 +50,8 @@ def narrow_schema(document: Mapping[str, Any]) -> dict[str, Any]:
     """
     narrowed = _Narrowing(document).schema(document, 0, ("#",))
     choices = narrowed.get("anyOf", [])
-    properties = narrowed.get("properties", {})
-    for choice in choices:  # which models refuse at the top
-        properties = _both(properties, choice.get("properties", {}))
+    # Models refuse choices at the top.
+    properties = _united(part.get("properties", {}) for part in (narrowed, *choices))
     required = [*narrowed.get("required", []), *_required_by_all(choices)]
     schema: dict[str, Any] = {
         "type": "object",
@@ -67,6 +70,7 @@ class _Narrowing:
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._document = document
         self._count = 0
+        self._taken_chars = 0
 
     def schema(self, node: object, depth: int, inside: tuple[str, ...]) -> dict[str, Any]:
         """Narrow one part; what is no schema, or allows everything, becomes an empty one.
@@ -96,16 +100,28 @@ class _Narrowing:
             parts.append(self.schema(part, depth + 1, inside))
         return _merged(narrowed, parts)
 
+    def _take(self, value: object) -> None:
+        self._taken_chars += _size(value)
+        if self._taken_chars > MAX_TAKEN_CHARS:
+            raise ToolDefinitionError("has a schema that is too large")
+
     def _plain(self, node: Mapping[str, Any]) -> dict[str, Any]:
         """Take over the keywords in which there is no other schema."""
-        plain = {key: node[key] for key, fits in _PLAIN.items() if key in node and fits(node[key])}
+        plain: dict[str, Any] = {}
+        if _is_text(node.get("description")):
+            plain["description"] = clip(node["description"], MAX_DESCRIPTION_CHARS)
+            self._take(plain["description"])
+        for key, fits in _PLAIN.items():
+            if key in node:
+                self._take(node[key])
+                if fits(node[key]):
+                    plain[key] = node[key]
         if isinstance(plain.get("type"), list):
             types = [name for name in _TYPES if name in plain["type"]]
             plain["type"] = types if len(types) > 1 else types[0]
         if "const" in node:
+            self._take(node["const"])
             plain["enum"] = [node["const"]]
-        if "description" in plain:
-            plain["description"] = clip(plain["description"], MAX_DESCRIPTION_CHARS)
         return plain
 
     def _of_object(
@@ -113,12 +129,14 @@ class _Narrowing:
     ) -> dict[str, Any]:
         """Narrow what is said about the members of an object."""
         told: dict[str, Any] = {}
+        self._take(_list(node.get("required")))
         wanted = (name for name in _list(node.get("required")) if isinstance(name, str))
         required = list(dict.fromkeys(wanted))
         if required:
             told["required"] = required
         properties = node.get("properties")
         members = properties if isinstance(properties, Mapping) else {}
+        self._take(list(members))
         if members or required:
             told["properties"] = {
                 **{
@@ -147,12 +165,13 @@ class _Narrowing:
         return {"anyOf": distinct} if len(distinct) > 1 else next(iter(distinct), {})
 
     def _choices(self, nodes: object, depth: int, inside: tuple[str, ...]) -> list[dict[str, Any]]:
-        return [
-            self.schema(choice, depth + 1, inside) for choice in _list(nodes) if choice is not False
-        ]
+        choices = _list(nodes)
+        self._take("," * len(choices))
+        return [self.schema(choice, depth + 1, inside) for choice in choices if choice is not False]
 
     def _target(self, reference: str, depth: int, inside: tuple[str, ...]) -> dict[str, Any]:
         """Narrow what a `$ref` points to; nothing is known of what is not in the document."""
+        self._take(reference)
         if reference in inside:
             name = clip(reference.rpartition("/")[2], MAX_NAME_CHARS)
             raise ToolDefinitionError(f"has the type {name!r}, which contains itself")
@@ -170,7 +189,8 @@ def _lookup(document: Mapping[str, Any], reference: str) -> object:
         if isinstance(found, Mapping):
             found = found.get(key)
         elif isinstance(found, list):
-            found = dict(zip(map(str, range(len(found))), found, strict=True)).get(key)
+            index = int(key) if _INDEX.fullmatch(key) else len(found)
+            found = found[index] if index < len(found) else None
         else:
             return None
     return found
@@ -181,25 +201,49 @@ def _merged(schema: dict[str, Any], parts: list[dict[str, Any]]) -> dict[str, An
     merged = dict(schema)
     for part in parts:
         for key, value in part.items():
-            if key == "properties":
-                merged[key] = _both(merged.get(key, {}), value)
-            elif key == "required":
-                merged[key] = list(dict.fromkeys([*merged.get(key, []), *value]))
-            else:
-                merged.setdefault(key, value)
+            merged.setdefault(key, value)
+    if "properties" in merged:
+        merged["properties"] = _united(part.get("properties", {}) for part in (schema, *parts))
+    if "required" in merged:
+        names = (name for part in (schema, *parts) for name in part.get("required", []))
+        merged["required"] = list(dict.fromkeys(names))
     return merged
 
 
-def _both(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
-    """Add the members that the first of them lacks, or says nothing about."""
-    return {**first, **{name: member for name, member in second.items() if not first.get(name)}}
+def _united(objects: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Bring members together: of one name, the first that says anything counts."""
+    united: dict[str, Any] = {}
+    for members in objects:
+        for name, member in members.items():
+            if not united.get(name):
+                united[name] = member
+    return united
+
+
+def _size(value: object) -> int:
+    """About as many characters as JSON takes for it."""
+    size = 0
+    left = [value]
+    while left:
+        part = left.pop()
+        size += 1
+        if isinstance(part, str):
+            size += len(part)
+        elif isinstance(part, int):
+            size += part.bit_length() // 3
+        elif isinstance(part, Mapping):
+            left += [*part, *part.values()]
+        elif isinstance(part, list):
+            left += part
+    return size
 
 
 def _required_by_all(choices: list[dict[str, Any]]) -> list[str]:
     if not choices:
         return []
     first, *others = (choice.get("required", []) for choice in choices)
-    return [name for name in first if all(name in other for other in others)]
+    by_all = set(first).intersection(*others)
+    return [name for name in first if name in by_all]
 
 
 def _check_size(schema: dict[str, Any]) -> None:
@@ -240,7 +284,6 @@ def _is_list_of_values(value: object) -> bool:
 
 _PLAIN: Mapping[str, Callable[[Any], bool]] = {
     "type": _is_type,
-    "description": _is_text,
     "enum": _is_list_of_values,
     "default": lambda _: True,
     "format": _is_text,
@@ -251,4 +294,4 @@ _PLAIN: Mapping[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems"), _is_count),
     "uniqueItems": lambda value: isinstance(value, bool),
 }
-"""Keywords that models take, and which values; older drafts had others, and servers err."""
+"""Keywords that are taken as they are, and which values; drafts differ, and servers err."""

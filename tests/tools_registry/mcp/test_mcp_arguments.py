@@ -1,5 +1,6 @@
 import json
 from contextlib import suppress
+from itertools import chain, repeat
 from typing import Any
 
 import pytest
@@ -7,8 +8,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evibridge.errors import ToolError
-from evibridge.tools_registry.arguments import MAX_ARGUMENTS_CHARS, MAX_FAULT_CHARS
-from evibridge.tools_registry.mcp.arguments import MAX_STEPS, McpArguments
+from evibridge.tools_registry.arguments import MAX_ARGUMENTS_CHARS, MAX_FAULT_CHARS, MAX_FAULTS
+from evibridge.tools_registry.mcp.arguments import (
+    MAX_CHECK_S,
+    MAX_MATCHED_CHARS,
+    MAX_OLD_CHOICES,
+    MAX_PATTERN_CHARS,
+    MAX_PATTERNS,
+    MAX_STEPS,
+    McpArguments,
+)
 
 ORDER: dict[str, Any] = {
     "type": "object",
@@ -32,7 +41,7 @@ ORDER: dict[str, Any] = {
 
 
 def read(schema: dict[str, Any], arguments: object) -> dict[str, object]:
-    return McpArguments(schema).read(json.dumps(arguments))
+    return McpArguments(schema, clock=lambda: 0.0).read(json.dumps(arguments))
 
 
 def refusal(schema: dict[str, Any], arguments: object) -> str:
@@ -293,6 +302,111 @@ def test_the_check_ends_after_a_number_of_steps() -> None:
         f"d{level}": {"allOf": [{"$ref": f"#/$defs/d{level + 1}"}] * 2} for level in range(40)
     }
     assert read({"$ref": "#/$defs/d0", "$defs": doubling}, {}) == {}
+
+
+@pytest.mark.parametrize(
+    "costly",
+    [
+        {"enum": list(range(MAX_STEPS))},
+        {"required": [str(number) for number in range(MAX_STEPS)]},
+        {"const": "x" * MAX_STEPS},
+    ],
+)
+def test_a_keyword_costs_as_many_steps_as_it_is_long(costly: dict[str, Any]) -> None:
+    missing = {"required": ["b"]}
+    sentence = refusal({"allOf": [missing, {"not": costly}, missing]}, {"there": 1})
+    assert sentence == "The argument 'b' is missing."
+
+
+def test_a_fault_costs_a_step() -> None:
+    names = [str(number) for number in range(MAX_STEPS)]
+    sentence = refusal({"dependentRequired": {"there": names}}, {"there": 1})
+    assert int(sentence.split()[-1].removesuffix(".")) < MAX_STEPS - MAX_FAULTS
+
+
+@pytest.mark.parametrize("items", [{}, {"allOf": []}, False])
+def test_a_list_costs_as_many_steps_as_it_is_long(items: object) -> None:
+    schema = {"properties": {"it": {"items": items, "minItems": MAX_STEPS + 2}}}
+    many = {"it": [1] * (MAX_STEPS + 1)}
+    assert read(schema, many) == many
+
+
+def test_the_check_ends_after_some_time() -> None:
+    schema = {"properties": {"a": {"type": "string"}, "b": {"type": "string"}}}
+    # It is asked at the start, and for the members, the first of them and its fault.
+    clock = chain([0.0] * 5, repeat(2 * MAX_CHECK_S)).__next__
+    arguments = McpArguments(schema, clock)
+    with pytest.raises(ToolError) as fault:
+        arguments.read('{"a": 1, "b": 1}')
+    assert str(fault.value) == "The argument 'a' is wrong: input should be a valid string."
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$ref": "#word"},
+        {"$dynamicRef": "#word"},
+        {"$ref": "https://crm.example/tool.json#/$defs/Word"},
+        {"$id": "https://crm.example/inner.json", "$ref": "#/$defs/Word"},
+    ],
+)
+def test_a_reference_that_has_to_be_searched_for_is_left_to_the_server(
+    schema: dict[str, Any],
+) -> None:
+    word = {"$anchor": "word", "$dynamicAnchor": "word", "type": "string"}
+    document = {
+        "$id": "https://crm.example/tool.json",
+        "properties": {"it": schema},
+        "$defs": {"Word": word},
+    }
+    assert read(document, {"it": 1}) == {"it": 1}
+
+
+def test_a_reference_that_means_the_place_it_is_in_is_left_to_the_server() -> None:
+    draft = "https://json-schema.org/draft/2019-09/schema"
+    schema = {"$schema": draft, "maxProperties": 1, "properties": {"it": {"$recursiveRef": "#"}}}
+    assert read(schema, {"it": {"a": 1, "b": 1}}) == {"it": {"a": 1, "b": 1}}
+
+
+def test_a_reference_may_lead_to_the_whole_schema() -> None:
+    schema = {"maxProperties": 1, "properties": {"it": {"$ref": "#"}}}
+    assert refusal(schema, {"it": {"a": 1, "b": 1}}) == (
+        "The argument 'it' is wrong: input should fit {\"maxProperties\":1}."
+    )
+
+
+def test_an_argument_may_be_called_like_an_address() -> None:
+    schema = {"properties": {"$id": {"type": "string"}, "id": {"type": "string"}}}
+    assert "The argument '$id' is wrong" in refusal(schema, {"$id": 1})
+
+
+def test_old_drafts_with_long_choices_are_left_to_the_server() -> None:
+    def document(choices: int) -> dict[str, Any]:
+        draft = "http://json-schema.org/draft-04/schema#"
+        return {"$schema": draft, "properties": {"it": {"enum": list(range(choices))}}}
+
+    assert "is wrong" in refusal(document(MAX_OLD_CHOICES), {"it": "x"})
+    assert read(document(MAX_OLD_CHOICES + 1), {"it": "x"}) == {"it": "x"}
+
+
+def test_so_many_regular_expressions_are_matched_and_no_more() -> None:
+    texts = {f"it{number}": {"pattern": f"^{number}$"} for number in range(MAX_PATTERNS + 1)}
+    first, *_, last_matched, beyond = texts
+    assert "should match" in refusal({"properties": texts}, {first: "x"})
+    assert "should match" in refusal({"properties": texts}, {last_matched: "x"})
+    assert read({"properties": texts}, {beyond: "x"}) == {beyond: "x"}
+
+
+def test_a_regular_expression_may_be_long_and_no_longer() -> None:
+    assert "should match" in refusal_of({"pattern": "a" * MAX_PATTERN_CHARS}, "b")
+    schema = {"properties": {"it": {"pattern": "a" * (MAX_PATTERN_CHARS + 1)}}}
+    assert read(schema, {"it": "b"}) == {"it": "b"}
+
+
+def test_a_text_that_is_matched_may_be_long_and_no_longer() -> None:
+    assert "should match" in refusal_of({"pattern": "^a"}, "b" * MAX_MATCHED_CHARS)
+    long = {"it": "b" * (MAX_MATCHED_CHARS + 1)}
+    assert read({"properties": {"it": {"pattern": "^a"}}}, long) == long
 
 
 @pytest.mark.parametrize(

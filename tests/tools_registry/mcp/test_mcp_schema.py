@@ -12,6 +12,7 @@ from evibridge.tools_registry.mcp.schema import (
     MAX_DEPTH,
     MAX_DESCRIPTION_CHARS,
     MAX_SCHEMA_CHARS,
+    MAX_TAKEN_CHARS,
     narrow_schema,
 )
 
@@ -315,6 +316,32 @@ def test_a_schema_that_unfolds_to_millions_of_parts_is_given_up() -> None:
     assert fault_of({"$ref": "#/$defs/d0", "$defs": definitions}) == (
         "has a schema that is too large"
     )
+
+
+LONG = "x" * (MAX_TAKEN_CHARS // 50)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"required": [LONG]},
+        {"properties": {LONG: False}},
+        {"enum": [LONG]},
+        {"const": {"deep": [LONG]}},
+        {"default": LONG},
+        {"pattern": LONG},
+        {"minimum": 10 ** len(LONG)},
+        {"type": [*LONG]},
+        {"anyOf": [False] * len(LONG)},
+        {"$ref": "#/$defs/" + LONG},
+    ],
+)
+def test_what_references_repeat_is_counted_every_time(part: dict[str, Any]) -> None:
+    # Only one of them is told, so that it is not the size of the whole which is refused.
+    repeated = {"allOf": [{"$ref": "#/$defs/part"}] * 60, "$defs": {"part": part}}
+    once = {"allOf": [{"$ref": "#/$defs/part"}], "$defs": {"part": part}}
+    assert fault_of(repeated) == "has a schema that is too large"
+    assert narrow_schema(once)["type"] == "object"
 
 
 @pytest.mark.parametrize("value", [float("nan"), "half a pair: \ud83d", object()])

@@ -1,3 +1,4 @@
+from itertools import count
 from typing import Any
 
 import pytest
@@ -7,6 +8,9 @@ from evibridge.tools_registry.conduct import Conduct
 from evibridge.tools_registry.mcp.server import McpServer
 from evibridge.tools_registry.mcp.tools import (
     MAX_DESCRIPTION_CHARS,
+    MAX_LISTED_BYTES,
+    MAX_MAKING_S,
+    MAX_SCHEMA_BYTES,
     MAX_TOOLS,
     LeftOut,
     ListedTool,
@@ -33,7 +37,7 @@ async def echo(tool: str, arguments: dict[str, object]) -> str:
 def offered(
     tools: list[ListedTool], by: McpServer | None = None
 ) -> tuple[dict[str, Tool], list[LeftOut]]:
-    return make_tools(by or server(), tools, echo)
+    return make_tools(by or server(), tools, echo, clock=lambda: 0.0)
 
 
 async def test_a_tool_is_offered_as_its_server_describes_it() -> None:
@@ -99,6 +103,11 @@ def test_a_name_that_models_do_not_take_is_left_out(name: str) -> None:
     assert len(left_out.tool) <= 64
 
 
+def test_a_name_that_models_do_not_take_is_compared_with_no_pattern() -> None:
+    _, (left_out,) = offered(listed("x" * 65), server(allow=["order_*"]))
+    assert "needs a name of 1 to 64 characters" in left_out.reason
+
+
 def test_a_type_that_contains_itself_leaves_out_one_tool_only() -> None:
     recursive = {
         "properties": {"tree": {"$ref": "#/$defs/Tree"}},
@@ -116,7 +125,7 @@ def test_a_type_that_contains_itself_leaves_out_one_tool_only() -> None:
 
 
 def test_a_schema_whose_hidden_parts_are_too_large_is_left_out() -> None:
-    large = {"type": "object", "not": {"enum": ["x" * 300_000]}}
+    large = {"type": "object", "not": {"enum": ["x" * MAX_SCHEMA_BYTES]}}
     tools, (left_out,) = offered([*listed("large", schema=large), *listed("small")])
     assert list(tools) == ["small"]
     assert "has a schema that is too large" in left_out.reason
@@ -136,3 +145,37 @@ def test_the_size_of_all_tools_is_bounded() -> None:
     tools, left_out = offered([*listed(*names, schema=large), *listed("small")])
     assert list(tools) == [*names[:8], "small"]
     assert "exceeds the 262144 bytes for descriptions" in left_out[0].reason
+
+
+def test_a_schema_that_json_cannot_express_leaves_out_one_tool_only() -> None:
+    tools, (left_out,) = offered([*listed("odd", schema={"not": object()}), *listed("status")])
+    assert list(tools) == ["status"]
+    assert "has a schema that JSON cannot express" in left_out.reason
+
+
+def test_the_schemas_of_a_server_are_bounded_and_the_rest_is_told_once() -> None:
+    hidden = {"not": {"enum": ["x" * (MAX_SCHEMA_BYTES - 100)]}}
+    fitting = MAX_LISTED_BYTES // (MAX_SCHEMA_BYTES - 50)
+    names = [f"tool{number}" for number in range(fitting + 3)]
+    tools, left_out = offered(listed(*names, schema=hidden))
+    assert list(tools) == names[:fitting]
+    assert left_out == [
+        LeftOut(
+            "*",
+            "The MCP server 'crm' exceeds the 1048576 bytes for schemas; the rest of its tools is "
+            "left out.",
+        )
+    ]
+
+
+def test_the_time_for_the_tools_of_a_server_is_bounded_and_the_rest_is_told_once() -> None:
+    clock = count(step=MAX_MAKING_S / 2).__next__
+    tools, left_out = make_tools(server(), listed("a", "b", "c", "d"), echo, clock)
+    assert list(tools) == ["a", "b"]
+    assert left_out == [
+        LeftOut(
+            "*",
+            "The MCP server 'crm' lists tools that take more than 2 s to read; the rest of its "
+            "tools is left out.",
+        )
+    ]
