@@ -71,8 +71,8 @@ class Tools:
 
     The docstring tells the model when to use the tool, its `Args:` section explains the arguments,
     and the type hints become their JSON Schema. A first parameter annotated `ToolContext` receives
-    the call. A plain function runs in a thread, which others have used before. `ToolError` refuses with a text that
-    the model reads.
+    the call. A plain function runs in a thread, which others have used before. `ToolError` refuses
+    with a text that the model reads.
     """
 
     def __init__(self) -> None:

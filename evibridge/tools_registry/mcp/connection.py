@@ -2,11 +2,14 @@
 
 import asyncio
 import importlib
+import math
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from threading import Thread
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
@@ -28,10 +31,17 @@ PING_EVERY_S = 15.0
 MAX_MISSED_PINGS = 3
 """In a row. A server that works off a call in its only thread answers none meanwhile."""
 RELIST_AFTER_S = 0.5
-"""After the news that tools have changed, which come one by one."""
+"""After the news that tools have changed, which come one by one; it doubles while they go on."""
+MAX_RELIST_AFTER_S = 30.0
+CALM_AFTER_S = 10.0
+"""Without news after a listing: the next change is another matter."""
+MAX_REASONS = 200
+"""For leaving out tools, that are logged for one server."""
 
 Delays = Callable[[], Iterator[float]]
 """Begins the delays of one outage, in seconds; they never end."""
+
+_Result = TypeVar("_Result")
 
 log = structlog.get_logger()
 
@@ -146,10 +156,16 @@ class McpConnection:
         from evibridge.tools_registry.mcp.session import News
 
         missed_pings = 0
+        relist_after_s, listed_s = RELIST_AFTER_S, -math.inf
         while missed_pings < MAX_MISSED_PINGS:
             if await session.news(PING_EVERY_S) is News.TOOLS_CHANGED:
-                await asyncio.sleep(RELIST_AFTER_S)
+                is_calm = time.monotonic() - listed_s > CALM_AFTER_S
+                relist_after_s = (
+                    RELIST_AFTER_S if is_calm else min(2 * relist_after_s, MAX_RELIST_AFTER_S)
+                )
+                await session.pause(relist_after_s)
                 await self._list_tools(session)
+                listed_s = time.monotonic()
             else:
                 missed_pings = 0 if await session.ping() else missed_pings + 1
         raise TimeoutError
@@ -158,16 +174,18 @@ class McpConnection:
         from evibridge.tools_registry.mcp.tools import make_tools
 
         listed, is_complete = await session.list_tools()
-        tools, left_out = await asyncio.to_thread(make_tools, self.server, listed, self._call)
+        tools, left_out = await _in_daemon_thread(
+            lambda: make_tools(self.server, listed, self._call)
+        )
         if self._session is not None and tools.keys() != self._tools.keys():
             log.info("mcp_tools_changed", server=self.server.name, tools=len(tools))
         self._tools = MappingProxyType(tools)
-        for each in left_out:
-            self._log_left_out(each.tool, each.reason)
         if not is_complete:
             self._log_left_out(
                 "*", f"{self.server.label} lists more tools than are read; the rest is left out."
             )
+        for each in left_out:
+            self._log_left_out(each.tool, each.reason)
 
     async def _call(self, tool: str, arguments: dict[str, object]) -> str:
         if self._session is None:
@@ -192,6 +210,28 @@ class McpConnection:
         self.tried.set()
 
     def _log_left_out(self, tool: str, reason: str) -> None:
-        if reason not in self._logged:
-            self._logged.add(reason)
-            log.warning("mcp_tool_left_out", server=self.server.name, tool=tool, reason=reason)
+        if reason in self._logged or len(self._logged) > MAX_REASONS:
+            return
+        self._logged.add(reason)
+        if len(self._logged) > MAX_REASONS:
+            tool = "*"
+            reason = f"{self.server.label} has more tools that are left out; they are not logged."
+        log.warning("mcp_tool_left_out", server=self.server.name, tool=tool, reason=reason)
+
+
+async def _in_daemon_thread(work: Callable[[], _Result]) -> _Result:
+    """Do something that may take long; the process does not wait for it to end."""
+    done: Future[_Result] = Future()
+
+    def run() -> None:
+        if not done.set_running_or_notify_cancel():
+            return
+        try:
+            result = work()
+        except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+            done.set_exception(error)
+        else:
+            done.set_result(result)
+
+    Thread(target=run, name="mcp", daemon=True).start()
+    return await asyncio.wrap_future(done)

@@ -7,7 +7,7 @@ limit to its length, and does not tell how the process ended.
 import asyncio
 import os
 import signal
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import PIPE, Process, SubprocessStreamProtocol
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Self
@@ -22,8 +22,8 @@ from evibridge.tools_registry.mcp.server import McpServer
 from evibridge.tools_registry.mcp.stderr import logged_stderr
 from evibridge.tools_registry.mcp.unreachable import Seen
 
-MAX_MESSAGE_BYTES = 32 * 1024 * 1024
-"""The largest results are refused later as such, like those of functions."""
+MAX_MESSAGE_BYTES = 2 * 1024 * 1024
+"""A page of a list of tools; the event loop stands still while it is parsed."""
 MAX_BEHIND_BYTES = 1024 * 1024
 """Unread by the process: it has stopped reading."""
 END_WITHIN_S = 2.0
@@ -42,8 +42,10 @@ async def run_process(server: McpServer, seen: Seen) -> AsyncIterator[tuple["_Ou
         OSError: it cannot be started
     """
     assert server.command is not None
+    loop = asyncio.get_running_loop()
     async with logged_stderr(server.name) as stderr:
-        process = await asyncio.create_subprocess_exec(
+        transport, protocol = await loop.subprocess_exec(
+            lambda: SubprocessStreamProtocol(limit=MAX_MESSAGE_BYTES, loop=loop),
             *server.command,
             stdin=PIPE,
             stdout=PIPE,
@@ -51,15 +53,18 @@ async def run_process(server: McpServer, seen: Seen) -> AsyncIterator[tuple["_Ou
             env={**get_default_environment(), **server.env},
             cwd=server.cwd,
             start_new_session=True,
-            limit=MAX_MESSAGE_BYTES,
         )
+        process = Process(transport, protocol, loop)
         stderr.close()
         assert process.stdin is not None
         assert process.stdout is not None
         try:
             yield _Output(process.stdout), _Input(process.stdin)
         finally:
-            await _end(process)
+            try:
+                await _end(process)
+            finally:
+                transport.close()  # a child in a session of its own may hold the pipes still
             seen.exit_code = process.returncode
 
 
@@ -67,16 +72,13 @@ async def _end(process: Process) -> None:
     """Close its input, then ask it to end, then kill it with all that it has started."""
     assert process.stdin is not None
     process.stdin.close()
-    has_ended = False
     try:
-        has_ended = await _ends(process)
-        if not has_ended:
+        if not await _ends(process):
             _signal_group(process, signal.SIGTERM)
-            has_ended = await _ends(process)
-    finally:
-        if not has_ended:
-            _signal_group(process, signal.SIGKILL)
             await _ends(process)
+    finally:
+        _signal_group(process, signal.SIGKILL)  # its children may live on without it
+        await _ends(process)
 
 
 async def _ends(process: Process) -> bool:

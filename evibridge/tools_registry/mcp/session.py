@@ -7,7 +7,7 @@ import: `connection.py` imports them in a thread, and only where a server is con
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from enum import Enum, auto
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -95,7 +95,7 @@ class McpSession:
 
     def __init__(self, server: McpServer) -> None:
         self._server = server
-        self._has_ended = False
+        self._ended = asyncio.Event()
         self._have_tools_changed = False
         self._is_suspect = False
         self._stirred = asyncio.Event()
@@ -104,7 +104,7 @@ class McpSession:
 
     def on_end(self) -> None:
         """No more messages will come."""
-        self._has_ended = True
+        self._ended.set()
         self._stirred.set()
 
     async def on_message(self, message: object) -> None:
@@ -133,13 +133,24 @@ class McpSession:
                 await self._stirred.wait()
         except TimeoutError:
             return News.NONE
-        if self._has_ended:
-            raise mcp.MCPError(CONNECTION_CLOSED, "no more messages will come")
+        if self._ended.is_set():
+            raise _no_more_messages()
         if self._have_tools_changed:
             return News.TOOLS_CHANGED
         self._is_suspect = False
         self._stirred.clear()
         return News.SUSPICION
+
+    async def pause(self, seconds: float) -> None:
+        """Let time pass.
+
+        Raises:
+            MCPError: the connection has come to its end
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._ended.wait()
+                raise _no_more_messages()
 
     async def list_tools(self) -> tuple[list[ListedTool], bool]:
         """Read the list of tools; also tells whether it was read to its end.
@@ -148,7 +159,7 @@ class McpSession:
             TimeoutError, MCPError, ValidationError: the connection is of no use
         """
         self._have_tools_changed = False
-        if not (self._has_ended or self._is_suspect):
+        if not (self._ended.is_set() or self._is_suspect):
             self._stirred.clear()
         listed: list[ListedTool] = []
         cursor: str | None = None
@@ -235,6 +246,10 @@ class McpSession:
 
     def _unavailable(self, what: str) -> ToolUnavailable:
         return ToolUnavailable(f"cannot be used: the MCP server {self._server.name} {what}")
+
+
+def _no_more_messages() -> mcp.MCPError:
+    return mcp.MCPError(CONNECTION_CLOSED, "no more messages will come")
 
 
 def _version() -> str:

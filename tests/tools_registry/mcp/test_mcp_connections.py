@@ -14,6 +14,7 @@ from evibridge.tools_registry.mcp.server import McpServer
 from evibridge.tools_registry.outcome import ToolFailure, ToolResult
 from tests.tools_registry.mcp.stage import (
     LONG_S,
+    SERVERS,
     Log,
     http_shop,
     logged,
@@ -158,12 +159,22 @@ async def test_a_slow_call_does_not_hold_up_others(shops: McpConnections, prefix
 
 
 @BOTH
-async def test_ten_megabytes_are_too_large_for_the_runner_and_no_harm(
+async def test_a_result_that_is_too_large_for_the_runner_is_no_harm(
     shops: McpConnections, prefix: str
 ) -> None:
-    outcome = await run(shops, f"{prefix}catalogue", size=10_000_000)
+    outcome = await run(shops, f"{prefix}catalogue", size=500_000)
     assert isinstance(outcome, ToolFailure)
     assert outcome.code == "result_too_large"
+    assert shops.faults == {}
+
+
+@BOTH
+async def test_ten_megabytes_are_not_read_and_no_harm(shops: McpConnections, prefix: str) -> None:
+    outcome = await run(shops, f"{prefix}catalogue", size=10_000_000, timeout_s=2.0)
+    assert isinstance(outcome, ToolFailure)
+    assert outcome.code in {"unavailable", "timeout"}
+    outcome = await run(shops, f"{prefix}order_status", order_id="7")
+    assert outcome == ToolResult("Order 7 is on its way, 1 times.")
     assert shops.faults == {}
 
 
@@ -225,6 +236,30 @@ except OwnerError as error:
     assert await printed_by(program) == (
         "The MCP server 'crm' needs a package that is missing (mcp); install evibridge[mcp].\n"
     )
+
+
+async def test_the_process_does_not_wait_for_tools_that_take_for_ever_to_describe() -> None:
+    program = f"""
+import asyncio, sys, threading
+from evibridge.tools_registry.mcp import connections, tools
+from evibridge.tools_registry.mcp.server import McpServer
+
+begun = threading.Event()
+
+def make_tools(*_):
+    begun.set()
+    threading.Event().wait()
+
+async def main():
+    plain = McpServer("plain", command=[sys.executable, "-ES", {str(SERVERS / "plain.py")!r}])
+    async with connections.mcp_connections([plain]) as held:
+        print(await asyncio.to_thread(begun.wait, {LONG_S}), *held.faults)
+
+tools.make_tools = make_tools
+connections.START_WITHIN_S = 0.0
+asyncio.run(main())
+"""
+    assert await printed_by(program) == "True plain\n"
 
 
 async def printed_by(program: str) -> str:

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from evibridge.tools_registry.mcp import session
+from evibridge.tools_registry.mcp import session, transports
 from evibridge.tools_registry.mcp.connections import mcp_connections
 from evibridge.tools_registry.mcp.server import McpServer
 from evibridge.tools_registry.outcome import ToolFailure, ToolResult
+from evibridge.tools_registry.runner import BACKGROUND_TIMEOUT_S
 from tests.tools_registry.mcp.stage import LONG_S, at_once, logged, never, other_tasks, run
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -24,7 +25,7 @@ async def served(handler: Handler) -> AsyncIterator[str]:
     """An address at which every request is handled by this."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handler)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -126,12 +127,18 @@ class SessionServer:
         self.forgotten: set[str] = set()
         self.broken = self.holds_on = False
         self.keys: set[str | None] = set()
+        self.encodings: set[str | None] = set()
+        self.padding = 0
+        self.is_compressed = self.refuses = self.begins = self.is_hasty = False
+        self.streams = asyncio.Semaphore(0)
+        self.left = asyncio.Event()
         self.cancelled = asyncio.Event()
         self.names = ["echo", "wait"]
         self.changed = asyncio.Event()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.keys.add(request.headers.get("X-Key"))
+        self.encodings.add(request.headers.get("Accept-Encoding"))
         if request.method == "DELETE":
             if self.holds_on:
                 await asyncio.Event().wait()
@@ -146,12 +153,30 @@ class SessionServer:
             self.cancelled.set()
         if "id" not in message:
             return web.Response(status=202)
+        if message.get("params", {}).get("name") == "wait":
+            return await self.wait(request)
         return await self.answer(message)
+
+    async def wait(self, request: web.Request) -> web.StreamResponse:
+        """Give no answer, or one without an end."""
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        try:
+            if self.begins:
+                await response.prepare(request)
+                await response.write(b"{")
+            await asyncio.Event().wait()
+        finally:
+            self.left.set()
+        return response
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """Tell of a change of the tools, once."""
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
+        self.streams.release()
+        if self.is_hasty:
+            await response.write(b"retry: 0\n\n")
+            return response
         await self.changed.wait()
         self.changed.clear()
         news = {"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}
@@ -175,10 +200,12 @@ class SessionServer:
                 result = {"tools": tools}
             case "tools/call" if self.broken:
                 return web.Response(status=500)
-            case "tools/call" if message["params"]["name"] == "wait":
-                await asyncio.Event().wait()
+            case "tools/call" if self.refuses:
+                error = {"code": 1066, "message": "No."}
+                return self.padded({"jsonrpc": "2.0", "id": message["id"], "error": error}, 400)
             case "tools/call":
                 result = {"content": [{"type": "text", "text": self.sessions[-1]}]}
+                return self.padded({"jsonrpc": "2.0", "id": message["id"], "result": result}, 200)
             case "ping":
                 result = {}
         if result is None:
@@ -186,6 +213,14 @@ class SessionServer:
             return web.json_response({"jsonrpc": "2.0", "id": message["id"], "error": error})
         reply = {"jsonrpc": "2.0", "id": message["id"], "result": result}
         return web.json_response(reply, headers=headers)
+
+    def padded(self, reply: dict[str, Any], status: int) -> web.Response:
+        """An answer with as much white space as is wanted."""
+        text = json.dumps(reply) + " " * self.padding
+        response = web.Response(text=text, content_type="application/json", status=status)
+        if self.is_compressed:
+            response.enable_compression(web.ContentCoding.gzip)
+        return response
 
 
 @pytest.fixture
@@ -271,3 +306,108 @@ async def test_a_server_that_does_not_let_go_is_left_alone_after_a_second(
             closing = asyncio.get_running_loop().time()
         assert asyncio.get_running_loop().time() - closing < 4
     assert clients_tasks() == set()
+
+
+# Servers that mean no good
+
+
+def unavailable(code: int) -> ToolFailure:
+    return ToolFailure(
+        f"The tool echo cannot be used: the MCP server crm answered with the error {code}.",
+        "Sorry.",
+        "unavailable",
+    )
+
+
+async def test_an_answer_that_is_too_long_fails_its_call_and_no_other(
+    sessions: SessionServer,
+) -> None:
+    async with served(sessions.handle) as url, mcp_connections([crm(url)]) as connections:
+        sessions.padding = 2 * 1024 * 1024
+        assert await run(connections, "echo") == unavailable(-32700)
+        sessions.padding = 0
+        assert await run(connections, "echo") == ToolResult("session0")
+        assert connections.faults == {}
+    assert len(sessions.sessions) == 1
+
+
+async def test_an_answer_that_is_compressed_fails_its_call_as_nobody_asked_for_it(
+    sessions: SessionServer,
+) -> None:
+    async with served(sessions.handle) as url, mcp_connections([crm(url)]) as connections:
+        sessions.is_compressed = True
+        assert await run(connections, "echo") == unavailable(-32700)
+        sessions.is_compressed = False
+        assert await run(connections, "echo") == ToolResult("session0")
+        assert connections.faults == {}
+    assert sessions.encodings == {"identity"}
+
+
+async def test_a_redirection_that_is_too_long_is_not_read() -> None:
+    async def redirect(request: web.Request) -> web.StreamResponse:
+        await request.read()
+        headers = {"Location": "/elsewhere", "Content-Type": "text/event-stream"}
+        return web.Response(status=307, headers=headers, body=b" " * (2 * 1024 * 1024 + 1))
+
+    async with served(redirect) as url:
+        assert await fault_of(url) == "does not speak MCP; check its `url`"
+
+
+async def test_a_refusal_is_read_unless_it_is_too_long(sessions: SessionServer) -> None:
+    sessions.refuses = True
+    async with served(sessions.handle) as url, mcp_connections([crm(url)]) as connections:
+        outcome = await run(connections, "echo")
+        assert isinstance(outcome, ToolFailure)
+        assert (outcome.code, outcome.content) == ("mcp_error", "No.")
+        sessions.padding = 2 * 1024 * 1024
+        assert await run(connections, "echo") == unavailable(-32603)
+        assert connections.faults == {}
+
+
+@pytest.mark.parametrize("begins", [False, True])
+async def test_a_call_that_is_never_answered_does_not_keep_its_request_for_ever(
+    sessions: SessionServer, monkeypatch: pytest.MonkeyPatch, *, begins: bool
+) -> None:
+    sessions.begins = begins
+    async with served(sessions.handle) as url, mcp_connections([crm(url)]) as connections:
+        with monkeypatch.context() as impatient:
+            impatient.setattr(transports, "SILENCE_TIMEOUT_S", 0.3)
+            outcome = await run(connections, "wait", timeout_s=0.1)
+            assert isinstance(outcome, ToolFailure)
+            assert outcome.code == "timeout"
+            async with asyncio.timeout(LONG_S):
+                await sessions.left.wait()
+        assert await run(connections, "echo") == ToolResult("session0")
+        assert connections.faults == {}
+    assert len(sessions.sessions) == 1
+
+
+def test_silence_is_borne_longer_than_any_call_takes() -> None:
+    assert transports.SILENCE_TIMEOUT_S > BACKGROUND_TIMEOUT_S
+
+
+async def test_streams_that_a_server_ends_at_once_are_not_asked_for_at_once(
+    sessions: SessionServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transports, "GET_EVERY_S", 600.0)
+    sessions.is_hasty = True
+    async with served(sessions.handle) as url, mcp_connections([crm(url)]) as connections:
+        async with asyncio.timeout(LONG_S):
+            await sessions.streams.acquire()
+        for _ in range(20):
+            await run(connections, "echo")
+        assert sessions.streams.locked()
+
+
+async def test_streams_that_a_server_ends_are_asked_for_again(
+    sessions: SessionServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transports, "GET_EVERY_S", 0.01)
+    sessions.is_hasty = True
+    async with (
+        served(sessions.handle) as url,
+        mcp_connections([crm(url)]),
+        asyncio.timeout(LONG_S),
+    ):
+        for _ in range(4):
+            await sessions.streams.acquire()

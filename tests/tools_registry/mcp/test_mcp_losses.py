@@ -329,20 +329,77 @@ async def test_changes_of_the_list_are_read_together() -> None:
     assert len(log.of("mcp_tools_changed")) == 1
 
 
+async def test_a_list_that_changes_all_the_time_is_read_less_and_less_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses: list[float] = []
+    enough = asyncio.Event()
+
+    async def noted(_: mcp_session.McpSession, seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 8:
+            enough.set()
+
+    monkeypatch.setattr(mcp_session.McpSession, "pause", noted)
+    monkeypatch.setattr(mcp_connection, "CALM_AFTER_S", 600.0)
+    async with connected([plain_server("restless")]), asyncio.timeout(20):
+        await enough.wait()
+    assert pauses[:8] == [0.5, 1, 2, 4, 8, 16, 30, 30]
+
+
+async def test_a_list_that_changes_after_a_while_is_read_soon(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses: list[float] = []
+    enough = asyncio.Event()
+
+    async def noted(_: mcp_session.McpSession, seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            enough.set()
+
+    monkeypatch.setattr(mcp_session.McpSession, "pause", noted)
+    monkeypatch.setattr(mcp_connection, "CALM_AFTER_S", -1.0)
+    async with connected([plain_server("restless")]), asyncio.timeout(20):
+        await enough.wait()
+    assert pauses[:3] == [0.5, 0.5, 0.5]
+
+
+async def test_a_loss_is_noticed_while_a_change_of_the_list_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mcp_connection, "RELIST_AFTER_S", 600.0)
+    with logged() as log:
+        async with connected([plain_server("restless")], at_once) as connections:
+            os.kill(await pid_of(connections), 9)
+            await log.told("mcp_connected", times=2)
+
+
 async def test_a_list_without_end_is_read_for_a_while() -> None:
     with logged() as log:
         async with connected([plain_server("endless")]) as connections:
             assert len(connections.tools) == 128
-    assert log.of("mcp_tool_left_out", tool="*") == [
-        {
-            "event": "mcp_tool_left_out",
-            "level": "warning",
-            "server": "plain",
-            "tool": "*",
-            "reason": "The MCP server 'plain' lists more tools than are read; the rest is left "
-            "out.",
-        }
-    ]
+    assert log.of("mcp_tool_left_out")[0] == {
+        "event": "mcp_tool_left_out",
+        "level": "warning",
+        "server": "plain",
+        "tool": "*",
+        "reason": "The MCP server 'plain' lists more tools than are read; the rest is left out.",
+    }
+
+
+async def test_of_many_reasons_the_log_has_some_and_says_so_in_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mcp_connection, "MAX_REASONS", 3)
+    with logged() as log:
+        async with connected([plain_server("endless")], never):
+            pass
+    lines = log.of("mcp_tool_left_out")
+    assert [line["tool"] for line in lines] == ["*", "tool128", "tool129", "*"]
+    assert lines[-1]["reason"] == (
+        "The MCP server 'plain' has more tools that are left out; they are not logged."
+    )
 
 
 async def test_a_list_of_many_pages_is_read_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,8 @@ import time
 from typing import Any
 
 manners = {
-    "deaf", "dying", "endless", "fickle", "foreign", "modern", "mute", "noisy", "odd", "talkative",
+    "deaf", "dying", "endless", "fickle", "foreign", "modern", "mute", "noisy", "odd", "restless",
+    "talkative",
 }  # fmt: skip
 MODERN = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
 have = set(sys.argv[1:])
@@ -104,6 +105,8 @@ def answer(message: dict[str, Any]) -> dict[str, Any] | None:
             listen(message["id"])
             return None
         case "tools/list":
+            if "restless" in have:
+                send({"method": "notifications/tools/list_changed"})
             listed = {"tools": 7} if "odd" in have else page(parameters.get("cursor"))
             return {"result": {**listed, **MODERN}}
         case "tools/call":
