@@ -1,5 +1,7 @@
 """Keys that the agent presses: tones on the caller's line, between two things that it says."""
 
+from evibridge.dialling import MAX_KEYS
+
 
 class DigitsToSend:
     """Rows of keys, played one after another. Time is an argument, in seconds."""
@@ -24,8 +26,8 @@ class DigitsToSend:
         return now_s < self._sound_until_s
 
     def add(self, keys: str) -> None:
-        """These are to be pressed as well."""
-        self._waiting += keys
+        """These are to be pressed as well; beyond `MAX_KEYS` that wait, they are not."""
+        self._waiting = f"{self._waiting}{keys}"[:MAX_KEYS]
 
     def take(self) -> str:
         """The keys that wait; they are being pressed now."""

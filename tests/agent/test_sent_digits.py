@@ -1,4 +1,5 @@
 from evibridge.agent.sent_digits import DigitsToSend
+from evibridge.dialling import MAX_KEYS
 
 
 def test_keys_are_pressed_in_rows() -> None:
@@ -22,6 +23,14 @@ def test_those_that_come_while_others_are_pressed_wait() -> None:
 
     assert digits.wait
     assert digits.take() == "2"
+
+
+def test_no_more_wait_than_can_be_pressed_in_a_row() -> None:
+    digits = DigitsToSend()
+    digits.add("1" * MAX_KEYS)
+    digits.add("2")
+
+    assert digits.take() == "1" * MAX_KEYS
 
 
 def test_the_line_carries_tones_until_they_are_over() -> None:
