@@ -55,9 +55,9 @@ class _Open:
 
 @dataclass(slots=True)
 class _Past:
-    """A tool call of which something is known."""
+    """A tool call of which something is known; its parameters may be long and are not kept."""
 
-    call: evi.ToolCall
+    signature: int
     fate: _Fate
 
 
@@ -93,7 +93,7 @@ class ToolDesk:
         past = self._past.get(call.tool_call_id)
         if past is None:
             return self._called_first(call)
-        is_same = (past.call.name, past.call.parameters) == (call.name, call.parameters)
+        is_same = past.signature == _signature(call)
         match past.fate:
             case _Fate.OPEN if is_same:
                 self._open[call.tool_call_id].is_orphan = False
@@ -246,7 +246,7 @@ class ToolDesk:
     # Inside
 
     def _remember(self, call: evi.ToolCall, fate: _Fate) -> None:
-        self._past[call.tool_call_id] = _Past(call, fate)
+        self._past[call.tool_call_id] = _Past(_signature(call), fate)
         while len(self._past) > MAX_REMEMBERED:
             oldest = next(each for each in self._past if each not in self._open)
             del self._past[oldest]
@@ -297,6 +297,11 @@ class ToolDesk:
             if not tool.is_repeat:
                 actions.append(_ended(tool.call, why))
         return actions
+
+
+def _signature(call: evi.ToolCall) -> int:
+    """Tells two uses of one id apart, when the next chat numbers its calls anew."""
+    return hash((call.name, call.parameters))
 
 
 def _wanted(tool: _Open) -> list[Action]:
