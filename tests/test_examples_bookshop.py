@@ -24,6 +24,7 @@ from evibridge.engine.minds.scripted.definition import Script, Texts, Turn
 from evibridge.engine.minds.scripted.script_file import read_script
 from evibridge.tools_registry.outcome import ToolResult
 from evibridge.tools_registry.runner import ToolRunner
+from tests.tools_registry.nobody import NOBODY
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "bookshop.py"
 
@@ -83,7 +84,7 @@ class Caller:
                 yield step
                 continue
             arguments = orjson.dumps(step.arguments).decode()
-            result = await self._runner.run(step.name, arguments, self._context)
+            result = await self._runner.run(step.name, arguments, self._context, NOBODY)
             outcome = ToolOutcome(result.content, failed=not isinstance(result, ToolResult))
             after = self._conversation.after_tool(prompt, step, outcome)
             async for following in self._played(prompt, after):

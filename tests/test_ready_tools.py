@@ -7,6 +7,7 @@ from evibridge.errors import ToolDefinitionError
 from evibridge.testing import FakeCall, fake_call
 from evibridge.tools_registry.outcome import ToolFailure, ToolOutcome, ToolResult
 from evibridge.tools_registry.runner import ToolRunner
+from tests.tools_registry.nobody import NOBODY
 
 PLACES = {"the workshop": "+14155550100", "the desk": "sip:desk@shop.example"}
 
@@ -25,7 +26,7 @@ async def use(tools: Tools, name: str, **arguments: str) -> tuple[ToolOutcome, F
     """What a tool answers, and what it asks of the call."""
     call = fake_call()
     runner = ToolRunner(tools, default_timeout_s=5)
-    outcome = await runner.run(name, json.dumps(arguments), call.context)
+    outcome = await runner.run(name, json.dumps(arguments), call.context, NOBODY)
     await runner.close()
     return outcome, call
 

@@ -33,18 +33,3 @@ class ToolProgress(Protocol):
         What `ToolRunner.run` returns later is for the model too if `result_follows`, else for
         nobody.
         """
-
-
-class NobodyWaits:
-    """The progress of a tool that is tried by hand: whoever tries it approves of it."""
-
-    def hold(self, sentence: str) -> None:
-        """Nobody has to wait."""
-
-    async def verdict(self, timeout_s: float) -> Verdict:
-        """It is approved."""
-        del timeout_s
-        return Verdict(is_approved=True)
-
-    def answer_early(self, answer: ToolResult, *, result_follows: bool) -> None:
-        """What comes later is of more interest."""

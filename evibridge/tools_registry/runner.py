@@ -29,7 +29,7 @@ from evibridge.tools_registry.outcome import (
     result,
     sendable,
 )
-from evibridge.tools_registry.progress import NobodyWaits, ToolProgress
+from evibridge.tools_registry.progress import ToolProgress
 from evibridge.tools_registry.registry import Tool
 from evibridge.tools_registry.threads import ToolThreads
 
@@ -98,7 +98,7 @@ class ToolRunner:
         name: str,
         arguments: str,
         context: ToolContext,
-        progress: ToolProgress | None = None,
+        progress: ToolProgress,
     ) -> ToolOutcome:
         """Call a tool and return its outcome, at the latest at its deadline.
 
@@ -115,7 +115,7 @@ class ToolRunner:
         if tool is None:
             sentence = f"There is no tool named {clip(name, MAX_ECHO_CHARS)!r}."
             return ToolFailure(sentence, sentence, "unknown_tool")
-        return await self._run(tool, arguments, context, progress or NobodyWaits())
+        return await self._run(tool, arguments, context, progress)
 
     async def close(self) -> None:
         """Cancel every running tool and wait for their clean-up, `CLOSE_TIMEOUT_S` at most."""

@@ -23,6 +23,7 @@ from evibridge.tools_registry.runner import (
     MAX_RUNNING_PER_CALL,
     ToolRunner,
 )
+from tests.tools_registry.nobody import NOBODY
 from tests.virtual_clock import VirtualClockLoop, run_in_virtual_time
 
 T = TypeVar("T")
@@ -34,7 +35,7 @@ WAIT = "One moment, please."
 STARTED = "Started. The result is not known yet; you will be told later."
 DONE = "Done. Say nothing about it and go on with the conversation."
 CANCELLED = ToolFailure("The tool tool was cancelled.", "Sorry.", "failed")
-NOBODY = "Nobody was there to approve of this. It has not been done."
+NOT_APPROVED = "Nobody was there to approve of this. It has not been done."
 
 Options = dict[str, Any]
 
@@ -166,7 +167,7 @@ def outcome_of(
 
     async def main() -> tuple[ToolOutcome, float]:
         runner = runner_of(tool.run if isinstance(tool, Tool) else tool, **options)
-        outcome = await runner.run("tool", arguments, CALL, call)
+        outcome = await runner.run("tool", arguments, CALL, call or NOBODY)
         ended_s = now_s()
         await asyncio.sleep(1000)  # what comes after the end would be seen
         await runner.close()
@@ -179,7 +180,7 @@ async def start(
     runner: ToolRunner, call: WaitingCall | None = None, context: ToolContext = CALL
 ) -> asyncio.Task[ToolOutcome]:
     """Start a tool, and let it get as far as it does at once."""
-    task = asyncio.create_task(runner.run("tool", "{}", context, call))
+    task = asyncio.create_task(runner.run("tool", "{}", context, call or NOBODY))
     await asyncio.sleep(0.001)
     return task
 
@@ -239,7 +240,7 @@ def test_a_tool_does_not_run_when_nobody_is_there_to_approve(
 ) -> None:
     tool, call = Tool(), WaitingCall()
     outcome, ended_s = outcome_of(tool, call, timeout=own_s, **APPROVED)
-    assert outcome == ToolFailure("The tool tool refused.", NOBODY, "not_approved")
+    assert outcome == ToolFailure("The tool tool refused.", NOT_APPROVED, "not_approved")
     assert ended_s == pytest.approx(waited_s)
     assert call.asked == [(0, waited_s)]
     assert call.given_up == seconds(waited_s)
@@ -562,7 +563,7 @@ def test_one_call_may_have_so_many_tools_and_no_more(options: Options) -> None:
         assert len(call.answers) == (MAX_RUNNING_PER_CALL if options else 0)
         other = await start(runner, WaitingCall(), OTHER_CALL)
         assert await asyncio.gather(*runs, other) == [ToolResult("answer")] * 9
-        assert await runner.run("tool", "{}", CALL) == ToolResult("answer")
+        assert await runner.run("tool", "{}", CALL, NOBODY) == ToolResult("answer")
 
     in_virtual_time(main())
 

@@ -23,9 +23,9 @@ from evibridge.tools_registry.outcome import (
     ToolOutcome,
     ToolResult,
 )
-from evibridge.tools_registry.progress import NobodyWaits
 from evibridge.tools_registry.registry import Tools
 from evibridge.tools_registry.runner import ToolRunner
+from tests.tools_registry.nobody import NOBODY, NobodyWaits
 
 CALL = ToolContext(call_id="c1", chat_id="e1", caller="+4930111")
 LONG_S = 30.0
@@ -51,7 +51,7 @@ async def outcome_of(function: Callable[..., object], arguments: str = "{}") -> 
     tools.tool(name="tool", description="Do it.", fallback="Sorry.")(function)
     runner = ToolRunner(tools, default_timeout_s=LONG_S)
     try:
-        return await runner.run("tool", arguments, CALL)
+        return await runner.run("tool", arguments, CALL, NOBODY)
     finally:
         await runner.close()
 
@@ -99,7 +99,7 @@ async def test_a_plain_function_does_not_hold_up_the_loop(tools: Tools, runner: 
         released.set()
         return "quick"
 
-    runs = [runner.run(name, "{}", CALL) for name in ("slow", "quick")]
+    runs = [runner.run(name, "{}", CALL, NOBODY) for name in ("slow", "quick")]
     assert await asyncio.gather(*runs) == [ToolResult("true"), ToolResult("quick")]
 
 
@@ -114,8 +114,8 @@ async def test_tools_of_one_call_share_its_state(tools: Tools, runner: ToolRunne
         """Tell."""
         return str(call.state["thing"])
 
-    assert await runner.run("put", '{"thing": "tea"}', CALL) == ToolResult("done")
-    assert await runner.run("take", "{}", CALL) == ToolResult("tea")
+    assert await runner.run("put", '{"thing": "tea"}', CALL, NOBODY) == ToolResult("done")
+    assert await runner.run("take", "{}", CALL, NOBODY) == ToolResult("tea")
 
 
 async def test_context_variables_reach_both_kinds_of_function() -> None:
@@ -170,13 +170,13 @@ async def test_the_result_of_a_plain_function_is_written_in_its_thread() -> None
 
 async def test_an_unknown_tool_is_refused(runner: ToolRunner) -> None:
     sentence = "There is no tool named 'nothing'."
-    assert await runner.run("nothing", "{}", CALL) == ToolFailure(
+    assert await runner.run("nothing", "{}", CALL, NOBODY) == ToolFailure(
         sentence, sentence, "unknown_tool"
     )
 
 
 async def test_an_unknown_name_is_not_repeated_at_length(runner: ToolRunner) -> None:
-    outcome = await runner.run("x" * 10_000, "{}", CALL)
+    outcome = await runner.run("x" * 10_000, "{}", CALL, NOBODY)
     assert isinstance(outcome, ToolFailure)
     assert len(outcome.error) < 150
 
@@ -275,14 +275,14 @@ async def test_one_tool_more_than_may_run_is_refused_at_once(
             await started.wait()
             await released.wait()
 
-    running = [asyncio.create_task(runner.run("slow", "{}", CALL)) for _ in range(2)]
+    running = [asyncio.create_task(runner.run("slow", "{}", CALL, NOBODY)) for _ in range(2)]
     await asyncio.wait_for(started.wait(), LONG_S)
-    assert await runner.run("slow", "{}", CALL) == ToolFailure(
+    assert await runner.run("slow", "{}", CALL, NOBODY) == ToolFailure(
         "The tool slow is refused: too many tools are running.", "Please wait.", "busy"
     )
     released.set()
     assert await asyncio.gather(*running) == [ToolResult("done"), ToolResult("done")]
-    assert await runner.run("slow", "{}", CALL) == ToolResult("done")
+    assert await runner.run("slow", "{}", CALL, NOBODY) == ToolResult("done")
 
 
 # Failures
@@ -334,7 +334,7 @@ async def test_without_a_fallback_a_failure_has_no_text_for_the_model(
         """Fail."""
         raise ZeroDivisionError
 
-    assert await runner.run("broken", "{}", CALL) == ToolFailure(
+    assert await runner.run("broken", "{}", CALL, NOBODY) == ToolFailure(
         "The tool broken failed with ZeroDivisionError.", None, "failed"
     )
 
@@ -457,7 +457,7 @@ async def test_a_coroutine_that_is_late_is_cancelled(tools: Tools, runner: ToolR
         finally:
             cancelled.set()
 
-    assert await runner.run("late", "{}", CALL) == ToolFailure(
+    assert await runner.run("late", "{}", CALL, NOBODY) == ToolFailure(
         "The tool late did not answer within 0.01 s.", "Sorry.", "timeout"
     )
     await asyncio.wait_for(cancelled.wait(), LONG_S)
@@ -470,7 +470,7 @@ async def test_a_tool_without_a_deadline_has_that_of_the_runner(tools: Tools) ->
         await asyncio.Event().wait()
 
     runner = ToolRunner(tools, default_timeout_s=SHORT_S)
-    outcome = await runner.run("late", "{}", CALL)
+    outcome = await runner.run("late", "{}", CALL, NOBODY)
     assert isinstance(outcome, ToolFailure)
     assert outcome.code == "timeout"
     await runner.close()
@@ -489,7 +489,7 @@ async def test_a_coroutine_that_resists_its_cancellation_keeps_its_place(tools: 
                 continue
 
     runner = ToolRunner(tools, default_timeout_s=LONG_S, max_running=2)
-    assert code_of(await runner.run("stubborn", "{}", CALL)) == "timeout"
+    assert code_of(await runner.run("stubborn", "{}", CALL, NOBODY)) == "timeout"
     assert await free_places(tools, runner) == 1
     released.set()
     await until_free(tools, runner, places=2)
@@ -506,7 +506,7 @@ async def test_a_plain_function_that_is_late_keeps_its_place_until_it_ends(tools
 
     runner = ToolRunner(tools, default_timeout_s=LONG_S, max_running=2)
     try:
-        assert code_of(await runner.run("late", "{}", CALL)) == "timeout"
+        assert code_of(await runner.run("late", "{}", CALL, NOBODY)) == "timeout"
         assert await free_places(tools, runner) == 1
     finally:
         released.set()
@@ -529,7 +529,7 @@ async def test_cancelling_a_run_cancels_the_coroutine(tools: Tools, runner: Tool
         finally:
             cancelled.set()
 
-    run = asyncio.create_task(runner.run("slow", "{}", CALL))
+    run = asyncio.create_task(runner.run("slow", "{}", CALL, NOBODY))
     await asyncio.wait_for(started.wait(), LONG_S)
     run.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -550,7 +550,7 @@ async def test_cancelling_a_run_leaves_a_plain_function_to_end_by_itself(tools: 
         loop.call_soon_threadsafe(ended.set)
 
     runner = ToolRunner(tools, default_timeout_s=LONG_S, max_running=2)
-    run = asyncio.create_task(runner.run("slow", "{}", CALL))
+    run = asyncio.create_task(runner.run("slow", "{}", CALL, NOBODY))
     assert await asyncio.to_thread(started.wait, LONG_S)
     run.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -636,7 +636,7 @@ async def test_closing_leaves_no_task_behind(tools: Tools, runner: ToolRunner) -
         assert released.wait(LONG_S)
 
     try:
-        assert code_of(await runner.run("late", "{}", CALL)) == "timeout"
+        assert code_of(await runner.run("late", "{}", CALL, NOBODY)) == "timeout"
         await runner.close()
         assert asyncio.all_tasks() == before
     finally:
@@ -649,13 +649,15 @@ import asyncio, threading
 from evibridge.tools_registry.context import ToolContext
 from evibridge.tools_registry.registry import Tools
 from evibridge.tools_registry.runner import ToolRunner
+from tests.tools_registry.nobody import NOBODY
 
 tools = Tools()
 tools.tool(name="stuck", description="Hang.", timeout=0.01)(lambda: threading.Event().wait())
 
 async def main():
     runner = ToolRunner(tools, default_timeout_s=1)
-    print((await runner.run("stuck", "{}", ToolContext(call_id="c", chat_id="e"))).code)
+    call = ToolContext(call_id="c", chat_id="e")
+    print((await runner.run("stuck", "{}", call, NOBODY)).code)
     await runner.close()
 
 asyncio.run(main())
@@ -701,7 +703,7 @@ async def test_whatever_the_model_writes_has_one_outcome(name: str, arguments: s
         return thing
 
     runner = ToolRunner(tools, default_timeout_s=LONG_S)
-    outcome = await runner.run(name, arguments, CALL)
+    outcome = await runner.run(name, arguments, CALL, NOBODY)
     assert isinstance(outcome, ToolResult | ToolFailure)
     if isinstance(outcome, ToolFailure):
         assert outcome.code in ("unknown_tool", "bad_arguments")
@@ -720,7 +722,7 @@ async def free_places(tools: Tools, runner: ToolRunner) -> int:
     """Count the places of a runner of two by asking for both at once."""
     if tools.get("visitor") is None:
         tools.tool(name="visitor", description="Look in.")(_visit)
-    runs = [runner.run("visitor", "{}", CALL) for _ in range(2)]
+    runs = [runner.run("visitor", "{}", CALL, NOBODY) for _ in range(2)]
     return [code_of(outcome) for outcome in await asyncio.gather(*runs)].count("ok")
 
 
@@ -737,7 +739,7 @@ async def until_free(tools: Tools, runner: ToolRunner, *, places: int) -> None:
 async def _run_without_closing(function: Callable[..., object]) -> None:
     tools = Tools()
     tools.tool(name="tool", description="Do it.")(function)
-    await ToolRunner(tools, default_timeout_s=LONG_S).run("tool", "{}", CALL)
+    await ToolRunner(tools, default_timeout_s=LONG_S).run("tool", "{}", CALL, NOBODY)
 
 
 def _error_of(function: Callable[[], None]) -> BaseException | None:

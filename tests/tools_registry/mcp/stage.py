@@ -17,6 +17,7 @@ from evibridge.tools_registry.mcp.connections import McpConnections
 from evibridge.tools_registry.mcp.server import McpServer
 from evibridge.tools_registry.outcome import ToolOutcome
 from evibridge.tools_registry.runner import ToolRunner
+from tests.tools_registry.nobody import NOBODY
 
 SERVERS = Path(__file__).parent / "servers"
 LONG_S = 20.0
@@ -124,6 +125,6 @@ async def run(
     """Call a tool as a call does."""
     runner = ToolRunner(tools, default_timeout_s=timeout_s)
     try:
-        return await runner.run(tool, json.dumps(arguments), CALL)
+        return await runner.run(tool, json.dumps(arguments), CALL, NOBODY)
     finally:
         await runner.close()
