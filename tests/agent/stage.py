@@ -33,6 +33,7 @@ PIECE_MS = 200
 LOUD = b"\x00\x20" * (PIECE_MS * 8)
 SILENT = bytes(PIECE_MS * BYTES_PER_MS)
 CHAT_LASTS_S = 1800.0
+HOLD = "One moment, I ask a colleague."
 
 
 class MemoryPhone:

@@ -19,7 +19,7 @@ from evibridge.tools_registry.context import NoCall, ToolContext
 from evibridge.tools_registry.outcome import ToolResult
 from evibridge.tools_registry.progress import Verdict
 from evibridge.tools_registry.registry import Tools
-from tests.agent.stage import MemoryChat, Stage
+from tests.agent.stage import HOLD, MemoryChat, Stage
 from tests.agent.test_session import (
     FIRST,
     context,
@@ -40,17 +40,12 @@ from tests.agent.test_session_tools import (
     spoken,
     working_session,
 )
-from tests.agent.test_tools_in_calls import HOLD, play, texts, use_tool
+from tests.agent.test_tools_in_calls import play, texts, use_tool
 from tests.parties import wav
 from tests.virtual_clock import run_in_virtual_time
 
 DONE = evi.ToolResponse("call_1", "done")
 YES = Verdict(is_approved=True)
-
-
-@pytest.fixture
-def tools() -> Tools:
-    return Tools()
 
 
 def begin_sentence(chat: MemoryChat, utterance_id: str, text: str, ms: int) -> None:
@@ -255,18 +250,6 @@ class TestTransfer:
 
 
 class TestApproval:
-    @pytest.fixture
-    def refunded(self, tools: Tools) -> list[str]:
-        done: list[str] = []
-
-        @tools.tool(requires_approval=True, holding=HOLD)
-        async def refund(call: ToolContext) -> str:
-            """Give the money back."""
-            done.append(call.tool_call_id)
-            return "refunded"
-
-        return done
-
     def test_it_can_be_given_when_the_next_chat_asks_under_another_id(
         self, tools: Tools, refunded: list[str]
     ) -> None:

@@ -15,10 +15,8 @@ from evibridge.events import EndReason
 from evibridge.tools_registry.context import ToolContext
 from evibridge.tools_registry.progress import Verdict
 from evibridge.tools_registry.registry import Tools
-from tests.agent.stage import MemoryChat, Stage
+from tests.agent.stage import HOLD, MemoryChat, Stage
 from tests.virtual_clock import run_in_virtual_time
-
-HOLD = "One moment, I ask a colleague."
 
 
 def use_tool(chat: MemoryChat, name: str, tool_call_id: str = "call_1") -> None:
@@ -48,11 +46,6 @@ def texts(chat: MemoryChat) -> list[str]:
 
 def contexts(chat: MemoryChat) -> list[Any]:
     return [each["context"] for each in chat.of_type("session_settings") if "context" in each]
-
-
-@pytest.fixture
-def tools() -> Tools:
-    return Tools()
 
 
 def test_what_a_tool_asks_for_happens_before_its_answer_is_told(tools: Tools) -> None:
@@ -199,18 +192,6 @@ class TestSlowTools:
 
 
 class TestApproval:
-    @pytest.fixture
-    def refunded(self, tools: Tools) -> list[str]:
-        done: list[str] = []
-
-        @tools.tool(requires_approval=True, holding=HOLD)
-        async def refund(call: ToolContext) -> str:
-            """Give the money back."""
-            done.append(call.tool_call_id)
-            return "refunded"
-
-        return done
-
     def test_the_tool_runs_when_an_operator_approves(
         self, tools: Tools, refunded: list[str]
     ) -> None:
