@@ -5,10 +5,10 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from evibridge import create_app
+from evibridge import create_app, events
 from evibridge.service import start_service
 from evibridge.settings import Settings
-from tests.bridges.conftest import AGENT, settings
+from tests.bridges.conftest import AGENT, Scene, settings
 from tests.parties import TinyEvi, TinyTwilio
 
 pytestmark = pytest.mark.usefixtures("logging_is_undone")
@@ -39,6 +39,29 @@ async def test_the_service_runs_inside_somebody_elses_server(
     finally:
         await twilio.close()
         await runner.cleanup()
+
+
+async def test_whoever_watches_calls_and_fails_does_not_end_them(
+    evi: TinyEvi, http: aiohttp.ClientSession
+) -> None:
+    told: list[events.CallEvent] = []
+
+    def fail(_: str, event: events.CallEvent) -> None:
+        told.append(event)
+        raise BrokenPipeError
+
+    service = await start_service(AGENT, settings(evi), on_event=fail)
+    scene = Scene(evi, service, http)
+    try:
+        twilio, chat = await scene.talk()
+        await chat.say("a", "Good day.", ms=100)
+        await twilio.expect("media")
+    finally:
+        await scene.calls[0].close()
+        await service.close()
+
+    assert [type(event) for event in told[:2]] == [events.CallBegan, events.ChatOpened]
+    assert isinstance(told[-1], events.CallEnded)
 
 
 async def test_the_routes_that_carriers_and_probes_rely_on_are_there(evi: TinyEvi) -> None:

@@ -243,6 +243,20 @@ class TestKeys:
 
         assert act.PlayTones("1") in session.chat_said(FIRST, evi.UserInterruption(1), 1.5)
 
+    def test_a_call_that_ends_waits_for_those_that_are_about_to_be_pressed(self) -> None:
+        session = talking_session()
+        (place,) = speak(session, "u1", 1000, 1.0)
+        assert isinstance(place, act.PlaceMark)
+        session.send_digits("1", 1.2)
+        session.chat_said(FIRST, evi.AssistantEnd(), 1.5)
+        session.playback_heard(place.name, 1.9)
+
+        assert ends(session.hang_up(EndReason.AGENT_HUNG_UP, 1.95)) == []
+        assert wake(session) == (2.0, [act.PlayTones("1")])
+        mark = session.tones_played("1", 200, 2.0)[0]
+        assert isinstance(mark, act.PlaceMark)
+        assert ends(session.playback_heard(mark.name, 2.2)) == [EndReason.AGENT_HUNG_UP]
+
     def test_there_are_none_after_the_end_or_the_last_words(self) -> None:
         session = talking_session()
         session.end_with(GOODBYE, 2.0)
@@ -299,6 +313,20 @@ class TestLastWords:
         session.caller_left(EndReason.CALLER_HUNG_UP, 2.0)
 
         assert session.end_with(GOODBYE, 3.0) == []
+
+    def test_what_the_server_was_to_say_before_the_caller_spoke_does_not_keep_the_line(
+        self,
+    ) -> None:
+        session = talking_session()
+        session.say("By the way, we close at six.", 1.0)
+        session.chat_said(FIRST, said("goodbye"), 1.1)  # and the server has dropped it
+        speak(session, "u1", 1000, 1.5)
+        session.hang_up(EndReason.AGENT_HUNG_UP, 1.6)
+        session.chat_said(FIRST, evi.AssistantEnd(), 1.7)
+
+        at_s, actions = wake(session)
+        assert at_s < 5
+        assert ends(actions) == [EndReason.AGENT_HUNG_UP]
 
 
 class TestTransfer:

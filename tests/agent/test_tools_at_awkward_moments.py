@@ -153,7 +153,7 @@ class TestLastWords:
             """End."""
             await call.end_with(GOODBYE)
 
-        async def act_() -> float:
+        async def act_() -> tuple[Stage, float]:
             stage = Stage(tools)
             await stage.talk(1)
             chat = stage.evi.chats[0]
@@ -172,9 +172,13 @@ class TestLastWords:
             if not stage.call.is_over:
                 chat.speak("m1", "Bye!", 500)  # the model's answer, which is not let through
             await stage.ended()
-            return asyncio.get_running_loop().time() - spoke_s
+            return stage, asyncio.get_running_loop().time() - spoke_s
 
-        assert run_in_virtual_time(act_()) < 12
+        stage, took_s = run_in_virtual_time(act_())
+
+        assert took_s < 12
+        assert [each.text for each in stage.of_type(events.AgentSaid)] == [GOODBYE]
+        assert stage.phone.carrier_says is None
 
     def test_long_ones_are_heard_to_their_end(self) -> None:
         session = working_session()
@@ -428,6 +432,23 @@ class TestContext:
 
 
 class TestOnce:
+    def test_no_answer_is_kept_of_a_call_that_is_over(self, tools: Tools) -> None:
+        @tools.tool
+        async def order() -> None:
+            """Order."""
+
+        async def act_() -> tuple[bool, bool]:
+            stage = Stage(tools)
+            journal = stage.call._plan.journal
+            await stage.talk(1)
+            use_tool(stage.evi.chats[0], "order")
+            await stage.talk(1)
+            was_kept = await journal.recall("CA1", "call_1") is not None
+            await stage.leave()
+            return was_kept, await journal.recall("CA1", "call_1") is not None
+
+        assert run_in_virtual_time(act_()) == (True, False)
+
     def test_a_tool_whose_answer_is_not_known_any_more_is_not_run_again(self, tools: Tools) -> None:
         orders: list[str] = []
 
