@@ -13,6 +13,7 @@
     │   ├── LinkRefused         the other side answered the handshake with a status
     │   ├── LinkUnreachable     nobody answered in time
     │   └── UpstreamFailed      a model service that the engine uses gave no usable answer
+    ├── CommandRefused          an operator asked for what a call cannot do now
     ├── Overloaded              more work waits already than can be done in time
     ├── ToolError               raised by a tool's author; its text is for the model
     └── ToolUnavailable         what a tool works with is not there; the model gets its fallback
@@ -92,6 +93,18 @@ class UpstreamFailed(LinkError):
     def __init__(self, message: str, *, timed_out: bool = False) -> None:
         super().__init__(message)
         self.timed_out = timed_out
+
+
+class CommandRefused(EvibridgeError):
+    """A call cannot do now what an operator asks for.
+
+    Attributes:
+        code: names the reason for programs, such as `call_is_over`
+    """
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
 
 
 class Overloaded(EvibridgeError):

@@ -4,6 +4,7 @@ Texts, numbers and tool arguments in here are personal data: they travel in name
 never inside a log message.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -27,6 +28,14 @@ class EndReason(StrEnum):
     EVI_REFUSED = "evi_refused"
     """The EVI server refused the chat: credentials, configuration or quota."""
     EVI_LOST = "evi_lost"
+    CHAT_ENDED = "chat_ended"
+    """A chat that somebody else had opened was ended there."""
+    BUSY = "busy"
+    """Whoever was called is busy."""
+    NO_ANSWER = "no_answer"
+    """Whoever was called did not answer."""
+    NOT_CONNECTED = "not_connected"
+    """The carrier could not put an outbound call through."""
     SHUTDOWN = "shutdown"
     FAULT = "fault"
     """A defect of this service; its traceback is in the log."""
@@ -39,6 +48,29 @@ class CallerRefusal(StrEnum):
     """As many calls go on as may."""
     DRAINING = "draining"
     """The service is about to end."""
+
+
+class CallKind(StrEnum):
+    """Where the audio of a call flows."""
+
+    PHONE = "phone"
+    SIDECAR = "sidecar"
+    """Elsewhere: the chat was opened by somebody else."""
+
+
+class Direction(StrEnum):
+    """Who began a call."""
+
+    INBOUND = "inbound"
+    OUTBOUND = "outbound"
+
+
+class ToolPath(StrEnum):
+    """How a tool call has come."""
+
+    SOCKET = "socket"
+    MIRROR = "mirror"
+    WEBHOOK = "webhook"
 
 
 class ChatOpening(StrEnum):
@@ -54,8 +86,19 @@ class ChatOpening(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class CallDialled:
+    """Somebody is being called; `by` is the operator who wanted it."""
+
+    to: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class CallBegan:
-    """The first event of a call: the caller is there."""
+    """The first event of a call, but for `CallDialled`: the caller is there."""
+
+    kind: CallKind = CallKind.PHONE
+    direction: Direction = Direction.INBOUND
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +164,8 @@ class CallerSaid:
     text: str
     interim: bool
     typed: bool
+    scores: Mapping[str, float] | None = None
+    """How the voice sounded, from 0 to 1 for each expression; None if the server does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +174,21 @@ class AgentSaid:
 
     utterance_id: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSounded:
+    """How the agent's voice sounded in an utterance, as in `CallerSaid.scores`."""
+
+    utterance_id: str | None
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class TurnAnswered:
+    """The agent's voice begins to answer; `response_ms` after the caller's last word ended."""
+
+    response_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,15 +213,21 @@ class ToolStarted:
     tool_call_id: str
     name: str
     parameters: str
+    path: ToolPath = ToolPath.SOCKET
 
 
 @dataclass(frozen=True, slots=True)
 class ToolFinished:
-    """How a tool call ended: `answered`, `superseded`, `cancelled`, or the code of its failure."""
+    """How a tool call ended: `answered`, `superseded`, `cancelled`, or the code of its failure.
+
+    `content` is what the model was told; None if it was told nothing.
+    """
 
     tool_call_id: str
     name: str
     outcome: str
+    content: str | None = None
+    duration_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +257,29 @@ class ApprovalGiven:
     name: str
     is_approved: bool
     by: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandGiven:
+    """An operator has asked for something, and what follows is its effect.
+
+    Attributes:
+        command: `say`, `inject`, `context`, `variables`, `pause`, `resume`, `hold`, `release`,
+            `hangup`, `transfer` or `send`
+        by: a name for the operator
+        text: what was said or set, or where the caller is put through to
+    """
+
+    command: str
+    by: str
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingFailed:
+    """The call is not recorded from here on; `why` is a sentence for the owner."""
+
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +326,8 @@ class CallEnded:
 
 
 CallEvent = (
-    CallBegan
+    CallDialled
+    | CallBegan
     | ChatOpened
     | ChatLost
     | CallerLost
@@ -248,6 +338,8 @@ CallEvent = (
     | HangUpDecided
     | CallerSaid
     | AgentSaid
+    | AgentSounded
+    | TurnAnswered
     | AgentHeard
     | AgentInterrupted
     | ToolStarted
@@ -255,6 +347,8 @@ CallEvent = (
     | ToolDelivered
     | ApprovalWanted
     | ApprovalGiven
+    | CommandGiven
+    | RecordingFailed
     | DigitsSent
     | AgentPaused
     | AgentResumed

@@ -338,5 +338,9 @@ def _log_event(call_id: str, event: events.CallEvent) -> None:
     elif isinstance(event, events.DigitsEntered):  # they may be a PIN: only how many
         log.info("digits_entered", count=len(event.digits), call_id=call_id)
     elif name := _LOGGED_AS.get(type(event)):
-        attributes = {field: getattr(event, field) for field in event.__dataclass_fields__}
+        attributes = {
+            field: getattr(event, field)
+            for field in event.__dataclass_fields__
+            if field != "content"
+        }
         log.info(name, **attributes, call_id=call_id)

@@ -1,0 +1,140 @@
+"""What operators may ask of a live call, whoever carries its audio."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from evibridge.agent import evi_messages as evi
+from evibridge.agent.snapshot import CallSnapshot
+from evibridge.events import EndReason
+from evibridge.tools_registry.progress import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Have the agent speak a text word for word."""
+
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Inject:
+    """Have the agent answer a text as if the caller had said it."""
+
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SetContext:
+    """Tell the model something for all its later answers; None takes it back."""
+
+    text: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SetVariables:
+    """Set values of the prompt's placeholders; the others stay as they are."""
+
+    variables: Mapping[str, str | float | bool] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """The agent falls silent; the caller is still transcribed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """The agent may speak again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The agent neither hears the caller nor is heard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Agent and caller hear each other again."""
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """End the call once the last word was heard; asked again, at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Put the caller through to somebody else, after a last text if there is one."""
+
+    to: str = field(repr=False)
+    say_first: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send one message of the control plane: anything but audio."""
+
+    message: evi.ClientMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Decide:
+    """Approve or decline a tool that waits; the first answer wins."""
+
+    tool_call_id: str
+    verdict: Verdict
+
+
+OperatorCommand = (
+    Say
+    | Inject
+    | SetContext
+    | SetVariables
+    | Pause
+    | Resume
+    | Hold
+    | Release
+    | HangUp
+    | Transfer
+    | Send
+    | Decide
+)
+
+
+class Via(StrEnum):
+    """How a message has reached the chat."""
+
+    CONTROL_PLANE = "control_plane"
+    """The endpoint `send` of the EVI server."""
+    CHAT_SOCKET = "chat_socket"
+    """The call's own socket, because that endpoint cannot be reached."""
+
+
+class OperatedCall(Protocol):
+    """A live call, as operators see it."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing can bring the call back."""
+
+    def snapshot(self) -> CallSnapshot:
+        """The call as it is now."""
+
+    async def operate(self, command: OperatorCommand, by: str) -> Via | None:
+        """Do what an operator asks for.
+
+        Args:
+            command: what is wanted
+            by: a name for the operator
+
+        Returns:
+            how the chat was told; None if there was nothing to tell it, or nobody to be told yet
+
+        Raises:
+            CommandRefused: the call is over, or not in a state for this
+        """
+
+    def end(self, reason: EndReason) -> None:
+        """End the call at once; one that has ended stays as it is."""
