@@ -21,9 +21,9 @@ from evibridge.agent import evi_messages as evi
 from evibridge.agent.actions import HangUp
 from evibridge.agent.call import Call, CallerFacts, CallPlan
 from evibridge.agent.calls import Calls
+from evibridge.agent.course import CallLimits
 from evibridge.agent.evi_client import MAX_MESSAGE_BYTES, Dial, EviServer
 from evibridge.agent.evi_codec import encode
-from evibridge.agent.session import CallLimits
 from evibridge.bridges.twilio_leg import TwilioLeg
 from evibridge.bridges.twilio_messages import Start
 from evibridge.events import CallEvent

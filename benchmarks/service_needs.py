@@ -22,8 +22,9 @@ from evibridge.agent import evi_messages as evi
 from evibridge.agent.actions import Action
 from evibridge.agent.call import Call
 from evibridge.agent.calls import Calls
+from evibridge.agent.course import CallLimits
 from evibridge.agent.manners import Manners
-from evibridge.agent.session import CallLimits, CallSession
+from evibridge.agent.session import CallSession
 from evibridge.events import CallEvent
 from evibridge.metrics import ServiceMetrics
 from evibridge.service import _log_event

@@ -18,7 +18,7 @@ from evibridge.agent.call import CallPlan
 from evibridge.agent.calls import Calls
 from evibridge.agent.definition import Agent
 from evibridge.agent.evi_client import EviServer
-from evibridge.agent.session import CallLimits
+from evibridge.agent.course import CallLimits
 from evibridge.bridges.twilio import TwilioBridge
 from evibridge.bridges.twilio_endings import LastWords
 from evibridge.bridges.twilio_rest import TwilioRest

@@ -18,9 +18,10 @@ from evibridge.agent import actions as act
 from evibridge.agent import evi_messages as evi
 from evibridge.agent.call_tools import CallTools, delivery
 from evibridge.agent.chat_lines import ChatLines, with_advice
+from evibridge.agent.course import CallLimits
 from evibridge.agent.evi_client import EviServer
 from evibridge.agent.manners import Manners
-from evibridge.agent.session import CallLimits, CallSession
+from evibridge.agent.session import CallSession
 from evibridge.agent.snapshot import CallSnapshot
 from evibridge.agent.tool_desk import Answer
 from evibridge.agent.tool_journal import MemoryJournal, ToolJournal

@@ -14,9 +14,9 @@ from urllib.parse import parse_qs, urlsplit
 from evibridge.agent import evi_messages as evi
 from evibridge.agent.actions import HangUp
 from evibridge.agent.call import Call, CallerFacts, CallPlan
+from evibridge.agent.course import CallLimits
 from evibridge.agent.evi_client import EviServer
 from evibridge.agent.manners import Manners
-from evibridge.agent.session import CallLimits
 from evibridge.audio.wav import parse_wav
 from evibridge.errors import LinkUnreachable
 from evibridge.events import CallEvent, EndReason

@@ -6,18 +6,12 @@ from evibridge import events
 from evibridge.agent import actions as act
 from evibridge.agent import evi_messages as evi
 from evibridge.agent.chat_link import ATTEMPT_S, CHAT_S, RENEW_EARLY_S, RENEW_LATEST_S
+from evibridge.agent.course import CallLimits
 from evibridge.agent.digits import DigitCollection
+from evibridge.agent.duties import FILLER_AFTER_S, FILLER_AGAIN_S, GO_ON_AFTER_S, THINKS_FOR_S
+from evibridge.agent.farewell import FAREWELL_S, LAST_WORDS_GRACE_S
 from evibridge.agent.manners import Manners
-from evibridge.agent.session import (
-    FAREWELL_S,
-    FILLER_AFTER_S,
-    FILLER_AGAIN_S,
-    GO_ON_AFTER_S,
-    LAST_WORDS_GRACE_S,
-    THINKS_FOR_S,
-    CallLimits,
-    CallSession,
-)
+from evibridge.agent.session import CallSession
 from evibridge.agent.speech import MAX_STALE_UTTERANCES
 from evibridge.agent.tool_desk import MAX_OPEN_TOOLS
 from evibridge.audio.playout import MARK_APART_MS, MARK_EVERY_MS, STALLED_MS, STALLED_S

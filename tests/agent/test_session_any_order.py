@@ -8,8 +8,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from evibridge import events
 from evibridge.agent import actions as act
 from evibridge.agent import evi_messages as evi
+from evibridge.agent.course import CallLimits
 from evibridge.agent.manners import Manners
-from evibridge.agent.session import CallLimits, CallSession
+from evibridge.agent.session import CallSession
 from evibridge.events import EndReason
 
 LIMITS = CallLimits(chat_ready_s=6, call_s=600, resume_s=20)

@@ -4,8 +4,9 @@ from evibridge import events
 from evibridge.agent import actions as act
 from evibridge.agent import evi_messages as evi
 from evibridge.agent.actions import Command
+from evibridge.agent.course import BREAK_S
 from evibridge.agent.manners import Manners
-from evibridge.agent.session import BREAK_S, CallSession
+from evibridge.agent.session import CallSession
 from evibridge.events import EndReason
 from evibridge.tools_registry.progress import Verdict
 from tests.agent.test_session import (

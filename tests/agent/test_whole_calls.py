@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from evibridge import events
 from evibridge.agent.actions import Command
+from evibridge.agent.duties import FILLER_AFTER_S, FILLER_AGAIN_S
 from evibridge.agent.manners import Manners
-from evibridge.agent.session import FILLER_AFTER_S, FILLER_AGAIN_S
 from evibridge.events import ChatOpening, EndReason
 from evibridge.tools_registry.registry import Tools
 from tests.agent.stage import CHAT_LASTS_S, MemoryChat, MemoryPhone, Stage

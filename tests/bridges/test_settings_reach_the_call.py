@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from evibridge import Agent, ToolContext, Tools
-from evibridge.agent import session
+from evibridge.agent import course
 from evibridge.service import start_service
 from tests.bridges.conftest import Scene, settings
 from tests.parties import PATIENCE_S, TinyEvi
@@ -95,7 +95,7 @@ async def test_a_call_ends_after_the_longest_time(
 async def test_a_server_that_never_begins_the_chat_is_given_up(
     evi: TinyEvi, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session.CallLimits.__init__, "__defaults__", (0.2, 1800.0, 20.0))
+    monkeypatch.setattr(course.CallLimits.__init__, "__defaults__", (0.2, 1800.0, 20.0))
     async with scene_with(evi, http) as scene:
         twilio = scene.carrier()
         token = await twilio.ring()

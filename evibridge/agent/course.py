@@ -1,0 +1,145 @@
+"""What the session of a call knows: shared by the parts of it that decide.
+
+`CallCourse` holds the small states of `session.py`'s list and answers questions about several of
+them together. `Duties`, `Talk` and `Farewell` decide; each has it, and nothing of its own.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from evibridge.agent import evi_messages as evi
+from evibridge.agent.actions import Action, PlaceMark
+from evibridge.agent.conversation import Conversation
+from evibridge.agent.digits import Digits
+from evibridge.agent.manners import Manners
+from evibridge.agent.open_turn import OpenTurn
+from evibridge.agent.phases import CallPhase
+from evibridge.agent.sent_digits import DigitsToSend
+from evibridge.agent.server_side import ServerSide
+from evibridge.agent.speech import AgentSpeech
+from evibridge.agent.tool_desk import ToolDesk
+
+SILENCE_S = 2.0
+"""So long after the caller's last sound nothing of it is on its way: neither more nor its text."""
+BREAK_S = 0.5
+"""So long a silence of the agent within a turn is a break, in which the turn waits for a tool: EVI
+tells of the end of a turn alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallLimits:
+    """How long a call waits for what may never come."""
+
+    chat_ready_s: float = 4.0
+    """From the caller's arrival to the first chat: he hears nothing meanwhile."""
+    call_s: float = 1800.0
+    resume_s: float = 20.0
+    """For a lost EVI server, or a lost caller, to come back."""
+
+
+class Presence(Enum):
+    """Where the caller is."""
+
+    EXPECTED = auto()
+    HERE = auto()
+    AWAY = auto()
+    """His connection broke; he may come back by another one."""
+
+
+class Deadline(Enum):
+    """What a call waits for."""
+
+    CALL_LENGTH = auto()
+    CALLER_BACK = auto()
+    FAREWELL = auto()
+    LAST_WORDS = auto()
+    FILLER = auto()
+    GO_ON = auto()
+    BREAK = auto()
+
+
+class CallCourse:
+    """The state of one call. Arguments as in `CallSession`."""
+
+    def __init__(
+        self,
+        settings: evi.SessionSettings,
+        limits: CallLimits,
+        manners: Manners,
+        random: Callable[[], float],
+    ) -> None:
+        self.limits = limits
+        self.manners = manners
+        self.phase = CallPhase()
+        self.caller = Presence.EXPECTED
+        self.deadlines: dict[Deadline, float] = {}
+        self.server = ServerSide(
+            settings, first_s=limits.chat_ready_s, resume_s=limits.resume_s, random=random
+        )
+        self.link = self.server.link
+        self.conversation = Conversation()
+        self.speech = AgentSpeech(self.conversation)
+        self.turn = OpenTurn()
+        self.tools = ToolDesk()
+        self.digits = Digits(manners.digits)
+        self.is_paused = False
+        self.is_held = False
+        self.caller_sounded_s = 0.0
+        self.keys = DigitsToSend()
+        self.last_words: str | None = None
+        """After which the agent says nothing more, if there are any."""
+        self.owes_last_words = False
+        self.transfer_to: str | None = None
+
+    @property
+    def is_silenced(self) -> bool:
+        """Whether nothing of the agent is to be heard now."""
+        return self.is_paused or self.is_held or self.caller is not Presence.HERE
+
+    @property
+    def may_speak(self) -> bool:
+        """Whether the server is there and what it says may be heard."""
+        return self.link.is_ready and not self.is_silenced
+
+    @property
+    def wants_pause(self) -> bool:
+        """Whether the server is to be paused."""
+        return self.is_paused or self.caller is Presence.AWAY
+
+    def awaits_caller(self, now_s: float) -> bool:
+        """Whether the agent has said all that it has to say; it may not be heard yet."""
+        return (
+            self.turn.is_given_up(now_s)
+            and not self.turn.owes_texts(now_s)
+            and self.speech.turn_is_over
+            and self.tools.is_idle
+        )
+
+    def is_quiet(self, now_s: float) -> bool:
+        """Whether nobody speaks, and nobody is about to."""
+        return (
+            self.awaits_caller(now_s)
+            and now_s >= self.speech.due_s
+            and now_s - self.caller_sounded_s >= SILENCE_S
+        )
+
+    def waits_for_break(self, now_s: float) -> bool:
+        """Wait until the agent's voice is silent, if only for a while; False if it is."""
+        break_s = self.speech.due_s + (0.0 if self.speech.turn_is_over else BREAK_S)
+        if now_s < break_s:
+            self.deadlines[Deadline.BREAK] = break_s
+        return now_s < break_s
+
+    def match_pause(self) -> list[Action]:
+        """Pause or resume the server, if it is not as it should be."""
+        return self.server.match_pause(wanted=self.wants_pause)
+
+    def tell(self, message: evi.ClientMessage) -> list[Action]:
+        """Tell the server, as long as it has a part in the call."""
+        return self.server.tell(message) if self.phase.has_server else []
+
+
+def place(mark: str | None) -> list[Action]:
+    """Place a mark, if there is one."""
+    return [] if mark is None else [PlaceMark(mark)]

@@ -1,0 +1,142 @@
+"""Who speaks: words of the caller, sentences of the agent, and what one does to the other."""
+
+from evibridge import events
+from evibridge.agent import actions as act
+from evibridge.agent import evi_messages as evi
+from evibridge.agent.actions import Action
+from evibridge.agent.briefing import what_was_heard
+from evibridge.agent.course import CallCourse, Deadline, place
+from evibridge.agent.duties import THINKS_FOR_S, Duties
+from evibridge.agent.farewell import Farewell
+from evibridge.agent.speech import CutOff
+
+
+class Talk:
+    """Follows the conversation as the server tells it."""
+
+    def __init__(self, course: CallCourse, duties: Duties, farewell: Farewell) -> None:
+        self._course = course
+        self._duties = duties
+        self._farewell = farewell
+
+    def caller_said(self, said: evi.UserMessage, now_s: float) -> list[Action]:
+        """The server has understood the caller, for now or for good."""
+        course = self._course
+        course.server.converses()
+        course.caller_sounded_s = now_s
+        if said.interim and Deadline.GO_ON in course.deadlines:
+            course.deadlines[Deadline.GO_ON] = now_s + THINKS_FOR_S
+        elif not said.interim:
+            course.deadlines.pop(Deadline.GO_ON, None)
+        if said.from_text and course.turn.was_asked_again(said.content):
+            return []
+        said_it = act.Publish(events.CallerSaid(said.content, said.interim, said.from_text))
+        cut = self._cut_in(now_s) if self._words_cut_in(now_s) else []
+        if course.phase.is_over:
+            return [said_it, *cut]
+        if said.interim:
+            return [*cut, said_it]
+        course.link.talked()
+        course.tools.caller_spoke()
+        course.server.asked()
+        course.conversation.caller_said(said.content, now_s)
+        course.turn.caller_spoke(said.content, now_s)
+        return [*cut, said_it, *self._duties.say_last_words_again(now_s)]
+
+    def _words_cut_in(self, now_s: float) -> bool:
+        """Whether words of the caller silence the agent.
+
+        EVI interrupts only while it generates. When it is done and the phone still plays, they are
+        the only sign of a barge-in.
+        """
+        course = self._course
+        policy = course.manners.cut_off_by_words
+        may_cut = policy == "always" or (policy == "after_turn" and course.speech.turn_is_over)
+        return may_cut and course.speech.is_audible(now_s) and not course.keys.sound(now_s)
+
+    def agent_says(self, said: evi.AssistantMessage, now_s: float) -> list[Action]:
+        """The agent is about to speak a sentence."""
+        course = self._course
+        course.server.converses()
+        if course.is_silenced:  # it was on its way already, and must not be heard from its middle
+            course.speech.refuse(said.id)
+            course.turn.refused(
+                said.content, from_text=said.from_text, may_be_repeated=course.wants_pause
+            )
+            return []
+        is_told = said.from_text or course.turn.was_told(said.content)
+        if course.last_words is not None and not is_told:
+            course.speech.refuse(said.id)
+            return []
+        starts_turn = course.speech.turn_is_over
+        utterance_id = course.speech.announced(said.id, said.content, now_s)
+        if utterance_id is None:
+            return []
+        course.deadlines.pop(Deadline.LAST_WORDS, None)
+        said_it = act.Publish(events.AgentSaid(utterance_id, said.content))
+        if is_told:
+            course.turn.spoken(said.content)
+            if course.last_words is not None and not course.turn.owes(course.last_words):
+                course.owes_last_words = False
+            return [said_it]
+        course.deadlines.pop(Deadline.GO_ON, None)
+        course.turn.server_answers()
+        told = course.server.answers() if starts_turn else []
+        return [*course.tools.answered_otherwise(), *told, said_it]
+
+    def turn_ended(self, now_s: float) -> list[Action]:
+        """The server has sent all of the agent's turn."""
+        course = self._course
+        if not course.speech.ends_turn():
+            return []
+        course.turn.ended()
+        ended = place(course.speech.end_turn())
+        return [*ended, *self._duties.press_keys(now_s), *self._farewell.leave_when_said(now_s)]
+
+    def server_failed(self, error: evi.ChatError) -> list[Action]:
+        """The server reports an error."""
+        self._course.server.reported(error.code)
+        return [act.Publish(events.ServerReportedError(error.code, error.slug, error.message))]
+
+    def caller_interrupts(self, now_s: float) -> list[Action]:
+        """The server has heard the caller speak over the agent."""
+        self._course.caller_sounded_s = now_s
+        return self._cut_in(now_s)
+
+    def _cut_in(self, now_s: float) -> list[Action]:
+        """The caller speaks over the agent, who falls silent and learns what was heard."""
+        course = self._course
+        if course.phase.is_closing:  # he has something more to say, and is let
+            course.deadlines.pop(Deadline.LAST_WORDS, None)
+            course.turn.words_are_due(now_s)
+        stopped = [
+            *self._stopped(course.speech.cut_off(now_s)),
+            *self._duties.press_keys(now_s),
+        ]
+        if course.last_words is None:
+            return stopped
+        course.turn.forget_told()
+        return [
+            *stopped,
+            *self._duties.say_last_words_again(now_s),
+            *self._farewell.leave_when_said(now_s),
+        ]
+
+    def silence_agent(self, now_s: float) -> list[Action]:
+        """An operator silences the agent, who learns what was heard, and may go on later."""
+        course = self._course
+        cut = course.speech.cut_off(now_s)
+        course.turn.missed(
+            cut.lost, may_be_repeated=course.is_paused and not course.turn.is_answered
+        )
+        return self._stopped(cut)
+
+    def _stopped(self, cut: CutOff) -> list[Action]:
+        actions: list[Action] = [act.Publish(report) for report in cut.reports]
+        if cut.may_play_on:
+            actions = [act.ClearPlayback(), *actions]
+        if cut.was_audible:
+            actions.append(act.Publish(events.AgentInterrupted()))
+        if cut.lost and self._course.manners.tells_what_was_heard:
+            actions += self._course.server.note(what_was_heard(cut))
+        return actions
