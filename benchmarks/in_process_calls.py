@@ -21,6 +21,7 @@ from evibridge.agent import evi_messages as evi
 from evibridge.agent.actions import HangUp
 from evibridge.agent.call import Call, CallerFacts, CallPlan
 from evibridge.agent.calls import Calls
+from evibridge.agent.control_plane import ControlPlane
 from evibridge.agent.course import CallLimits
 from evibridge.agent.evi_client import MAX_MESSAGE_BYTES, Dial, EviServer
 from evibridge.agent.evi_codec import encode
@@ -264,6 +265,7 @@ def _service_publish(metrics: ServiceMetrics) -> Publish:
 def _plan(dial: Dial, publish: Publish) -> CallPlan:
     return CallPlan(
         server=EviServer("http://127.0.0.1", dial=dial),
+        control_plane=ControlPlane("http://127.0.0.1", None),
         settings=lambda: evi.SessionSettings(system_prompt=SYSTEM_PROMPT),
         tools=ToolRunner(Tools(), default_timeout_s=1),
         limits=CallLimits(),

@@ -16,9 +16,10 @@ from evibridge import events, sockets
 from evibridge.agent import evi_messages as evi
 from evibridge.agent.call import CallPlan
 from evibridge.agent.calls import Calls
+from evibridge.agent.control_plane import ControlPlane
+from evibridge.agent.course import CallLimits
 from evibridge.agent.definition import Agent
 from evibridge.agent.evi_client import EviServer
-from evibridge.agent.course import CallLimits
 from evibridge.bridges.twilio import TwilioBridge
 from evibridge.bridges.twilio_endings import LastWords
 from evibridge.bridges.twilio_rest import TwilioRest
@@ -30,7 +31,7 @@ from evibridge.event_loop_watch import EventLoopWatch
 from evibridge.filler import filler_sound
 from evibridge.logs import configure_logs
 from evibridge.metrics import CONTENT_TYPE, ServiceMetrics
-from evibridge.operator_access import OperatorAccess
+from evibridge.operator_access import OperatorAccess, Scope, parse_tokens
 from evibridge.settings import Settings, load_settings
 from evibridge.tools_registry.catalogue import ToolCatalogue
 from evibridge.tools_registry.mcp.connections import mcp_connections
@@ -169,8 +170,11 @@ def _run_calls(
         ):
             tools = ToolCatalogue(agent.tools, connections)
             runner = ToolRunner(tools, default_timeout_s=settings.tool_seconds)
+            server = _evi_client(settings, origin)
+            control_plane = ControlPlane(server.origin, server.api_key)
             plan = CallPlan(
-                server=_evi_client(settings, origin),
+                server=server,
+                control_plane=control_plane,
                 settings=partial(_session_settings, agent, tools),
                 tools=runner,
                 limits=CallLimits(
@@ -179,10 +183,12 @@ def _run_calls(
                 publish=publish,
                 manners=agent.manners,
                 filler=lambda: filler.wav,
+                disclosure=agent.disclosure,
             )
             calls.open(plan)
             yield
             await runner.close()
+            await control_plane.close()
 
     return run
 
@@ -280,12 +286,12 @@ def _add_probes(app: web.Application, calls: Calls) -> None:
 
 def _operator_access(settings: Settings) -> OperatorAccess:
     token = settings.operator_token
-    return OperatorAccess(token.get_secret_value() if token else None)
+    return OperatorAccess(parse_tokens(token.get_secret_value()) if token else ())
 
 
 def _add_metrics(app: web.Application, metrics: ServiceMetrics, access: OperatorAccess) -> None:
     async def page(request: web.Request) -> web.Response:
-        refusal = access.refusal(request.headers, request.remote or "")
+        refusal = access.refusal(request.headers, request.remote or "", Scope.READ)
         if refusal is not None:
             return web.Response(
                 status=refusal.status, text=refusal.sentence, headers=refusal.headers

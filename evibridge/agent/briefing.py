@@ -1,7 +1,7 @@
 """What the EVI server is told: the settings of each chat, and notes beside the caller's words."""
 
 from collections import deque
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Literal
 
 from evibridge.agent import evi_messages as evi
@@ -39,6 +39,33 @@ class Briefing:
             return self._settings
         told = conversation.retold()
         return replace(self._settings, system_prompt=f"{prompt}\n\n{told}" if told else prompt)
+
+    def change(self, change: evi.SessionSettings) -> list[evi.ClientMessage]:
+        """Set what is set in `change`, for this chat and all that follow; returns what says so.
+
+        EVI: a message replaces the members that it has, `variables` as a whole; here those that are
+        not named stay as they are.
+        """
+        given = {
+            field.name: value
+            for field in fields(change)
+            if field.name != "context" and (value := getattr(change, field.name)) is not None
+        }
+        if "variables" in given:
+            given["variables"] = {**(self._settings.variables or {}), **given["variables"]}
+        self._settings = replace(self._settings, **given)
+        told: list[evi.ClientMessage] = [evi.SessionSettings(**given)] if given else []
+        match change.context:
+            case None:
+                pass
+            case evi.Context(text, "temporary"):
+                self.note(text)
+                told += self.notes()
+            case evi.Context(text):
+                told += self.set_context(text)
+            case evi.Clear.CLEAR:
+                told += self.set_context(None)
+        return told
 
     def note(self, text: str) -> None:
         """The model shall know this for its next answer."""

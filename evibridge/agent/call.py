@@ -6,6 +6,7 @@ and both write to the other socket before they return.
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,8 +17,12 @@ import structlog
 from evibridge import events
 from evibridge.agent import actions as act
 from evibridge.agent import evi_messages as evi
+from evibridge.agent.call_tap import CallTap
 from evibridge.agent.call_tools import CallTools, delivery
+from evibridge.agent.chat_dispatch import ChatDispatch
 from evibridge.agent.chat_lines import ChatLines, with_advice
+from evibridge.agent.commands import Decide, Inject, OperatorCommand, Via
+from evibridge.agent.control_plane import ControlPlane
 from evibridge.agent.course import CallLimits
 from evibridge.agent.evi_client import EviServer
 from evibridge.agent.manners import Manners
@@ -26,10 +31,11 @@ from evibridge.agent.snapshot import CallSnapshot
 from evibridge.agent.tool_desk import Answer
 from evibridge.agent.tool_journal import MemoryJournal, ToolJournal
 from evibridge.agent.tool_line import ToolLine
+from evibridge.agent.tool_watch import ToolWatch
 from evibridge.audio.dtmf import tones_wav
 from evibridge.audio.level import is_sound
-from evibridge.errors import BadAudio, LinkError, SettingsError
-from evibridge.events import CallEvent, EndReason
+from evibridge.errors import BadAudio, CommandRefused, LinkError, SettingsError
+from evibridge.events import CallEvent, Direction, EndReason, ToolPath
 from evibridge.tools_registry.context import ToolContext
 from evibridge.tools_registry.outcome import ToolOutcome, ToolResult
 from evibridge.tools_registry.progress import Verdict
@@ -39,7 +45,13 @@ log = structlog.get_logger(__name__)
 
 
 class CallerLeg(Protocol):
-    """The caller's side of a call; a bridge implements it. Every method returns at once."""
+    """The caller's side of a call; a bridge implements it. Every method returns at once.
+
+    Attributes:
+        tap: is handed what `play` queues, in the format of `audio`, while somebody listens
+    """
+
+    tap: Callable[[bytes], None] | None
 
     @property
     def audio(self) -> evi.AudioFormat:
@@ -73,6 +85,7 @@ class CallerFacts:
     caller: str | None = field(default=None, repr=False)
     called: str | None = field(default=None, repr=False)
     parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
+    direction: Direction = Direction.INBOUND
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +93,8 @@ class CallPlan:
     """What all calls of a service have in common."""
 
     server: EviServer
+    control_plane: ControlPlane
+    """Of the same server."""
     settings: Callable[[], evi.SessionSettings]
     """Gives those of a call that begins: its tools stay as they are then."""
     tools: ToolRunner
@@ -90,6 +105,8 @@ class CallPlan:
     manners: Manners = field(default_factory=Manners)
     filler: Callable[[], bytes | None] = lambda: None
     """Gives the sound of `manners.filler`, a WAV file, once there is one."""
+    disclosure: str | None = None
+    """What the agent says before anything else, word for word."""
 
 
 class Call:
@@ -100,23 +117,32 @@ class Call:
         self._leg = leg
         self._plan = plan
         settings = replace(plan.settings(), audio=leg.audio)
-        self._session = CallSession(settings, plan.limits, plan.manners, random.random)
+        self._session = CallSession(
+            settings, plan.limits, plan.manners, random.random, plan.disclosure
+        )
         self._chats = ChatLines(self, plan.server, leg.audio)
+        self._dispatch = ChatDispatch(self._chats, plan.control_plane)
+        self._tool_watch = ToolWatch()
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[EndReason] = self._loop.create_future()
         self._tasks: asyncio.TaskGroup | None = None
         self._tools = CallTools(self, plan.tools, plan.journal, self._tool_context)
+        self.tap = CallTap(leg.audio.sample_rate, self._loop)
+        """Where the call is listened to."""
+        self.tap.on_use_changed = self._tap_use_changed
         self._timer: asyncio.TimerHandle | None = None
         self.caller_audio: Callable[[bytes], None] = self._chats.carry
         """Takes the next piece of the caller's voice, in the leg's format; about 20 ms.
 
         Most of the time this is the very method of the chat: the call and its session are not
         asked for each piece, which saves 1 % of a call's CPU and a step of the audio's way."""
+        self._untapped_audio = self.caller_audio
         self._chunks_unreadable = 0
         self._chat_id = self._chat_group_id = ""
         self._tool_state: dict[str, object] = {}
         self._counts: Counter[str] = Counter()
         self._began_s = self._loop.time()
+        self._began_at_s = time.time()
 
     # The supervisor
 
@@ -165,13 +191,37 @@ class Call:
             digits=state.digits,
             lines=tuple(lines),
             ended=self._ended.result() if self._ended.done() else None,
+            state=state.doing,
+            direction=self.facts.direction,
+            began_at_s=self._began_at_s,
+            paused_by=state.paused_by,
+            held_by=state.held_by,
+            approvals=self._tool_watch.waiting(now_s),
         )
+
+    @property
+    def chat_id(self) -> str:
+        """Of the chat in use, or of the last one; "" before the first."""
+        return self._chat_id
 
     # The caller's side
 
     def _route_caller(self) -> None:
         watches = self._session.watches_caller(self._loop.time())
-        self.caller_audio = self._watched_audio if watches else self._chats.carry
+        self._untapped_audio = self._watched_audio if watches else self._chats.carry
+        self.caller_audio = self._tapped_audio if self.tap.is_used else self._untapped_audio
+
+    def _tapped_audio(self, pcm16: bytes) -> None:
+        self.tap.caller(pcm16)
+        self._untapped_audio(pcm16)
+
+    def _tap_use_changed(self) -> None:
+        self._leg.tap = self.tap.agent if self.tap.is_used else None
+        self._route_caller()
+        if self.tap.is_used:
+            queued_ms = self._session.unplayed_ms(self._loop.time())
+            rate_hz = self._leg.audio.sample_rate
+            self.tap.agent(bytes(2 * round(queued_ms * rate_hz / 1000)))
 
     def _watched_audio(self, pcm16: bytes) -> None:
         if not self._session.hears_caller:
@@ -190,12 +240,15 @@ class Call:
 
     def caller_lost(self) -> None:
         """The caller's connection broke; another leg may bring the caller back."""
+        self.tap.clear()
         self._perform(self._session.caller_lost(self._loop.time()))
 
     def caller_returned(self, leg: CallerLeg) -> None:
         """The caller is there on another leg, of the same audio format."""
         before, self._leg = self._leg, leg
+        leg.tap, before.tap = before.tap, None
         before.release()
+        self.tap.clear()
         self._chats.stop_silence()
         self._perform(self._session.caller_returned(self._loop.time()))
 
@@ -211,8 +264,30 @@ class Call:
 
     # Operators and tools
 
+    async def operate(self, command: OperatorCommand, by: str) -> Via | None:
+        """Do what an operator asks for; see `OperatedCall.operate`."""
+        actions = self._session.operate(command, by, self._loop.time())
+        if isinstance(command, Decide) and not actions:
+            sentence = self._tool_watch.why_not_waiting(command.tool_call_id)
+            raise CommandRefused("tool_is_not_waiting", sentence)
+        told: list[asyncio.Future[Via | None]] = []
+
+        def tell(message: evi.ClientMessage) -> None:
+            told.append(self._dispatch.tell_for_operator(message))
+
+        self._perform(actions, tell)
+        ways = [await way for way in told]
+        if None in ways and isinstance(command, Inject):
+            sentence = "The chat was lost before it could be told: send it again."
+            raise CommandRefused("chat_was_lost", sentence)
+        return Via.CHAT_SOCKET if Via.CHAT_SOCKET in ways else next(iter(ways), None)
+
+    def tool_called(self, call: evi.ToolCall, path: ToolPath) -> None:
+        """The server calls a function, and says so by another path than the chat's socket."""
+        self._perform(self._session.tool_called(call, path))
+
     def command(self, command: act.Command) -> None:
-        """Do what an operator asks."""
+        """Do what the service or a program asks."""
         self._perform(self._session.command(command, self._loop.time()))
 
     def say(self, text: str) -> None:
@@ -244,7 +319,9 @@ class Call:
 
         `by` is a name for who decides.
         """
-        decided = self._session.tool_decided(tool_call_id, verdict, by)
+        if self.is_over:
+            return False
+        decided = self._session.operate(Decide(tool_call_id, verdict), by, self._loop.time())
         self._perform(decided)
         return bool(decided)
 
@@ -287,22 +364,27 @@ class Call:
 
     # Actions
 
-    def _perform(self, actions: list[act.Action]) -> None:
+    def _perform(
+        self, actions: list[act.Action], tell: Callable[[evi.ClientMessage], None] | None = None
+    ) -> None:
+        """Do what the session has decided; `tell` sends its messages, by default to the socket."""
+        tell = tell or self._dispatch.tell
         try:
             for action in actions:
-                self._perform_one(action)
+                self._perform_one(action, tell)
         finally:  # a failed action leaves no held caller heard, and no call without a deadline
             self._route_caller()
             self._arm_timer()
 
-    def _perform_one(self, action: act.Action) -> None:
+    def _perform_one(self, action: act.Action, tell: Callable[[evi.ClientMessage], None]) -> None:
         match action:
             case act.Tell(message):
                 if isinstance(message, evi.ToolResponse | evi.ToolError):
                     self._plan.journal.record(self.facts.call_id, message)
-                self._chats.tell(message)
+                tell(message)
             case act.ClearPlayback():
                 self._leg.clear()
+                self.tap.clear()
             case act.PlaceMark(name):
                 self._leg.mark(name)
             case act.Publish(event):
@@ -334,7 +416,7 @@ class Call:
             case act.Disconnect(chat):
                 self._chats.disconnect(chat)
             case act.UseChat(chat):
-                self._chats.in_use = chat
+                self._dispatch.use(chat)
             case act.HearCaller():
                 self._chats.hear_caller()
             case act.CancelTool(tool_call_id):
@@ -357,13 +439,16 @@ class Call:
     def _publish(self, event: CallEvent) -> None:
         if isinstance(event, events.ChatOpened):
             self._chat_id, self._chat_group_id = event.chat_id, event.chat_group_id
+            self._dispatch.opened(event.chat_id)
         if not (isinstance(event, events.CallerSaid) and event.interim):
             self._counts[type(event).__name__] += 1
-        self._plan.publish(self.facts.call_id, event)
+        self._plan.publish(self.facts.call_id, self._tool_watch.follow(event, self._loop.time()))
 
     def _hang_up(self, hang_up: act.HangUp) -> None:
+        self._dispatch.stop()
         self._chats.close()
         self._leg.hang_up(hang_up)
+        self.tap.close()
         if not self._ended.done():
             self._ended.set_result(hang_up.reason)
 

@@ -7,12 +7,11 @@ import structlog
 
 from evibridge.agent import evi_messages as evi
 from evibridge.agent.actions import Connect
+from evibridge.agent.course import KEPT_AUDIO_S
 from evibridge.agent.evi_client import EviChat, EviChatOwner, EviServer
 from evibridge.audio.kept_audio import KeptAudio
 from evibridge.errors import LinkError, LinkRefused, SettingsError
 
-KEPT_AUDIO_MS = 2000
-"""Caller's audio kept while no chat hears it; the oldest goes first."""
 SILENCE_MS = 100
 """Length of a piece of silence in place of a caller who is away; EVI asks for 20 to 100."""
 
@@ -36,7 +35,7 @@ class ChatLines:
         self._connecting: dict[int, asyncio.Task[None]] = {}
         self._hearing: EviChat | None = None
         bytes_per_ms = audio.sample_rate * audio.channels * 2 // 1000
-        self._kept = KeptAudio(KEPT_AUDIO_MS * bytes_per_ms)
+        self._kept = KeptAudio(round(KEPT_AUDIO_S * 1000) * bytes_per_ms)
         self._silence = bytes(SILENCE_MS * bytes_per_ms)
         self._silence_timer: asyncio.TimerHandle | None = None
         self._frames_dropped = 0

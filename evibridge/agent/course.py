@@ -15,13 +15,17 @@ from evibridge.agent.digits import Digits
 from evibridge.agent.manners import Manners
 from evibridge.agent.open_turn import OpenTurn
 from evibridge.agent.phases import CallPhase
+from evibridge.agent.response_clock import ResponseClock
 from evibridge.agent.sent_digits import DigitsToSend
 from evibridge.agent.server_side import ServerSide
+from evibridge.agent.snapshot import CallState
 from evibridge.agent.speech import AgentSpeech
 from evibridge.agent.tool_desk import ToolDesk
 
 SILENCE_S = 2.0
 """So long after the caller's last sound nothing of it is on its way: neither more nor its text."""
+KEPT_AUDIO_S = 2.0
+"""Of the caller's voice, kept while no chat hears it; the oldest goes first."""
 BREAK_S = 0.5
 """So long a silence of the agent within a turn is a break, in which the turn waits for a tool: EVI
 tells of the end of a turn alone."""
@@ -83,9 +87,15 @@ class CallCourse:
         self.turn = OpenTurn()
         self.tools = ToolDesk()
         self.digits = Digits(manners.digits)
+        self.responses = ResponseClock()
         self.is_paused = False
+        self.paused_by: str | None = None
         self.is_held = False
+        self.held_by: str | None = None
+        self.caller_speaks = False
         self.caller_sounded_s = 0.0
+        self.unheard_from_s = 0.0
+        """When the caller's voice began to be kept, because no chat hears it."""
         self.keys = DigitsToSend()
         self.last_words: str | None = None
         """After which the agent says nothing more, if there are any."""
@@ -106,6 +116,24 @@ class CallCourse:
     def wants_pause(self) -> bool:
         """Whether the server is to be paused."""
         return self.is_paused or self.caller is Presence.AWAY
+
+    def doing(self, now_s: float) -> CallState:
+        """What the call does now."""
+        states = {
+            CallState.CONNECTING: not self.link.was_ready,
+            CallState.LISTENING: self.link.was_ready,
+            CallState.CALLER_SPEAKING: self.caller_speaks,
+            CallState.AGENT_SPEAKING: self.speech.is_audible(now_s),
+            CallState.TOOL_RUNNING: not self.tools.is_idle,
+            CallState.PAUSED: self.is_paused,
+            CallState.HELD: self.is_held,
+            CallState.RECONNECTING: self.caller is Presence.AWAY
+            or (self.link.was_ready and not self.link.is_ready),
+            CallState.NEEDS_APPROVAL: self.tools.awaits_operator,
+            CallState.ENDING: not self.phase.is_talking,
+            CallState.ENDED: self.phase.is_over,
+        }
+        return [state for state, is_so in states.items() if is_so][-1]
 
     def awaits_caller(self, now_s: float) -> bool:
         """Whether the agent has said all that it has to say; it may not be heard yet."""

@@ -20,6 +20,8 @@ class Agent:
         script: dialogue for the embedded engine's scripted mind, a YAML file; an EVI server with a
             language model does not need it
         manners: how calls are held: interruptions, pressed keys, what is said when something fails
+        disclosure: what the agent says before anything else in every call, word for word: that it
+            is no human, that the call is recorded, whatever the law where it is heard asks for
     """
 
     system_prompt: str
@@ -28,3 +30,4 @@ class Agent:
     voice_id: str | None = None
     script: Path | str | None = None
     manners: Manners = field(default_factory=Manners)
+    disclosure: str | None = None

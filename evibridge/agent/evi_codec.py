@@ -176,7 +176,10 @@ def _content(raw: Mapping[str, Any]) -> str:
 
 
 def _scores(raw: Mapping[str, Any]) -> Mapping[str, float] | None:
-    return _object(_object(raw, "models"), "prosody").get("scores")
+    scores = _object(_object(raw, "models"), "prosody").get("scores")
+    if not isinstance(scores, dict):
+        return None
+    return {name: score for name, score in scores.items() if isinstance(score, int | float)}
 
 
 def _read_session_settings(raw: Mapping[str, Any]) -> SessionSettings:

@@ -103,6 +103,11 @@ class ServerSide:
         told = self._briefing.set_context(text)
         return [*map(act.Tell, told)] if self.is_ready else []
 
+    def change(self, change: evi.SessionSettings) -> list[Action]:
+        """Change the settings of this chat and of all that follow."""
+        told = self._briefing.change(change)
+        return [*map(act.Tell, told)] if self.is_ready else []
+
     def tell(self, message: evi.ClientMessage) -> list[Action]:
         """Tell the chat in use, or the next one if there is none."""
         if self.is_ready:

@@ -8,8 +8,8 @@ voice, and `hears_caller` for each of the caller's as long as `watches_caller`.
 What is small and goes on by itself has a state of its own: the phase of the call (`CallPhase`), the
 chats with the server (`ServerSide`), the agent's voice (`AgentSpeech`), who owes an answer
 (`OpenTurn`), tools (`ToolDesk`), pressed keys (`Digits`). `CallCourse` has them all. Who speaks is
-decided in `Talk`, what the agent owes in `Duties`, what operators want in `Steering`, and the end
-in `Farewell`.
+decided in `Talk`, what the agent owes in `Duties`, how chats follow one another in `ChatChanges`,
+what operators want in `Steering`, and the end in `Farewell`.
 """
 
 from collections.abc import Callable
@@ -20,21 +20,22 @@ from evibridge.agent import actions as act
 from evibridge.agent import evi_messages as evi
 from evibridge.agent.actions import Action, Command
 from evibridge.agent.briefing import what_was_pressed
+from evibridge.agent.chat_changes import ChatChanges
+from evibridge.agent.commands import OperatorCommand
 from evibridge.agent.conversation import Line
 from evibridge.agent.course import CallCourse, CallLimits, Deadline, Presence, place
 from evibridge.agent.duties import (
     FILLER_AFTER_S,
     FILLER_AGAIN_S,
-    GO_ON_AFTER_S,
     THINKS_FOR_S,
     Duties,
 )
 from evibridge.agent.farewell import Farewell
 from evibridge.agent.manners import Manners
+from evibridge.agent.snapshot import CallState
 from evibridge.agent.steering import Steering
 from evibridge.agent.talk import Talk
-from evibridge.events import ChatOpening, EndReason
-from evibridge.tools_registry.progress import Verdict
+from evibridge.events import EndReason, ToolPath
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +43,15 @@ class SessionState:
     """A session at one moment, for people who watch; see `CallSnapshot`."""
 
     is_paused: bool
+    paused_by: str | None
     is_held: bool
+    held_by: str | None
     caller_is_away: bool
     chat_is_ready: bool
     open_tools: tuple[str, ...]
     digits: str
     lines: tuple[Line, ...]
+    doing: CallState
 
 
 class CallSession:
@@ -58,6 +62,7 @@ class CallSession:
         limits: deadlines of the call
         manners: how it is held
         random: gives numbers from 0 to 1
+        disclosure: what the agent says before anything else, word for word
     """
 
     def __init__(
@@ -66,11 +71,14 @@ class CallSession:
         limits: CallLimits,
         manners: Manners,
         random: Callable[[], float],
+        disclosure: str | None = None,
     ) -> None:
+        self._disclosure = disclosure
         self._course = course = CallCourse(settings, limits, manners, random)
         self._duties = Duties(course)
         self._farewell = Farewell(course, self._duties)
         self._talk = Talk(course, self._duties, self._farewell)
+        self._changes = ChatChanges(course, self._duties, self._farewell)
         self._steering = Steering(course, self._duties, self._farewell, self._talk)
 
     # Questions
@@ -98,12 +106,15 @@ class CallSession:
         course = self._course
         return SessionState(
             is_paused=course.is_paused,
+            paused_by=course.paused_by,
             is_held=course.is_held,
+            held_by=course.held_by,
             caller_is_away=course.caller is Presence.AWAY,
             chat_is_ready=course.link.is_ready,
             open_tools=course.tools.open_names,
             digits=course.digits.all,
             lines=course.conversation.lines(course.speech.playing(now_s)),
+            doing=course.doing(now_s),
         )
 
     def awaits_caller(self, now_s: float) -> bool:
@@ -114,6 +125,10 @@ class CallSession:
     def digits(self) -> str:
         """Keys that the caller has pressed."""
         return self._course.digits.all
+
+    def unplayed_ms(self, now_s: float) -> float:
+        """Audio that the caller's side was handed and has not played, by the best estimate."""
+        return self._course.speech.unplayed_ms(now_s)
 
     @property
     def next_wake_s(self) -> float | None:
@@ -136,9 +151,12 @@ class CallSession:
         if not course.phase.is_talking:
             return []
         course.caller = Presence.HERE
+        course.unheard_from_s = now_s
+        if self._disclosure is not None:
+            course.turn.say(self._disclosure, now_s)
         course.deadlines[Deadline.CALL_LENGTH] = now_s + course.limits.call_s
         course.link.open(now_s)
-        return self._wake_link(now_s)
+        return self._changes.woke(now_s)
 
     def caller_lost(self, now_s: float) -> list[Action]:
         """The caller's connection broke; the call may go on by another one."""
@@ -219,11 +237,15 @@ class CallSession:
     def agent_audio_sent(self, utterance_id: str, duration_ms: float, now_s: float) -> list[Action]:
         """A chunk that was accepted has been written to the caller's side."""
         mark = self._course.speech.sent(utterance_id, duration_ms, now_s)
+        responses = self._course.responses
+        answered: list[Action] = []
+        if responses.is_awaited and (waited_ms := responses.sounded(utterance_id, now_s)):
+            answered = [act.Publish(events.TurnAnswered(waited_ms))]
         if mark is None:
-            return []
+            return answered
         if self._course.speech.is_stalled(now_s):
             return self._farewell.end(EndReason.CALLER_STALLED, now_s)
-        return [act.PlaceMark(mark)]
+        return [act.PlaceMark(mark), *answered]
 
     def filler_played(self, duration_ms: float, now_s: float) -> list[Action]:
         """The filler has been written to the caller's side."""
@@ -246,7 +268,7 @@ class CallSession:
         """A chat sent anything but audio."""
         course = self._course
         if isinstance(message, evi.ChatMetadata):
-            return self._chat_opened(chat, message, now_s)
+            return self._changes.opened(chat, message, now_s)
         if chat != course.link.number or not course.phase.has_server:
             return []
         if isinstance(message, evi.ChatError):
@@ -266,38 +288,29 @@ class CallSession:
             case evi.AssistantEnd():
                 return self._talk.turn_ended(now_s)
             case evi.ToolCall():
-                return self._tool_called(message)
+                return self.tool_called(message, ToolPath.SOCKET)
+            case evi.AssistantProsody(utterance_id, scores) if scores:
+                return [act.Publish(events.AgentSounded(utterance_id, scores))]
             case _:
                 return []
 
-    def _tool_called(self, call: evi.ToolCall) -> list[Action]:
-        actions = self._course.tools.called(call)
+    def tool_called(self, call: evi.ToolCall, path: ToolPath) -> list[Action]:
+        """The server calls a function; it may say so by several paths."""
+        course = self._course
+        if not course.phase.has_server or not course.link.is_ready:
+            return []
+        actions = course.tools.called(call, path)
         if actions:
-            self._course.deadlines.pop(Deadline.GO_ON, None)
+            course.deadlines.pop(Deadline.GO_ON, None)
         return actions
 
     def chat_closed(self, chat: int, code: int, now_s: float) -> list[Action]:
         """The socket of a chat is gone."""
-        course = self._course
-        if not course.phase.has_server:
-            return []
-        silenced = course.is_silenced
-        meaning, error = course.server.closed(chat, code, now_s, may_be_idle=silenced)
-        if meaning is None:
-            return []
-        if course.phase.is_closing:
-            return self._farewell.server_left(course.phase.reason, now_s)
-        if isinstance(meaning, EndReason):
-            return self._farewell.server_left(meaning, now_s)
-        return self._chat_lost(events.ChatLost(code, error), now_s)
+        return self._changes.closed(chat, code, now_s)
 
     def chat_unavailable(self, chat: int, now_s: float, *, retryable: bool) -> list[Action]:
         """A chat could not be opened."""
-        if retryable:
-            self._course.link.failed(chat, now_s)
-        elif self._course.link.refused(chat, now_s):
-            return self._farewell.server_left(EndReason.EVI_REFUSED, now_s)
-        return []
+        return self._changes.unavailable(chat, now_s, retryable=retryable)
 
     def tool_finished(
         self, started_as: str, answer: evi.ToolResponse | evi.ToolError, now_s: float
@@ -328,9 +341,13 @@ class CallSession:
 
     # Operators, tools and the service
 
-    def tool_decided(self, tool_call_id: str, verdict: Verdict, by: str) -> list[Action]:
-        """An operator has decided about a tool that waits; nothing if somebody else was first."""
-        return self._course.tools.decided(tool_call_id, verdict, by)
+    def operate(self, command: OperatorCommand, by: str, now_s: float) -> list[Action]:
+        """An operator of this name asks for something.
+
+        Raises:
+            CommandRefused: the call cannot do it now
+        """
+        return self._steering.operate(command, by, now_s)
 
     def command(self, command: Command, now_s: float) -> list[Action]:
         """An operator asks for something; asking twice changes nothing."""
@@ -393,59 +410,7 @@ class CallSession:
             actions += self._duties.go_on(now_s)
         if Deadline.BREAK in due:
             actions += [*self._duties.ask_to_wait(now_s), *self._duties.press_keys(now_s)]
-        return actions + self._wake_link(now_s)
-
-    def _wake_link(self, now_s: float) -> list[Action]:
-        woken = self._course.link.woke(now_s, is_quiet=self._course.is_quiet(now_s))
-        return self._farewell.server_left(woken, now_s) if isinstance(woken, EndReason) else woken
-
-    # Chats come and go
-
-    def _chat_opened(self, chat: int, opened: evi.ChatMetadata, now_s: float) -> list[Action]:
-        course = self._course
-        if course.phase.is_over or (chat == course.link.number and course.link.is_ready):
-            return []
-        if not course.phase.is_talking:
-            return [act.Disconnect(chat)]
-        is_quiet = course.is_quiet(now_s)
-        news = course.link.opened(chat, opened.chat_group_id, now_s, is_quiet=is_quiet)
-        if news is None:
-            return [act.Disconnect(chat)]
-        course.deadlines.pop(Deadline.FILLER, None)
-        replaced: list[Action] = []
-        if news.replaces is not None:
-            replaced = [act.Disconnect(news.replaces), *self._leave_chat()]
-        opening = course.server.opening(chat, news, course.conversation, paused=course.wants_pause)
-        owed = course.tools.chat_opened()
-        if news.why is ChatOpening.RENEWED and is_quiet:
-            resumed = self._duties.tell_texts(now_s)
-        elif news.why is ChatOpening.AFRESH:
-            resumed = self._duties.take_up(now_s, within_s=None)
-        else:
-            resumed = self._duties.take_up(now_s, within_s=THINKS_FOR_S if owed else GO_ON_AFTER_S)
-        return [
-            *opening,
-            *owed,
-            act.HearCaller(),
-            *replaced,
-            *course.server.kept(),
-            act.Publish(events.ChatOpened(opened.chat_id, opened.chat_group_id, news.why)),
-            *resumed,
-        ]
-
-    def _chat_lost(self, lost: events.ChatLost, now_s: float) -> list[Action]:
-        left = self._leave_chat()
-        self._duties.await_chat(now_s, FILLER_AFTER_S)
-        return [*left, act.Publish(lost)]
-
-    def _leave_chat(self) -> list[Action]:
-        """Nothing more comes of the chat that was in use."""
-        course = self._course
-        course.tools.chat_lost()
-        course.turn.chat_lost()
-        if not course.speech.turn_is_over:
-            course.turn.missed(course.conversation.unfinished, may_be_repeated=False)
-        return place(course.speech.break_off())
+        return actions + self._changes.woke(now_s)
 
     # What the server is told
 

@@ -59,7 +59,11 @@ class AgentSpeech:
 
     def is_audible(self, now_s: float) -> bool:
         """Whether the caller hears the agent, by the best estimate."""
-        return self._playout.unplayed_ms(now_s) > 0
+        return self.unplayed_ms(now_s) > 0
+
+    def unplayed_ms(self, now_s: float) -> float:
+        """Audio that was handed to the caller's side and not played, by the best estimate."""
+        return self._playout.unplayed_ms(now_s)
 
     @property
     def all_heard(self) -> bool:

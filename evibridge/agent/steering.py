@@ -1,23 +1,53 @@
-"""What operators do to a call: pause and resume, hold and release, hang up."""
+"""What operators do to a call."""
 
 from evibridge import events
 from evibridge.agent import actions as act
+from evibridge.agent import commands as wish
+from evibridge.agent import evi_messages as evi
 from evibridge.agent.actions import Action, Command
+from evibridge.agent.commands import OperatorCommand
 from evibridge.agent.course import CallCourse
 from evibridge.agent.duties import FILLER_AFTER_S, THINKS_FOR_S, Duties
 from evibridge.agent.farewell import Farewell
 from evibridge.agent.talk import Talk
-from evibridge.events import EndReason
+from evibridge.errors import CommandRefused
+from evibridge.events import CommandGiven, EndReason
 
 
 class Steering:
-    """Obeys operators."""
+    """Obeys operators, or says why it does not."""
 
     def __init__(self, course: CallCourse, duties: Duties, farewell: Farewell, talk: Talk) -> None:
         self._course = course
         self._duties = duties
         self._farewell = farewell
         self._talk = talk
+
+    def operate(self, command: OperatorCommand, by: str, now_s: float) -> list[Action]:
+        """An operator of this name asks for something.
+
+        Raises:
+            CommandRefused: the call cannot do it now
+        """
+        if self._course.phase.is_over:
+            raise CommandRefused("call_is_over", "The call is over.")
+        match command:
+            case wish.Decide():
+                return self._course.tools.decided(command.tool_call_id, command.verdict, by)
+            case wish.HangUp():
+                return [_given("hangup", by), *self.command(Command.HANG_UP, now_s)]
+            case wish.Transfer():
+                return self._transfer(command, by, now_s)
+            case wish.Pause() | wish.Resume() | wish.Hold() | wish.Release():
+                return self._switch(command, by, now_s)
+            case wish.Send(message):
+                return self._send(message, by, now_s)
+            case wish.Say(text):
+                return [_given("say", by, text), *self._say(text, now_s)]
+            case wish.Inject(text):
+                return [_given("inject", by, text), *self._tell(evi.UserInput(text))]
+            case wish.SetContext() | wish.SetVariables():
+                return self._brief(command, by)
 
     def command(self, command: Command, now_s: float) -> list[Action]:
         """An operator asks for something; asking twice changes nothing."""
@@ -33,7 +63,7 @@ class Steering:
                     act.Publish(events.AgentPaused()),
                 ]
             case Command.RESUME if course.is_paused:
-                course.is_paused = False
+                course.is_paused, course.paused_by = False, None
                 self._duties.await_chat(now_s, FILLER_AFTER_S)
                 return [
                     *course.match_pause(),
@@ -45,7 +75,7 @@ class Steering:
                 course.is_held = True
                 return [*self._talk.silence_agent(now_s), act.Publish(events.CallHeld())]
             case Command.RELEASE if course.is_held:
-                course.is_held = False
+                course.is_held, course.held_by = False, None
                 self._duties.await_chat(now_s, FILLER_AFTER_S)
                 course.turn.repeat_missed(now_s)  # the server has never stopped
                 return [
@@ -65,3 +95,103 @@ class Steering:
             case _:
                 pass
         return []
+
+    def _switch(
+        self,
+        command: wish.Pause | wish.Resume | wish.Hold | wish.Release,
+        by: str,
+        now_s: float,
+    ) -> list[Action]:
+        self._refuse_if_ending()
+        course = self._course
+        name, asked = _SWITCHES[type(command)]
+        changed = self.command(asked, now_s)
+        if not changed:
+            return []  # it is so already
+        match command:
+            case wish.Pause():
+                course.paused_by = by
+            case wish.Hold():
+                course.held_by = by
+            case _:
+                pass
+        return [_given(name, by), *changed]
+
+    def _say(self, text: str, now_s: float) -> list[Action]:
+        self._refuse_if_ending()
+        if self._course.is_paused:
+            raise CommandRefused("agent_is_paused", "The agent is paused: resume it first.")
+        if self._course.is_held:
+            raise CommandRefused("call_is_held", "The call is on hold: release it first.")
+        return self._duties.say(text, now_s)
+
+    def _transfer(self, transfer: wish.Transfer, by: str, now_s: float) -> list[Action]:
+        self._refuse_if_ending()
+        given = _given("transfer", by, transfer.to)
+        said = [] if transfer.say_first is None else self._say(transfer.say_first, now_s)
+        return [given, *said, *self._farewell.transfer(transfer.to, now_s)]
+
+    def _brief(self, command: wish.SetContext | wish.SetVariables, by: str) -> list[Action]:
+        self._refuse_if_ending()
+        if isinstance(command, wish.SetContext):
+            told = self._course.server.set_context(command.text)
+            return [_given("context", by, command.text), *told]
+        names = ", ".join(command.variables)
+        change = evi.SessionSettings(variables=command.variables)
+        return [_given("variables", by, names), *self._course.server.change(change)]
+
+    def _send(self, message: evi.ClientMessage, by: str, now_s: float) -> list[Action]:
+        """A message of the control plane: what it asks for is wanted of the call as well."""
+        match message:
+            case evi.PauseAssistant():
+                return self._switch(wish.Pause(), by, now_s)
+            case evi.ResumeAssistant():
+                return self._switch(wish.Resume(), by, now_s)
+            case evi.AssistantInput(text):
+                done = self._say(text, now_s)
+            case evi.ToolResponse() | evi.ToolError():
+                done = self._answer(message, now_s)
+            case evi.SessionSettings():
+                done = self._change(message)
+            case _:
+                done = self._tell(message)
+        return [_given("send", by, message.type), *done]
+
+    def _answer(self, answer: evi.ToolResponse | evi.ToolError, now_s: float) -> list[Action]:
+        course = self._course
+        if (holding := course.tools.told_holding(answer.tool_call_id)) is not None:
+            course.turn.retract(holding)
+        done = course.tools.answered_by_operator(answer, has_chat=course.link.is_ready)
+        if not done:
+            raise CommandRefused(
+                "tool_is_not_open", "No tool call waits for an answer under this id."
+            )
+        course.turn.words_are_due(now_s)
+        return done
+
+    def _change(self, change: evi.SessionSettings) -> list[Action]:
+        self._refuse_if_ending()
+        if change.audio is not None:
+            sentence = "The audio format of a call that goes on cannot be changed."
+            raise CommandRefused("audio_is_fixed", sentence)
+        return self._course.server.change(change)
+
+    def _tell(self, message: evi.ClientMessage) -> list[Action]:
+        self._refuse_if_ending()
+        return self._course.tell(message)
+
+    def _refuse_if_ending(self) -> None:
+        if not self._course.phase.is_talking:
+            raise CommandRefused("call_is_ending", "The call is about to end.")
+
+
+def _given(command: str, by: str, text: str | None = None) -> Action:
+    return act.Publish(CommandGiven(command, by, text))
+
+
+_SWITCHES = {
+    wish.Pause: ("pause", Command.PAUSE),
+    wish.Resume: ("resume", Command.RESUME),
+    wish.Hold: ("hold", Command.HOLD),
+    wish.Release: ("release", Command.RELEASE),
+}

@@ -30,7 +30,10 @@ class Talk:
             course.deadlines.pop(Deadline.GO_ON, None)
         if said.from_text and course.turn.was_asked_again(said.content):
             return []
-        said_it = act.Publish(events.CallerSaid(said.content, said.interim, said.from_text))
+        course.caller_speaks = said.interim
+        said_it = act.Publish(
+            events.CallerSaid(said.content, said.interim, said.from_text, said.scores)
+        )
         cut = self._cut_in(now_s) if self._words_cut_in(now_s) else []
         if course.phase.is_over:
             return [said_it, *cut]
@@ -41,6 +44,7 @@ class Talk:
         course.server.asked()
         course.conversation.caller_said(said.content, now_s)
         course.turn.caller_spoke(said.content, now_s)
+        course.responses.caller_said(said.end_ms, now_s, typed=said.from_text)
         return [*cut, said_it, *self._duties.say_last_words_again(now_s)]
 
     def _words_cut_in(self, now_s: float) -> bool:
@@ -81,6 +85,7 @@ class Talk:
             return [said_it]
         course.deadlines.pop(Deadline.GO_ON, None)
         course.turn.server_answers()
+        course.responses.answers(said.id)
         told = course.server.answers() if starts_turn else []
         return [*course.tools.answered_otherwise(), *told, said_it]
 
@@ -101,6 +106,7 @@ class Talk:
     def caller_interrupts(self, now_s: float) -> list[Action]:
         """The server has heard the caller speak over the agent."""
         self._course.caller_sounded_s = now_s
+        self._course.caller_speaks = True
         return self._cut_in(now_s)
 
     def _cut_in(self, now_s: float) -> list[Action]:
@@ -132,6 +138,7 @@ class Talk:
         return self._stopped(cut)
 
     def _stopped(self, cut: CutOff) -> list[Action]:
+        self._course.responses.forget()
         actions: list[Action] = [act.Publish(report) for report in cut.reports]
         if cut.may_play_on:
             actions = [act.ClearPlayback(), *actions]

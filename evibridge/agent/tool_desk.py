@@ -11,6 +11,7 @@ from enum import Enum, auto
 from evibridge import events
 from evibridge.agent import evi_messages as evi
 from evibridge.agent.actions import Action, CancelTool, Publish, StartTool, Tell, TellVerdict
+from evibridge.events import ToolPath
 from evibridge.tools_registry.progress import Verdict
 
 MAX_OPEN_TOOLS = 4
@@ -83,16 +84,21 @@ class ToolDesk:
         """Names of the tools that run."""
         return tuple(tool.call.name for tool in self._open.values())
 
+    @property
+    def awaits_operator(self) -> bool:
+        """Whether a tool waits for an operator to approve of it."""
+        return any(tool.verdict_within_s is not None for tool in self._open.values())
+
     # The server
 
-    def called(self, call: evi.ToolCall) -> list[Action]:
-        """The server calls a function."""
+    def called(self, call: evi.ToolCall, path: ToolPath = ToolPath.SOCKET) -> list[Action]:
+        """The server calls a function; the same call may come by several paths."""
         # Built-in tools are run by the server; replays of a call must not run it again.
         if call.tool_type == "builtin" or not call.response_required:
             return []
         past = self._past.get(call.tool_call_id)
         if past is None:
-            return self._called_first(call)
+            return self._called_first(call, path)
         is_same = past.signature == _signature(call)
         match past.fate:
             case _Fate.OPEN if is_same:
@@ -101,18 +107,18 @@ class ToolDesk:
             case _Fate.OPEN if self._open[call.tool_call_id].is_orphan:
                 # The next chat gives its own calls the ids of the last one.
                 dead = self._drop([self._open[call.tool_call_id]], "superseded")
-                return [*dead, *self._called_first(call)]
+                return [*dead, *self._called_first(call, path)]
             case _Fate.ANSWERED_BEFORE if is_same:
                 self._answers_of_lost_chats.pop((call.name, call.parameters), None)
                 return [*self._drop_superseded(), *self._start(call, is_repeat=True)]
             case _Fate.ANSWERED_BEFORE | _Fate.DEAD if not is_same:
-                return self._called_first(call)
+                return self._called_first(call, path)
             case _:
                 return []
 
-    def _called_first(self, call: evi.ToolCall) -> list[Action]:
+    def _called_first(self, call: evi.ToolCall, path: ToolPath) -> list[Action]:
         self._remember(call, _Fate.OPEN)
-        started = Publish(events.ToolStarted(call.tool_call_id, call.name, call.parameters))
+        started = Publish(events.ToolStarted(call.tool_call_id, call.name, call.parameters, path))
         actions = self._drop_superseded()
         known = self._answers_of_lost_chats.pop((call.name, call.parameters), None)
         if known is not None:
@@ -183,6 +189,13 @@ class ToolDesk:
         self._owed.append(answer)
         self._past[answer.tool_call_id].fate = _Fate.OWED
         return [*finished]
+
+    def answered_by_operator(self, answer: Answer, *, has_chat: bool) -> list[Action]:
+        """An operator answers a call in place of its tool; nothing if it waits for no answer."""
+        tool = self._open.get(answer.tool_call_id)
+        if tool is None:
+            return []
+        return [CancelTool(tool.runs_as), *self.finished(tool.runs_as, answer, has_chat=has_chat)]
 
     def holds(self, started_as: str, sentence: str) -> None:
         """The caller has to wait for a tool: he is to be told this."""
@@ -313,8 +326,9 @@ def _wanted(tool: _Open) -> list[Action]:
 
 
 def _finished(call: evi.ToolCall, answer: Answer) -> Publish:
-    return _ended(call, "answered" if isinstance(answer, evi.ToolResponse) else answer.code)
+    outcome = "answered" if isinstance(answer, evi.ToolResponse) else answer.code
+    return _ended(call, outcome, answer.content)
 
 
-def _ended(call: evi.ToolCall, outcome: str | None) -> Publish:
-    return Publish(events.ToolFinished(call.tool_call_id, call.name, outcome or "failed"))
+def _ended(call: evi.ToolCall, outcome: str | None, content: str | None = None) -> Publish:
+    return Publish(events.ToolFinished(call.tool_call_id, call.name, outcome or "failed", content))

@@ -5,6 +5,7 @@ work inside the callback that brought the data.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 import structlog
@@ -76,6 +77,7 @@ class TwilioLeg(SocketListener):
         "call_sid",
         "is_over",
         "stream_sid",
+        "tap",
     )
 
     def __init__(self, reception: Reception) -> None:
@@ -94,6 +96,7 @@ class TwilioLeg(SocketListener):
         self._unreadable = 0
         self._resampler = Resampler(RATE_HZ, RATE_HZ)
         self._resampler_from_hz = RATE_HZ
+        self.tap: Callable[[bytes], None] | None = None
 
     @property
     def has_started(self) -> bool:
@@ -144,7 +147,10 @@ class TwilioLeg(SocketListener):
         if parsed.rate_hz != self._resampler_from_hz:
             self._resampler = Resampler(parsed.rate_hz, RATE_HZ)
             self._resampler_from_hz = parsed.rate_hz
-        mulaw = pcm16_to_mulaw(self._resampler.process(mono_pcm16(parsed)))
+        pcm16 = self._resampler.process(mono_pcm16(parsed))
+        if self.tap is not None:
+            self.tap(pcm16)
+        mulaw = pcm16_to_mulaw(pcm16)
         self._socket.send_text(twilio.media(self.stream_sid, mulaw))
         if self._socket.unsent_bytes() > MAX_UNSENT_BYTES:
             log.warning("caller_link_stuck", call_id=self.call_sid)

@@ -53,6 +53,7 @@ class ReadingLeg:
     audio = AudioFormat(sample_rate=8000)
 
     def __init__(self, record: CallRecord, on_heard: Callable[[str], None]) -> None:
+        self.tap: Callable[[bytes], None] | None = None
         self.transferred_to: str | None = None
         self._record = record
         self._on_heard = on_heard

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 from evibridge.agent import evi_messages as evi
 from evibridge.agent.actions import HangUp
 from evibridge.agent.call import Call, CallerFacts, CallPlan
+from evibridge.agent.control_plane import ControlPlane
 from evibridge.agent.course import CallLimits
 from evibridge.agent.evi_client import EviServer
 from evibridge.agent.manners import Manners
@@ -42,6 +43,7 @@ class MemoryPhone:
     audio = evi.AudioFormat(sample_rate=8000)
 
     def __init__(self) -> None:
+        self.tap: Callable[[bytes], None] | None = None
         self.call: Call | None = None
         self.hung_up_for: EndReason | None = None
         self.transferred_to: str | None = None
@@ -225,6 +227,7 @@ class Stage:
         self.spoken_ms = 0
         plan = CallPlan(
             server=EviServer("http://evi.example", dial=self.evi.dial),
+            control_plane=ControlPlane("http://evi.example", None),
             settings=lambda: evi.SessionSettings(system_prompt="Be brief."),
             tools=ToolRunner(tools or Tools(), default_timeout_s=5),
             limits=CallLimits(call_s=call_s, resume_s=20),

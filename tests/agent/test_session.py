@@ -412,7 +412,7 @@ class TestTools:
         ]
         assert session.tool_finished("call_1", answer, 9.0) == [
             act.Tell(answer),
-            act.Publish(events.ToolFinished("call_1", "order_status", "answered")),
+            act.Publish(events.ToolFinished("call_1", "order_status", "answered", "on its way")),
         ]
         assert session.tool_finished("call_1", answer, 9.0) == []
 

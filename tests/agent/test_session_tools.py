@@ -4,6 +4,7 @@ from evibridge import events
 from evibridge.agent import actions as act
 from evibridge.agent import evi_messages as evi
 from evibridge.agent.actions import Command
+from evibridge.agent.commands import Decide
 from evibridge.agent.course import BREAK_S
 from evibridge.agent.manners import Manners
 from evibridge.agent.session import CallSession
@@ -103,8 +104,10 @@ class TestApproval:
         assert published(session.tool_awaits_verdict("call_1", 20.0)) == [
             events.ApprovalWanted("call_1", "order_status", '{"order_id":"1042"}', 20.0)
         ]
-        assert session.tool_decided("call_1", no, "Ada")[0] == act.TellVerdict("call_1", no)
-        assert session.tool_decided("call_1", Verdict(is_approved=True), "Bob") == []
+        yes = Verdict(is_approved=True)
+        decided = session.operate(Decide("call_1", no), "Ada", 2.0)
+        assert decided[0] == act.TellVerdict("call_1", no)
+        assert session.operate(Decide("call_1", yes), "Bob", 2.1) == []
 
 
 class TestContext:
@@ -337,7 +340,7 @@ class TestTransfer:
         assert ends(session.transfer(WORKSHOP, 2.0)) == []
         session.tool_finished("call_1", evi.ToolResponse("call_1", "done"), 2.1)
         session.chat_said(FIRST, sentence("u1", "I put you through."), 2.5)
-        (place,) = session.agent_audio_sent("u1", 1000, 2.5)
+        place, *_ = session.agent_audio_sent("u1", 1000, 2.5)
         session.chat_said(FIRST, evi.AssistantEnd(), 2.6)
         assert isinstance(place, act.PlaceMark)
         over = session.playback_heard(place.name, 3.5)

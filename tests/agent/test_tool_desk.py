@@ -27,7 +27,8 @@ def started(tool_call_id: str) -> Publish:
 
 
 def finished(tool_call_id: str, outcome: str = "answered") -> Publish:
-    return Publish(events.ToolFinished(tool_call_id, "order", outcome))
+    content = "Ordered." if outcome == "answered" else None
+    return Publish(events.ToolFinished(tool_call_id, "order", outcome, content))
 
 
 def desk_with(*tool_call_ids: str) -> ToolDesk:
