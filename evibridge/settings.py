@@ -63,7 +63,13 @@ class Settings(BaseSettings):
     model: str | None = None
     """The language model that the engine thinks with; overrides its file."""
     operator_token: SecretStr | None = None
-    """What operators show to read `/metrics` from another machine."""
+    """What operators show: `name:scope=token`, separated by commas, or one bare token."""
+    data_dir: Path = Path("evibridge-data")
+    """Where every call leaves its record."""
+    record: bool = False
+    """Whether the sound of calls is kept beside their records."""
+    outbound_number: str | None = None
+    """Number that outbound calls show unless another is asked for: one of the Twilio account."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
 
@@ -72,6 +78,10 @@ class Settings(BaseSettings):
 
     hume_api_key: Annotated[SecretStr | None, Field(validation_alias="HUME_API_KEY")] = None
     hume_config_id: Annotated[str | None, Field(validation_alias="HUME_CONFIG_ID")] = None
+    hume_webhook_signing_key: Annotated[
+        SecretStr | None, Field(validation_alias="HUME_WEBHOOK_SIGNING_KEY")
+    ] = None
+    """What EVI's webhooks are signed with."""
     twilio_account_sid: Annotated[str | None, Field(validation_alias="TWILIO_ACCOUNT_SID")] = None
     twilio_auth_token: Annotated[SecretStr | None, Field(validation_alias="TWILIO_AUTH_TOKEN")] = (
         None
@@ -115,7 +125,7 @@ class Settings(BaseSettings):
         _ = parts.port  # raises for a port that is none
         return value
 
-    @field_validator("fallback_number")
+    @field_validator("fallback_number", "outbound_number")
     @classmethod
     def _can_be_dialled(cls, value: str | None) -> str | None:
         return None if value is None else checked_number(value)
@@ -131,8 +141,10 @@ class Settings(BaseSettings):
         "engine_keys",
         "fallback_number",
         "hume_api_key",
+        "hume_webhook_signing_key",
         "openai_api_key",
         "operator_token",
+        "outbound_number",
         "twilio_account_sid",
         "twilio_api_url",
         "twilio_auth_token",

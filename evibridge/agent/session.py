@@ -239,8 +239,10 @@ class CallSession:
         mark = self._course.speech.sent(utterance_id, duration_ms, now_s)
         responses = self._course.responses
         answered: list[Action] = []
-        if responses.is_awaited and (waited_ms := responses.sounded(utterance_id, now_s)):
-            answered = [act.Publish(events.TurnAnswered(waited_ms))]
+        if responses.is_awaited:
+            waited_ms = responses.sounded(utterance_id, now_s)
+            if waited_ms is not None:
+                answered = [act.Publish(events.TurnAnswered(waited_ms))]
         if mark is None:
             return answered
         if self._course.speech.is_stalled(now_s):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from evibridge.agent import evi_messages as evi
 from evibridge.agent.briefing import (
     MAX_KEPT_MESSAGES,
@@ -27,6 +29,52 @@ def cut_off(*, heard: str) -> CutOff:
     return CutOff(
         was_audible=True, may_play_on=True, reports=[], heard=heard, lost="It is on its way."
     )
+
+
+class TestAChange:
+    def test_what_is_named_is_told_now_and_to_every_later_chat(self) -> None:
+        briefing = Briefing(SETTINGS)
+
+        assert briefing.change(evi.SessionSettings(voice_id="v-2")) == [
+            evi.SessionSettings(voice_id="v-2")
+        ]
+        assert briefing.settings(ChatOpening.RESUMED, short_talk()) == replace(
+            SETTINGS, voice_id="v-2"
+        )
+
+    def test_variables_that_are_not_named_stay(self) -> None:
+        briefing = Briefing(evi.SessionSettings(variables={"shop": "Lantern", "day": "Friday"}))
+
+        (told,) = briefing.change(evi.SessionSettings(variables={"day": "Sunday"}))
+
+        assert told == evi.SessionSettings(variables={"shop": "Lantern", "day": "Sunday"})
+
+    def test_a_lasting_context_takes_the_place_of_what_was_set_before(self) -> None:
+        briefing = Briefing(NO_PROMPT)
+        briefing.set_context("It rains.")
+
+        told = briefing.change(evi.SessionSettings(context=evi.Context("It snows.", "persistent")))
+
+        assert told == [evi.SessionSettings(context=evi.Context("It snows.", "persistent"))]
+        assert briefing.notes() == told
+
+    def test_a_passing_context_is_a_note(self) -> None:
+        briefing = Briefing(NO_PROMPT)
+
+        told = briefing.change(evi.SessionSettings(context=evi.Context("She is in a hurry.")))
+
+        assert told == [evi.SessionSettings(context=evi.Context("She is in a hurry."))]
+        briefing.asked()
+        assert briefing.forget_notes() == []
+
+    def test_a_context_can_be_taken_back(self) -> None:
+        briefing = Briefing(NO_PROMPT)
+        briefing.set_context("It rains.")
+
+        assert briefing.change(evi.SessionSettings(context=evi.Clear.CLEAR)) == [
+            evi.SessionSettings(context=evi.Clear.CLEAR)
+        ]
+        assert briefing.notes() == []
 
 
 class TestSettings:
