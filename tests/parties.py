@@ -145,6 +145,10 @@ class TinyEvi:
         0 leaves the client without an answer."""
         self.complaints: list[str] = []
         """What the bridge sent and the protocol's schema does not allow."""
+        self.posted: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue()
+        """Messages that came by the control plane, each with the id of its chat."""
+        self.control_plane_status = 200
+        """What the control plane answers; 0 leaves the client without an answer."""
         self.origin = ""
 
     async def next_chat(
@@ -162,6 +166,21 @@ class TinyEvi:
     def forget_chats(self) -> None:
         """Nobody will ask for the chats that were opened so far."""
         self._chats.clear()
+
+    async def next_posted(self) -> dict[str, Any]:
+        """The next message that comes by the control plane."""
+        async with asyncio.timeout(PATIENCE_S):
+            return (await self.posted.get())[1]
+
+    async def take_post(self, request: web.Request) -> web.Response:
+        """`POST /v0/evi/chat/{chat_id}/send`."""
+        message = await request.json()
+        evi_validator("ControlPlanePublishEvent").validate(message)
+        if self.control_plane_status in (0, 200):
+            await self.posted.put((request.match_info["chat_id"], message))
+        if self.control_plane_status == 0:
+            await asyncio.Event().wait()
+        return web.Response(status=self.control_plane_status)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """`GET /v0/evi/chat`: every client message has to be one that the schema allows."""
@@ -195,6 +214,7 @@ async def tiny_evi() -> AsyncIterator[TinyEvi]:
     evi = TinyEvi()
     app = web.Application()
     app.router.add_get("/v0/evi/chat", evi.handle)
+    app.router.add_post("/v0/evi/chat/{chat_id}/send", evi.take_post)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
