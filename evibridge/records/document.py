@@ -1,0 +1,196 @@
+"""The record of a call that is over: the members of its JSON document, and how it is read.
+
+`docs/records.md` tells the same to people. A member that is not known is carried along.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+
+import orjson
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+from evibridge.errors import BadMessage
+from evibridge.events import CallKind, Direction, EndReason, ToolPath
+
+VERSION: Final = 1
+"""Of the format: another one is for another meaning of a member, not for one more member."""
+
+
+def _encodable(value: Any) -> Any:
+    """Half a surrogate pair, which has no form in a file, is worth no record."""
+    return value.encode(errors="replace").decode() if isinstance(value, str) else value
+
+
+def _has_zone(moment: str) -> str:
+    if datetime.fromisoformat(moment).tzinfo is None:
+        raise ValueError("is no moment: it has no time zone")
+    return moment
+
+
+Text = Annotated[str, BeforeValidator(_encodable)]
+Moment = Annotated[str, AfterValidator(_has_zone)]
+
+
+class _Members(BaseModel):
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+class Score(_Members):
+    """How strongly an expression was in a voice, from 0 to 1."""
+
+    name: Text
+    score: float
+
+
+class Turn(_Members):
+    """Something that was said."""
+
+    who: Literal["agent", "caller"]
+    at_s: float
+    """Since the call began."""
+    text: Text
+    text_heard: Text
+    """What of it reached the caller; all of it if he said it himself."""
+    utterance_id: Text | None
+    """Of the agent's, in events; None if the caller said it."""
+    sent_ms: int
+    """Audio of the agent that was handed to the caller's side, and how much of it was played."""
+    heard_ms: int
+    was_interrupted: bool
+    """Whether the agent was cut off in it, rather than by the end of the call or of a chat."""
+    response_ms: int | None
+    """How long the caller had waited, if this is what answered him."""
+    is_typed: bool
+    """Whether it was put into the caller's mouth, by an operator or a program."""
+    scores: list[Score] | None
+    """The caller's strongest expressions, strongest first."""
+
+
+class Approval(_Members):
+    """What an operator has decided about a tool; all None if nobody has."""
+
+    by: Text | None
+    at: Moment | None
+    approved: bool | None
+
+
+class ToolUse(_Members):
+    """A tool that the model has called; what the kept events do not tell is None."""
+
+    id: Text
+    name: Text
+    at_s: float | None
+    """Since the call began."""
+    arguments: Any
+    """What the model wrote: JSON, or its text if it is none."""
+    path: ToolPath | None
+    outcome: Text | None
+    """As in `ToolFinished`; None if the tool has not ended."""
+    content: Text | None
+    """What the model was told."""
+    duration_ms: int | None
+    delivered: Text | None
+    """How a tool ended that was answered before it was done."""
+    approval: Approval | None
+    """None if it needed none."""
+
+
+class GivenCommand(_Members):
+    """What an operator has asked for, as in `CommandGiven`."""
+
+    command: Text
+    by: Text
+    at: Moment
+    text: Text | None
+
+
+class Latencies(_Members):
+    """How long the caller has waited for answers, in ms; None if there were none."""
+
+    response_ms: list[int]
+    p50: int | None
+    p95: int | None
+    max: int | None
+
+
+class Reconnects(_Members):
+    """How often either side was lost and came back."""
+
+    chat: int
+    caller: int
+
+
+class Recording(_Members):
+    """What is known of the call's recording."""
+
+    file: Text | None
+    """Name of the WAV file, which is beside the record; None if there is none."""
+    seconds: float
+    rate_hz: int
+    failure: Text | None
+    """Why it is not of the whole call, a sentence; None if it is."""
+
+
+class Record(_Members):
+    """A call. Times of day are UTC to the millisecond, as `2026-11-28T09:12:00.123Z`."""
+
+    version: Literal[1]
+    call_id: Text
+    kind: CallKind
+    direction: Direction
+    caller: Text | None
+    called: Text | None
+    chat_id: Text
+    chat_group_id: Text
+    """Of the last chat; empty if there was none."""
+    chat_ids: list[Text]
+    """Of all chats, oldest first."""
+    began_at: Moment
+    ended_at: Moment
+    lasts_s: float
+    end_reason: EndReason
+    turns: list[Turn]
+    tools: list[ToolUse]
+    commands: list[GivenCommand]
+    latencies: Latencies
+    interruptions: int
+    reconnects: Reconnects
+    digits: int
+    """How many keys the caller has pressed."""
+    recording: Recording | None
+    """None if the call was not recorded."""
+    events: list[dict[str, Any]]
+    """Those that were kept, as operators' streams have them."""
+
+
+def parsed(members: Mapping[str, Any]) -> Record:
+    """Read the members of a record.
+
+    Raises:
+        BadMessage: they are not those of a record of this version
+    """
+    try:
+        return Record.model_validate(members)
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors(include_input=False)[0]["loc"]))
+        raise BadMessage(
+            f"This is no record of a call, or of another version than {VERSION}: see {where!r}."
+        ) from None
+
+
+def decoded(text: bytes) -> Record:
+    """Read a record from its JSON text.
+
+    Raises:
+        BadMessage: it is no JSON, or no record of this version
+    """
+    try:
+        return parsed(orjson.loads(text))
+    except orjson.JSONDecodeError as error:
+        raise BadMessage(f"The record is no JSON: {error}.") from error
+
+
+def encoded(record: Record) -> bytes:
+    """Write a record as JSON text."""
+    return orjson.dumps(record.model_dump())

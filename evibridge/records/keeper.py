@@ -1,0 +1,109 @@
+"""What becomes of calls: their sound and their record, on their way to the disk."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from evibridge.agent.call import Call
+from evibridge.agent.calls import MAX_ENDED
+from evibridge.agent.snapshot import CallSnapshot
+from evibridge.bus import EventBus
+from evibridge.errors import Overloaded
+from evibridge.events import RecordingFailed
+from evibridge.records.disk_thread import DiskThread
+from evibridge.records.document import Recording as RecordingFacts
+from evibridge.records.recording import Recording
+from evibridge.records.records import Records
+
+RECORDS_EVERY_MS = 1000
+"""A recorder does not need to hear a call at once."""
+CLOSE_TIMEOUT_S = 10.0
+"""How long the last records may take when the service ends."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    recording: Recording
+    stop: Callable[[], None]
+    rate_hz: int
+
+
+class Keeper:
+    """Keeps what every call leaves behind; see `CallKeeper`.
+
+    Args:
+        bus: has the events of each call
+        records: where they go
+        records_sound: whether the sound of calls is kept too
+    """
+
+    def __init__(self, bus: EventBus, records: Records, *, records_sound: bool) -> None:
+        self._bus = bus
+        self._records = records
+        self._records_sound = records_sound
+        self._disk = DiskThread()
+        self._recorded: dict[str, _Recorded] = {}
+        self._keeping: set[asyncio.Task[None]] = set()
+        self._ended: deque[str] = deque()
+
+    def began(self, call: Call) -> None:
+        """A call whose audio comes here has begun."""
+        if not self._records_sound:
+            return
+        call_id = call.facts.call_id
+
+        def on_failed(why: str) -> None:
+            log.warning("recording_failed", call_id=call_id, error=why)
+            if not call.is_over:
+                self._bus.publish(call_id, RecordingFailed(why))
+
+        path = self._records.recording_path(call_id)
+        recording = Recording(path, call.rate_hz, self._disk, on_failed)
+        stop = call.tap.listen(recording.write, every_ms=RECORDS_EVERY_MS)
+        self._recorded[call_id] = _Recorded(recording, stop, call.rate_hz)
+
+    def ended(self, snapshot: CallSnapshot) -> None:
+        """A call is over; every event of it was told."""
+        keeping = asyncio.get_running_loop().create_task(self._keep(snapshot))
+        self._keeping.add(keeping)
+        keeping.add_done_callback(self._keeping.discard)
+        self._ended.append(snapshot.call_id)
+        if len(self._ended) > MAX_ENDED:
+            self._bus.forget(self._ended.popleft())
+
+    async def close(self) -> None:
+        """Return when everything is on the disk, or the disk takes too long."""
+        if self._keeping:
+            await asyncio.wait(self._keeping, timeout=CLOSE_TIMEOUT_S)
+        self._disk.close()
+        await self._records.close()
+
+    async def _keep(self, snapshot: CallSnapshot) -> None:
+        call_id = snapshot.call_id
+        recorded = self._recorded.pop(call_id, None)
+        facts = None
+        if recorded is not None:
+            recorded.stop()
+            await recorded.recording.close()
+            facts = self._facts(call_id, recorded)
+        try:
+            await self._records.keep(snapshot, self._bus.history(call_id), facts)
+        except Overloaded:
+            log.warning("record_not_kept", call_id=call_id, error="the service ended before")
+        except Exception:  # a defect here is no call's
+            log.exception("record_not_kept", call_id=call_id)
+
+    def _facts(self, call_id: str, recorded: _Recorded) -> RecordingFacts:
+        recording = recorded.recording
+        has_file = recording.lasts_s is not None
+        return RecordingFacts(
+            file=self._records.recording_path(call_id).name if has_file else None,
+            seconds=recording.lasts_s or 0.0,
+            rate_hz=recorded.rate_hz,
+            failure=recording.failure,
+        )

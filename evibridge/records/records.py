@@ -1,0 +1,87 @@
+"""The records of ended calls: keeps, lists, finds and shows them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from evibridge.agent.snapshot import CallSnapshot
+from evibridge.bus import Told
+from evibridge.records.call_record import call_record
+from evibridge.records.disk_work import DiskWork
+from evibridge.records.document import Recording
+from evibridge.records.index import CallIndex, Page
+from evibridge.records.store import RecordStore, file_name
+
+
+class Records:
+    """What is left of calls. Belongs to the event loop, which never waits for the disk.
+
+    Args:
+        folder: where the records are; other processes may keep theirs in it too
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._store = RecordStore(folder)
+        self._disk = DiskWork()
+        self._index = CallIndex(self._store)
+
+    def open(self) -> None:
+        """Make the folder, and begin to read what others have kept in it.
+
+        Raises:
+            SettingsError: nothing can be kept there
+        """
+        self._store.open()
+        self._index.open()
+
+    async def keep(
+        self, snapshot: CallSnapshot, told: Sequence[Told], recording: Recording | None = None
+    ) -> bool:
+        """Keep the record of a call that is over.
+
+        Args:
+            snapshot: the call at its end
+            told: its events that are kept, oldest first
+            recording: None if the call was not recorded
+
+        Returns:
+            whether it is on the disk; if not, the log says why
+
+        Raises:
+            Overloaded: this is closed
+        """
+        is_kept = await self._disk.result_of(
+            lambda: self._store.save(call_record(snapshot, told, recording))
+        )
+        if is_kept:
+            self._index.note(snapshot.call_id)
+        return is_kept
+
+    async def load(self, call_id: str) -> dict[str, Any] | None:
+        """Return the members of a call's record, see `document.py`.
+
+        None if there is no record, or none that can be read.
+
+        Raises:
+            Overloaded: this is closed
+        """
+        record = await self._disk.result_of(lambda: self._store.load(file_name(call_id)))
+        return None if record is None else record.model_dump()
+
+    async def search(self, text: str | None, limit: int, before: str | None = None) -> Page:
+        """Find ended calls, newest first, as `CallIndex.search` does.
+
+        Raises:
+            BadMessage: the cursor is none
+            Overloaded: this is closed
+        """
+        return await self._index.search(text, limit, before)
+
+    def recording_path(self, call_id: str) -> Path:
+        """Where the recording of a call is, if it has one."""
+        return self._store.recording_path(call_id)
+
+    async def close(self) -> None:
+        """Return when everything is kept that was to be; nothing more is taken."""
+        await self._disk.close()
+        await self._index.close()

@@ -1,0 +1,72 @@
+"""An ended call in a list of calls: what is told of it, and by which words it is found."""
+
+import re
+import unicodedata
+from datetime import datetime
+from typing import Any
+
+from evibridge.records.document import Record
+
+MAX_WORD = 64
+"""Characters of a word that count; nothing that is said is longer."""
+
+_WORD = re.compile(r"[^\W_]+")
+_ACCENTS = re.compile("[\u0300-\u036f]+")
+
+
+def summary(record: Record) -> dict[str, Any]:
+    """Return the members that lists of calls have of an ended call, as of a live one."""
+    last = record.turns[-1] if record.turns else None
+    waited = record.latencies.response_ms
+    return {
+        "call_id": record.call_id,
+        "kind": record.kind.value,
+        "direction": record.direction.value,
+        "state": "ended",
+        "began_at": record.began_at,
+        "lasts_s": record.lasts_s,
+        "caller": record.caller,
+        "called": record.called,
+        "chat_id": record.chat_id,
+        "chat_group_id": record.chat_group_id,
+        "paused_by": None,
+        "held_by": None,
+        "approvals": [],
+        "last_line": None if last is None else {"who": last.who, "text": last.text},
+        "expression": _expression(record),
+        "response_ms": waited[-1] if waited else None,
+        "end_reason": record.end_reason.value,
+    }
+
+
+def _expression(record: Record) -> dict[str, Any] | None:
+    """How the caller sounded most, when he was last heard."""
+    scores = next((turn.scores for turn in reversed(record.turns) if turn.scores), None)
+    return None if scores is None else {"name": scores[0].name, "score": scores[0].score}
+
+
+def began_ms(record: Record) -> int:
+    """When the call began, in Unix milliseconds."""
+    return round(datetime.fromisoformat(record.began_at).timestamp() * 1000)
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a text as they are compared: letters and digits without accents."""
+    plain = _ACCENTS.sub("", unicodedata.normalize("NFKD", text)).casefold()
+    return [word[:MAX_WORD] for word in _WORD.findall(plain)]
+
+
+def words_of(record: Record) -> list[str]:
+    """Return the words by which a call is found."""
+    return words(
+        "\n".join(
+            (
+                record.call_id,
+                record.end_reason.value,
+                record.caller or "",
+                record.called or "",
+                *(turn.text for turn in record.turns),
+                *(use.name for use in record.tools),
+            )
+        )
+    )

@@ -1,0 +1,157 @@
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from evibridge.errors import SettingsError
+from evibridge.records.document import encoded
+from evibridge.records.store import RecordStore, file_name, is_file_name
+from tests.records.calls import record
+from tests.records.little_room import room_for
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> RecordStore:
+    store = RecordStore(tmp_path / "calls")
+    store.open()
+    return store
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+# Names
+
+
+@pytest.mark.parametrize("call_id", ["CA" + 32 * "0", "a", "-", "_x-9", 64 * "z"])
+def test_plain_ids_name_their_files(call_id: str) -> None:
+    assert file_name(call_id) == call_id
+
+
+@pytest.mark.parametrize(
+    "call_id", ["", ".", "..", "../../etc/passwd", "a/b", "a\\b", "a\0", "a\n", "é", 65 * "z", "C:"]
+)
+def test_all_other_ids_name_them_by_a_hash(call_id: str) -> None:
+    name = file_name(call_id)
+    assert name.startswith("~")
+    assert name[1:].isalnum()
+    assert len(name) == 65
+
+
+@given(st.text(), st.text())
+def test_no_two_calls_have_the_same_file(one: str, other: str) -> None:
+    assert (file_name(one) == file_name(other)) == (one == other)
+
+
+@given(st.text())
+def test_no_id_leads_out_of_the_folder(call_id: str) -> None:
+    name, store = file_name(call_id), RecordStore(Path("/calls"))
+    assert is_file_name(name)
+    assert store.record_path(name) == Path(f"/calls/{name}.json")
+    assert store.recording_path(call_id) == Path(f"/calls/{name}.wav")
+    assert not set(name) & {"/", "\0", "."}
+
+
+@given(st.text())
+@settings(max_examples=50)
+def test_the_name_of_another_calls_file_is_the_id_of_none(call_id: str) -> None:
+    name = file_name(call_id)
+    assert name == call_id or file_name(name) != name
+
+
+# The folder
+
+
+def test_folder_and_files_are_their_owners_alone(store: RecordStore) -> None:
+    store.save(record("CA1"))
+    assert mode(store.folder) == 0o700
+    assert mode(store.record_path("CA1")) == 0o600
+
+
+def test_a_folder_that_is_there_is_taken_as_it_is(tmp_path: Path) -> None:
+    tmp_path.chmod(0o750)
+    RecordStore(tmp_path).open()
+    assert mode(tmp_path) == 0o750
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_made_is_told_by_its_setting(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(SettingsError, match=r"EVIBRIDGE_DATA_DIR: .*taken/calls.*\."):
+        RecordStore(tmp_path / "taken" / "calls").open()
+
+
+# Records
+
+
+@pytest.mark.parametrize("call_id", ["CA1", "../shop/7", ""])
+def test_a_record_is_read_as_it_was_kept(store: RecordStore, call_id: str) -> None:
+    kept = record(call_id)
+    assert store.save(kept)
+    assert store.load(file_name(call_id)) == kept
+
+
+def test_a_call_that_was_not_kept_has_no_record(store: RecordStore) -> None:
+    with capture_logs() as logs:
+        assert store.load("CA1") is None
+    assert not logs
+
+
+def test_the_latest_record_of_a_call_is_the_one(store: RecordStore) -> None:
+    store.save(record(caller="+1"))
+    store.save(record(caller="+2"))
+    kept = store.load("CA1")
+    assert kept is not None
+    assert kept.caller == "+2"
+    assert [path.name for path in store.folder.iterdir()] == ["CA1.json"]
+
+
+def test_a_full_disk_costs_a_record_and_leaves_the_older_one(store: RecordStore) -> None:
+    store.save(record(caller="+1"))
+    with room_for(100), capture_logs() as logs:
+        assert not store.save(record(caller="+2"))
+
+    (line,) = logs
+    assert line["event"] == "call_record_not_kept"
+    assert line["call_id"] == "CA1"
+    assert line["why"] == f"The record cannot be written in {store.folder} (File too large)."
+    kept = store.load("CA1")
+    assert kept is not None
+    assert kept.caller == "+1"
+    assert [path.name for path in store.folder.iterdir()] == ["CA1.json"]
+
+
+def test_a_folder_that_has_gone_costs_a_record(store: RecordStore) -> None:
+    store.folder.rmdir()
+    with capture_logs() as logs:
+        assert not store.save(record())
+    assert [line["event"] for line in logs] == ["call_record_not_kept"]
+
+
+def test_a_name_that_is_taken_costs_a_record_and_leaves_nothing(store: RecordStore) -> None:
+    store.record_path("CA1").mkdir()
+    with capture_logs() as logs:
+        assert not store.save(record())
+    assert [line["event"] for line in logs] == ["call_record_not_kept"]
+    assert [path.name for path in store.folder.iterdir()] == ["CA1.json"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", encoded(record())[:-9], encoded(record("CA2"))])
+def test_a_damaged_record_is_told_and_as_good_as_none(store: RecordStore, damage: bytes) -> None:
+    store.record_path("CA1").write_bytes(damage)
+    with capture_logs() as logs:
+        assert store.load("CA1") is None
+    (line,) = logs
+    assert line["event"] == "call_record_unreadable"
+    assert line["file"] == "CA1.json"
+
+
+def test_a_record_that_may_not_be_read_is_told_without_its_path(store: RecordStore) -> None:
+    store.record_path("CA1").mkdir()
+    with capture_logs() as logs:
+        assert store.load("CA1") is None
+    assert [line["why"] for line in logs] == ["Is a directory"]
