@@ -3,7 +3,7 @@
 from itertools import chain, repeat
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
@@ -257,6 +257,7 @@ FORGET = None
 STEPS = st.tuples(st.sampled_from(CALLS), st.sampled_from([INTERIM, FINAL, FORGET]))
 
 
+@settings(deadline=None)
 @given(
     steps=st.lists(STEPS, max_size=20),
     times=st.lists(st.floats(0, 1e10), min_size=1, max_size=21),

@@ -84,7 +84,7 @@ def test_no_field_of_an_event_takes_the_place_of_its_frame(event_class: type) ->
 
 @pytest.mark.parametrize("event_class", get_args(events.CallEvent))
 @given(data=st.data())
-@settings(max_examples=5)
+@settings(max_examples=5, deadline=None)
 def test_every_event_says_in_json_what_it_says_in_python(
     event_class: Any, data: st.DataObject
 ) -> None:

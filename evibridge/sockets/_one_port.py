@@ -8,6 +8,7 @@ from typing import cast
 from aiohttp import web
 from picows import WSUpgradeRequest, WSUpgradeResponseWithListener
 
+from evibridge.sockets._paths import Paths
 from evibridge.sockets._picows import PicowsSocket, feed, server_protocol
 from evibridge.sockets._upgrade import admit, handshake_fault, refused
 from evibridge.sockets.interface import SocketRoute, Upgrade
@@ -23,7 +24,7 @@ class Port:
     """What all connections of one port share."""
 
     http: web.Server
-    routes: Mapping[str, SocketRoute]
+    paths: Paths
     open_sockets: set[PicowsSocket]
     undecided: "set[Door]" = field(default_factory=set)
     is_closed: bool = False
@@ -57,13 +58,13 @@ class Door(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._head += data
         first_line, has_first_line, _ = self._head.partition(b"\r\n")
-        route = self._wanted(first_line)
-        if has_first_line and route is None:
+        wanted = self._wanted(first_line)
+        if has_first_line and wanted is None:
             self._leave()
             self._hand_to_aiohttp()
-        elif route is not None and b"\r\n\r\n" in self._head:
+        elif wanted is not None and b"\r\n\r\n" in self._head:
             self._leave()
-            self._hand_to_picows(route)
+            self._hand_to_picows(*wanted)
         elif len(self._head) > MAX_HEAD_BYTES:
             self.cut()
 
@@ -79,10 +80,10 @@ class Door(asyncio.Protocol):
         self._port.undecided.discard(self)
         self._timeout.cancel()
 
-    def _wanted(self, first_line: bytes) -> SocketRoute | None:
+    def _wanted(self, first_line: bytes) -> tuple[SocketRoute, Mapping[str, str]] | None:
         method, _, rest = first_line.partition(b" ")
         path = rest.partition(b" ")[0].partition(b"?")[0].decode("latin-1")
-        return self._port.routes.get(path) if method == b"GET" else None
+        return self._port.paths.find(path) if method == b"GET" else None
 
     def _hand_to_aiohttp(self) -> None:
         protocol = self._port.http()
@@ -90,7 +91,7 @@ class Door(asyncio.Protocol):
         protocol.connection_made(self._transport)
         protocol.data_received(self._head)
 
-    def _hand_to_picows(self, route: SocketRoute) -> None:
+    def _hand_to_picows(self, route: SocketRoute, parameters: Mapping[str, str]) -> None:
         peer = str((self._transport.get_extra_info("peername") or [""])[0])
 
         def decide(request: WSUpgradeRequest) -> PicowsSocket | WSUpgradeResponseWithListener:
@@ -100,7 +101,8 @@ class Door(asyncio.Protocol):
             # picows wants these alone in their headers; Firefox sends "keep-alive, Upgrade".
             request.headers["Connection"] = "upgrade"
             request.headers["Upgrade"] = "websocket"
-            upgrade = Upgrade(request.path.decode("latin-1"), request.headers, peer)
+            path = request.path.decode("latin-1")
+            upgrade = Upgrade(path, request.headers, peer, parameters)
             return admit(route, upgrade, self._port.open_sockets)
 
         protocol = server_protocol(decide, route.max_message_bytes)

@@ -1,9 +1,13 @@
 """What the rest of the program sees of a WebSocket."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Protocol
+
+PARAMETER = re.compile(r"(?<=/)\{([A-Za-z_][A-Za-z0-9_]*)\}(?=/|$)")
+"""A segment of a route's path that stands for any segment."""
 
 
 class Socket(Protocol):
@@ -74,6 +78,8 @@ class Upgrade:
     """Case-insensitive."""
     peer: str
     """Address of the other end of the TCP connection."""
+    parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What stands for the parameters of the route's path, percent-decoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +97,25 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class SocketRoute:
-    """A path at which WebSockets are accepted, and who decides about each."""
+    """A path at which WebSockets are accepted, and who decides about each.
+
+    Raises:
+        ValueError: the path has braces that are no parameter, or two parameters of one name
+    """
 
     path: str
-    """Compared as a whole and without the query."""
+    """Compared as a whole and without the query.
+
+    A segment in braces, as in `/chat/{chat_id}/connect`, is a parameter: it stands for exactly one
+    segment that is not empty. Where two paths fit, one without parameters goes first, then the
+    earlier one.
+    """
     accept: Callable[[Upgrade], SocketListener | Refusal]
     """Asked once about each well-formed handshake; a listener that it returns is always opened."""
     max_message_bytes: int
     """A longer message closes the connection with 1009."""
+
+    def __post_init__(self) -> None:
+        *names, rest = [*PARAMETER.findall(self.path), PARAMETER.sub("", self.path)]
+        if "{" in rest or "}" in rest or len(set(names)) < len(names):
+            raise ValueError(f"{self.path}: a parameter is a whole segment with a name of its own")

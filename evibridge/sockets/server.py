@@ -9,6 +9,7 @@ from aiohttp import web
 
 from evibridge.errors import SettingsError
 from evibridge.sockets._one_port import Door, Port
+from evibridge.sockets._paths import Paths, as_aiohttp_wants_it
 from evibridge.sockets._picows import CLOSE_TIMEOUT_S, PicowsSocket, feed, server_protocol
 from evibridge.sockets._upgrade import admit, handshake_fault
 from evibridge.sockets.interface import SocketRoute, Upgrade
@@ -67,7 +68,7 @@ async def serve(
     )
     await runner.setup()
     assert runner.server is not None
-    shared = Port(runner.server, {route.path: route for route in routes}, open_sockets)
+    shared = Port(runner.server, Paths(routes), open_sockets)
     try:
         listening = await asyncio.get_running_loop().create_server(
             lambda: Door(shared), host, port, backlog=BACKLOG
@@ -104,7 +105,8 @@ def _mount(
 
     app.on_shutdown.append(end_all)
     for route in routes:
-        app.router.add_get(route.path, _late_upgrade(route, open_sockets), allow_head=False)
+        path = as_aiohttp_wants_it(route.path)
+        app.router.add_get(path, _late_upgrade(route, open_sockets), allow_head=False)
 
 
 async def _end_all(open_sockets: set[PicowsSocket]) -> None:
@@ -125,7 +127,8 @@ def _late_upgrade(
             return web.Response(status=fault.status, text=fault.sentence)
         transport = request.transport
         if transport is not None:
-            upgrade = Upgrade(request.raw_path, request.headers, request.remote or "")
+            peer, parameters = request.remote or "", dict(request.match_info)
+            upgrade = Upgrade(request.raw_path, request.headers, peer, parameters)
             protocol = server_protocol(
                 lambda _: admit(route, upgrade, open_sockets), route.max_message_bytes
             )

@@ -61,7 +61,9 @@ class Recorder(SocketListener):
 
 
 class Desk:
-    """Accepts sockets at `/ws` with listeners that a test prepares, or with echoing ones."""
+    """Accepts sockets with listeners that a test prepares, or with echoing ones."""
+
+    paths = ("/ws", "/ws/{room}/seat/{seat}", "/ws/hall/seat/1", "/ws/{room}/seat/9")
 
     def __init__(self) -> None:
         self.port = 0
@@ -70,7 +72,7 @@ class Desk:
         self.accept: Callable[[Upgrade], SocketListener | Refusal] = lambda _: Recorder(echo)
 
     def routes(self) -> list[SocketRoute]:
-        return [SocketRoute("/ws", self._accept, MAX_MESSAGE_BYTES)]
+        return [SocketRoute(path, self._accept, MAX_MESSAGE_BYTES) for path in self.paths]
 
     def _accept(self, upgrade: Upgrade) -> SocketListener | Refusal:
         self.upgrades.append(upgrade)

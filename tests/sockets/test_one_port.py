@@ -13,6 +13,7 @@ from evibridge.errors import SettingsError
 from evibridge.sockets import Refusal, Server, _one_port, _picows, mount, serve
 from evibridge.sockets import server as server_module
 from evibridge.sockets._one_port import Door, Port
+from evibridge.sockets._paths import Paths
 from tests.sockets.peers import (
     PATIENCE_S,
     TEXT,
@@ -310,7 +311,7 @@ async def test_a_connection_that_comes_to_a_closed_port_is_cut() -> None:
     runner = web.AppRunner(web.Application())
     await runner.setup()
     assert runner.server is not None
-    port = Port(runner.server, {}, set())
+    port = Port(runner.server, Paths(), set())
     port.close()
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Door(port), "127.0.0.1", 0)
