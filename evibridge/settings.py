@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     """The language model that the engine thinks with; overrides its file."""
     operator_token: SecretStr | None = None
     """What operators show: `name:scope=token`, separated by commas, or one bare token."""
-    data_dir: Path = Path("evibridge-data")
+    data_dir: Path = Path("data")
     """Where every call leaves its record."""
     record: bool = False
     """Whether the sound of calls is kept beside their records."""

@@ -8,6 +8,15 @@ import structlog
 from tests.parties import TinyEvi, tiny_evi
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _records_go_to_a_folder_of_the_tests(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("EVIBRIDGE_DATA_DIR", str(tmp_path_factory.mktemp("data")))
+        yield
+
+
 @pytest.fixture
 def logging_is_undone() -> Iterator[None]:
     """Logging is the process's: what a test configures must not reach the next one."""

@@ -7,7 +7,6 @@ from typing import Protocol
 
 from evibridge.agent import evi_messages as evi
 from evibridge.agent.snapshot import CallSnapshot
-from evibridge.events import EndReason
 from evibridge.tools_registry.progress import Verdict
 
 
@@ -135,6 +134,3 @@ class OperatedCall(Protocol):
         Raises:
             CommandRefused: the call is over, or not in a state for this
         """
-
-    def end(self, reason: EndReason) -> None:
-        """End the call at once; one that has ended stays as it is."""

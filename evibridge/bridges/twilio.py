@@ -1,14 +1,16 @@
 """Twilio in front of the calls: webhooks that answer with TwiML, and the media socket.
 
 A call comes in as `POST /twilio/voice`, which hands out a ticket; the stream's `start` brings the
-ticket back and begins the call. When the socket closes, Twilio asks `/twilio/stream-ended` how to
-go on: a call that we ended is hung up; if the stream broke, the call waits for another one, which
-comes by the document that is the answer.
+ticket back and begins the call. Of a call that we make, `/twilio/outbound` is asked in its place,
+once somebody has answered. When the socket closes, Twilio asks `/twilio/stream-ended` how to go on:
+a call that we ended is hung up; if the stream broke, the call waits for another one, which comes by
+the document that is the answer.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -22,10 +24,11 @@ from evibridge.bridges import twiml
 from evibridge.bridges.twilio_endings import Endings, LastWords
 from evibridge.bridges.twilio_leg import TwilioLeg
 from evibridge.bridges.twilio_messages import Start
-from evibridge.bridges.twilio_rest import TwilioRest
+from evibridge.bridges.twilio_outbound import CALL_STATUS_PATH, OUTBOUND_PATH, OutboundCalls
+from evibridge.bridges.twilio_rest import OVER, TwilioRest
 from evibridge.bridges.twilio_signature import SignatureCheck
 from evibridge.bridges.twilio_tickets import Tickets
-from evibridge.events import CallerRefusal, EndReason
+from evibridge.events import CallerRefusal, CallEvent, Direction, EndReason
 from evibridge.sockets import Refusal, SocketListener, SocketRoute, Upgrade
 
 MAX_MESSAGE_BYTES = 64 * 1024
@@ -41,7 +44,6 @@ SPARE_HANDSHAKES = 4
 BODY_TIMEOUT_S = 5.0
 """For a form of a few kB."""
 FORM = "application/x-www-form-urlencoded"
-OVER = frozenset({"completed", "busy", "no-answer", "failed", "canceled"})
 
 log = structlog.get_logger(__name__)
 
@@ -56,8 +58,10 @@ class TwilioBridge:
         check: who is Twilio
         public_origin: the origin that Twilio calls; None takes the one each local program used
         last_words: what callers are told when their calls do not end by themselves
-        rest: ends calls that Twilio does not ask about; None without credentials
+        rest: makes calls, and ends those that Twilio does not ask about; None without credentials
         on_refused: is told of each caller who is not let in
+        outbound_number: of the account, from which calls are made unless another one is named
+        publish: gets the id of a call that we make and its events before its stream begins
     """
 
     def __init__(
@@ -68,6 +72,8 @@ class TwilioBridge:
         last_words: LastWords,
         rest: TwilioRest | None = None,
         on_refused: Callable[[CallerRefusal], None] = lambda _: None,
+        outbound_number: str | None = None,
+        publish: Callable[[str, CallEvent], object] = lambda _call_id, _event: None,
     ) -> None:
         self._calls = calls
         self._check = check
@@ -77,6 +83,8 @@ class TwilioBridge:
         self._legs: set[TwilioLeg] = set()
         self._endings = Endings(last_words, rest)
         self._on_refused = on_refused
+        self.outbound = OutboundCalls(self, rest, public_origin, outbound_number, publish)
+        """Whoever is being called."""
         self._ticket_used = asyncio.Event()
 
     # Wiring
@@ -85,9 +93,10 @@ class TwilioBridge:
         """Add the webhooks to an application."""
         for path, handler in {
             "/twilio/voice": self._voice,
+            OUTBOUND_PATH: self._answered,
             twiml.STREAM_ENDED_PATH: self._stream_ended,
             twiml.STREAM_STATUS_PATH: self._stream_status,
-            "/twilio/call-status": self._call_status,
+            CALL_STATUS_PATH: self._call_status,
         }.items():
             app.router.add_post(path, self._signed(handler))
 
@@ -114,9 +123,9 @@ class TwilioBridge:
             call.caller_returned(leg)
             return call
         parameters = {name: text for name, text in start.parameters.items() if name != "token"}
-        return self._calls.begin(
-            CallerFacts(start.call_sid, ticket.caller, ticket.called, parameters), leg
-        )
+        parameters.update(ticket.facts.parameters)
+        self.outbound.begun(start.call_sid)
+        return self._calls.begin(replace(ticket.facts, parameters=parameters), leg)
 
     def _is_on_the_line(self, call_sid: str) -> bool:
         """Whether a stream of this call still brings audio, so that another one is not Twilio's."""
@@ -140,25 +149,54 @@ class TwilioBridge:
         """Twilio says that the call is over."""
         self._tickets.drop(call_sid)
         self._ticket_used.set()
+        self.outbound.told(call_sid, "completed")
         call = self._calls.get(call_sid)
         if call is not None:
             call.caller_left(EndReason.CALLER_HUNG_UP)
         self._endings.is_over(call_sid)
 
+    # The calls' side: `FrontDesk`
+
+    @property
+    def is_open(self) -> bool:
+        """Whether new calls are taken at all."""
+        return self._calls.is_open
+
+    @property
+    def free_places(self) -> int:
+        """How many more calls there may be; whoever was let in, or is called, has a place."""
+        now_s = asyncio.get_running_loop().time()
+        waiting = [sid for sid in self._tickets.call_sids(now_s) if self._calls.get(sid) is None]
+        return self._calls.free_places - len(waiting) - self.outbound.ringing
+
+    def call_off(self, call_sid: str, how: HangUp) -> None:
+        """End a call at the carrier that has no stream, and let none begin."""
+        self._tickets.drop(call_sid)
+        self._ticket_used.set()
+        self._endings.called_off(call_sid, how)
+
     async def all_begun(self, timeout_s: float) -> None:
-        """Return when nobody who was let in is still without a stream, at most after a while."""
+        """Return when nobody who was let in, or is called, is still without a stream.
+
+        Waits `timeout_s` at most.
+        """
+        deadline_s = asyncio.get_running_loop().time() + timeout_s
+        await self.outbound.none_rings(timeout_s)
+        left_s = deadline_s - asyncio.get_running_loop().time()
         with suppress(TimeoutError):
-            async with asyncio.timeout(min(timeout_s, STREAM_COMES_WITHIN_S)):
+            async with asyncio.timeout(min(left_s, STREAM_COMES_WITHIN_S)):
                 while self._tickets.count(asyncio.get_running_loop().time()):
                     self._ticket_used.clear()
                     await self._ticket_used.wait()
 
     async def all_told(self) -> None:
         """Return when every carrier knows of the calls that we ended, at most after a while."""
+        await self.outbound.close()
         await self._endings.all_told()
 
     async def close(self) -> None:
         """Nobody will ask any more: end what is left through the REST API."""
+        await self.outbound.close()
         await self._endings.close()
 
     def _accept_stream(self, upgrade: Upgrade) -> SocketListener | Refusal:
@@ -188,9 +226,7 @@ class TwilioBridge:
 
     async def _voice(self, request: web.Request, form: Any) -> web.Response:
         """A call comes in."""
-        call_sid = form.get("CallSid")
-        if not call_sid:
-            raise web.HTTPBadRequest(text="The form has no CallSid.")
+        call_sid = _call_sid(form)
         document = self._endings.asked(call_sid)
         if document is not None:  # a request that comes again, or is replayed
             return _document(document)
@@ -199,7 +235,19 @@ class TwilioBridge:
             log.warning("call_rejected", why=why.value, call_id=call_sid)
             self._on_refused(why)
             return _document(twiml.reject_busy())
-        return self._stream(request, form, attempt=1)
+        return self._stream(request, _facts(form), attempt=1)
+
+    async def _answered(self, request: web.Request, form: Any) -> web.Response:
+        """Somebody has answered whom we have called."""
+        call_sid = _call_sid(form)
+        document = self._endings.asked(call_sid)
+        if document is not None:
+            return _document(document)
+        facts = self.outbound.answered(call_sid, request.query.get("dialled", ""))
+        if facts is None or not self._calls.may_begin:
+            log.warning("call_refused", why="it is not of this service", call_id=call_sid)
+            return _document(twiml.hang_up())
+        return self._stream(request, facts, attempt=1)
 
     async def _stream_ended(self, request: web.Request, form: Any) -> web.Response:
         """A stream is over, and Twilio asks what to do with the call."""
@@ -217,10 +265,11 @@ class TwilioBridge:
                 leg.is_over = True
         if call_sid and may_try_again and self._has_place_for(call_sid):
             log.warning("stream_broke", call_id=call_sid, attempt=int(attempt))
-            return self._stream(request, form, attempt=int(attempt) + 1)
+            return self._stream(request, _facts(form), attempt=int(attempt) + 1)
         call = self._calls.get(call_sid)
         if call is not None:
             call.end(EndReason.CALLER_LOST)
+        self.outbound.told(call_sid, "failed")
         document = self._endings.asked(call_sid)
         return _document(document or self._last_words.document(HangUp(EndReason.CALLER_LOST)))
 
@@ -237,9 +286,9 @@ class TwilioBridge:
 
     async def _call_status(self, request: web.Request, form: Any) -> web.Response:
         """The call's own state: the sign of a hang-up that comes even when the socket is stuck."""
-        del request
-        call_sid = form.get("CallSid", "")
-        if form.get("CallStatus") in OVER:
+        call_sid, status = form.get("CallSid", ""), form.get("CallStatus", "")
+        self.outbound.told(call_sid, status, request.query.get("dialled", ""))
+        if status in OVER:
             self.caller_hung_up(call_sid)
         return web.Response(status=204)
 
@@ -248,23 +297,24 @@ class TwilioBridge:
         now_s = asyncio.get_running_loop().time()
         if self._tickets.holds(call_sid, now_s) or self._calls.get(call_sid) is not None:
             return True
-        waiting = [sid for sid in self._tickets.call_sids(now_s) if self._calls.get(sid) is None]
-        return len(waiting) < self._calls.free_places
+        return self.free_places > 0
 
-    def _stream(self, request: web.Request, form: Any, *, attempt: int) -> web.Response:
+    def _stream(self, request: web.Request, facts: CallerFacts, *, attempt: int) -> web.Response:
         origin = self._public_origin or f"http://{request.host}"
-        ticket = self._tickets.issue(
-            form["CallSid"],
-            asyncio.get_running_loop().time(),
-            caller=_number(form.get("From")),
-            called=_number(form.get("To")),
-            attempt=attempt,
-        )
+        now_s = asyncio.get_running_loop().time()
+        ticket = self._tickets.issue(facts, now_s, attempt=attempt)
         return _document(twiml.connect_stream(origin, ticket.token, attempt=attempt))
 
 
 def _document(text: str) -> web.Response:
     return web.Response(text=text, content_type="text/xml")
+
+
+def _call_sid(form: Any) -> str:
+    call_sid: str = form.get("CallSid", "")
+    if not call_sid:
+        raise web.HTTPBadRequest(text="The form has no CallSid.")
+    return call_sid
 
 
 async def _read_form(request: web.Request) -> MultiDictProxy[Any]:
@@ -278,6 +328,14 @@ async def _read_form(request: web.Request) -> MultiDictProxy[Any]:
         raise web.HTTPRequestTimeout(text="The body did not come in time.") from None
     except (ValueError, LookupError, ConnectionError):  # charset or bytes that are none
         raise web.HTTPBadRequest(text="The body cannot be read as a form.") from None
+
+
+def _facts(form: Any) -> CallerFacts:
+    """What Twilio tells of a call; whoever is called by us is the caller, as everywhere."""
+    from_, to = _number(form.get("From")), _number(form.get("To"))
+    if form.get("Direction") == "outbound-api":
+        return CallerFacts(form["CallSid"], to, from_, direction=Direction.OUTBOUND)
+    return CallerFacts(form["CallSid"], from_, to)
 
 
 def _number(value: str | None) -> str | None:

@@ -6,6 +6,7 @@ its REST API, if there are credentials.
 """
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -81,16 +82,18 @@ class Endings:
 
     def ended(self, call_sid: str, how: HangUp) -> None:
         """We have ended a call, or handed it on; its stream is being closed."""
-        self._ends.pop(call_sid, None)
-        self._ends[call_sid] = how
-        while len(self._ends) > MAX_REMEMBERED:
-            oldest = next(iter(self._ends))
-            del self._ends[oldest]
-            self._settle(oldest)
+        self._remember(call_sid, how)
         if how.reason is not EndReason.CALLER_HUNG_UP:  # then there is nothing left to ask about
             self._settle(call_sid)
             loop = asyncio.get_running_loop()
             self._unasked[call_sid] = loop.call_later(ASKS_WITHIN_S, self._not_asked, call_sid)
+
+    def called_off(self, call_sid: str, how: HangUp) -> None:
+        """We have ended a call that has no stream: Twilio asks only if somebody answers it yet."""
+        self._remember(call_sid, how)
+        self._settle(call_sid)
+        assert self._rest is not None, "no call is made without it"
+        self._ask_carrier(call_sid, self._rest.cancel(call_sid))
 
     def asked(self, call_sid: str) -> str | None:
         """Twilio asks what comes next: the document, None for a call that we have not ended."""
@@ -124,6 +127,14 @@ class Endings:
         if self._rest is not None:
             await self._rest.close()
 
+    def _remember(self, call_sid: str, how: HangUp) -> None:
+        self._ends.pop(call_sid, None)
+        self._ends[call_sid] = how
+        while len(self._ends) > MAX_REMEMBERED:
+            oldest = next(iter(self._ends))
+            del self._ends[oldest]
+            self._settle(oldest)
+
     def _document(self, call_sid: str) -> str | None:
         how = self._ends.get(call_sid)
         return None if how is None else self._last_words.document(how)
@@ -146,7 +157,9 @@ class Endings:
         how = self._ends.get(call_sid)
         # Whoever is put through to somebody is not hung up on.
         follows = self._document(call_sid) if how is not None and how.transfer_to else None
-        completing = self._rest.complete(call_sid, follows)
-        task = asyncio.get_running_loop().create_task(completing)
+        self._ask_carrier(call_sid, self._rest.complete(call_sid, follows))
+
+    def _ask_carrier(self, call_sid: str, request: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(request)
         self._completing[call_sid] = task
         task.add_done_callback(lambda _: self._completing.pop(call_sid, None))

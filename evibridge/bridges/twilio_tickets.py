@@ -8,18 +8,18 @@ import hmac
 import secrets
 from dataclasses import dataclass, field
 
+from evibridge.agent.call import CallerFacts
+
 TICKET_S = 60.0
 """From the webhook to the stream's `start`, which takes Twilio well under a second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A promise of a place for one call. Numbers are personal data."""
+    """A promise of a place for one call."""
 
-    call_sid: str
+    facts: CallerFacts
     token: str = field(repr=False)
-    caller: str | None = field(default=None, repr=False)
-    called: str | None = field(default=None, repr=False)
     attempt: int = 1
     """Number of the stream among those of its call."""
 
@@ -49,22 +49,14 @@ class Tickets:
         """The call is over before its stream began."""
         self._open.pop(call_sid, None)
 
-    def issue(
-        self,
-        call_sid: str,
-        now_s: float,
-        *,
-        caller: str | None = None,
-        called: str | None = None,
-        attempt: int = 1,
-    ) -> Ticket:
+    def issue(self, facts: CallerFacts, now_s: float, *, attempt: int = 1) -> Ticket:
         """A ticket for this call; a repeated webhook of the same call gets the same one."""
         self._forget_old(now_s)
-        held = self._open.get(call_sid)
+        held = self._open.get(facts.call_id)
         if held is not None:
             return held[0]
-        ticket = Ticket(call_sid, secrets.token_urlsafe(24), caller, called, attempt)
-        self._open[call_sid] = (ticket, now_s + TICKET_S)
+        ticket = Ticket(facts, secrets.token_urlsafe(24), attempt)
+        self._open[facts.call_id] = (ticket, now_s + TICKET_S)
         return ticket
 
     def redeem(self, call_sid: str, token: str, now_s: float) -> Ticket | None:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from evibridge.bridges import twilio_rest
+from evibridge.bridges import twilio_http, twilio_rest
 from evibridge.bridges.twilio_rest import TwilioRest
+from evibridge.errors import CommandRefused
 from tests.bridges.twilio_rest_server import (
     ACCOUNT_SID,
     AUTH_TOKEN,
@@ -63,6 +64,25 @@ async def complete(rest: TwilioRest, call_sid: str = CALL_SID) -> list[Any]:
     return lines
 
 
+async def call_somebody(rest: TwilioRest) -> str:
+    async with asyncio.timeout(PATIENCE_S):
+        return await rest.create_call(
+            to="+14155550111",
+            from_="+14155550199",
+            url="https://voice.example.com/answered?a=1&b=2",
+            status_callback="https://voice.example.com/status",
+            ring_s=30,
+        )
+
+
+async def refused(rest: TwilioRest) -> CommandRefused:
+    """Why nobody is called; the reason never holds a secret."""
+    with pytest.raises(CommandRefused) as error:
+        await call_somebody(rest)
+    assert AUTH_TOKEN not in str(error.value)
+    return error.value
+
+
 async def test_a_call_is_ended_at_the_carrier(server: TinyTwilioRest, rest: TwilioRest) -> None:
     assert await complete(rest) == []
 
@@ -71,8 +91,164 @@ async def test_a_call_is_ended_at_the_carrier(server: TinyTwilioRest, rest: Twil
     assert server.completed() == [CALL_SID]
 
 
+class TestCallingSomebody:
+    async def test_twilio_names_the_call(self, server: TinyTwilioRest, rest: TwilioRest) -> None:
+        call_sid = await call_somebody(rest)
+
+        (made,) = server.created
+        assert made.call_sid == call_sid
+        assert made.fields == {
+            "To": "+14155550111",
+            "From": "+14155550199",
+            "Url": "https://voice.example.com/answered?a=1&b=2",
+            "StatusCallback": "https://voice.example.com/status",
+            "StatusCallbackEvent": "initiated completed",
+            "Timeout": "30",
+        }
+
+    @pytest.mark.parametrize(
+        ("answer", "sentence"),
+        [
+            (error(400, 21211), '(error 21211, "The words of Twilio"): the number to call does'),
+            (error(400, 21212), "the number to call from is not one of the account's"),
+            (error(403, 21215), "allow calls to that country in Twilio's console"),
+            (error(400, 21219), "verify the number in Twilio's console"),
+            (error(400, 21299), "see https://www.twilio.com/docs/api/errors/21299."),
+            (error(404, 20404), "see https://www.twilio.com/docs/api/errors/20404."),
+            (error(401, 20003), "check both, and that the account is active."),
+            (error(403, 20005), "does not accept TWILIO_ACCOUNT_SID with TWILIO_AUTH_TOKEN"),
+            (Answer(400, '{"code": 21299}'), "Twilio refuses the call (error 21299): see"),
+            (Answer(400, "<html>"), "no error of Twilio's: check EVIBRIDGE_TWILIO_API_URL."),
+            (Answer(201, "<html>"), "not Twilio's (JSONDecodeError): check EVIBRIDGE_TWILIO_API"),
+            (Answer(201, '{"sid": "../Messages"}'), "a form that is not Twilio's (ValueError)"),
+            (Answer(201, '{"sid": 7}'), "a form that is not Twilio's (ValueError)"),
+        ],
+    )
+    async def test_a_refusal_says_what_to_do(
+        self, server: TinyTwilioRest, rest: TwilioRest, answer: Answer, sentence: str
+    ) -> None:
+        server.script("", answer)
+
+        refusal = await refused(rest)
+
+        assert (refusal.code, refusal.retryable) == ("carrier_refused", False)
+        assert sentence in str(refusal)
+        assert len(server.requests) + server.refused == 1
+
+    async def test_too_many_requests_are_worth_another_try(
+        self, server: TinyTwilioRest, rest: TwilioRest
+    ) -> None:
+        server.script("", error(429, 20429))
+
+        refusal = await refused(rest)
+
+        assert (refusal.code, refusal.retryable) == ("carrier_refused", True)
+        assert "answers with HTTP 429: nobody was called, try again later." in str(refusal)
+        assert len(server.requests) == 1
+
+    async def test_nobody_at_the_address_is_worth_another_try(self) -> None:
+        async with tiny_twilio_rest() as server:
+            origin = server.origin
+
+        async with at(origin) as rest:
+            refusal = await refused(rest)
+
+        assert (refusal.code, refusal.retryable) == ("carrier_unreachable", True)
+
+    @pytest.mark.parametrize(
+        ("answer", "what"),
+        [
+            (error(500, 20500), "answers with HTTP 500"),
+            ("disconnect", "broke the connection off"),
+            ("silence", "did not answer within 0.05 s"),
+        ],
+    )
+    async def test_a_wish_without_a_clear_answer_is_not_repeated(
+        self,
+        server: TinyTwilioRest,
+        rest: TwilioRest,
+        monkeypatch: pytest.MonkeyPatch,
+        answer: Answer | Fault,
+        what: str,
+    ) -> None:
+        if answer == "silence":
+            monkeypatch.setattr(twilio_http, "REQUEST_TIMEOUT_S", 0.05)
+        server.script("", answer)
+
+        refusal = await refused(rest)
+
+        assert (refusal.code, refusal.retryable) == ("carrier_unclear", False)
+        assert f"{what}" in str(refusal)
+        assert len(server.requests) <= 1
+
+    async def test_a_service_that_ends_calls_nobody(
+        self, server: TinyTwilioRest, rest: TwilioRest
+    ) -> None:
+        await rest.close()
+
+        assert "is not asked any more" in str(await refused(rest))
+        assert server.requests == []
+
+
+class TestCallingOff:
+    async def cancel(self, rest: TwilioRest, call_sid: str) -> list[Any]:
+        with capture_logs() as lines:
+            async with asyncio.timeout(PATIENCE_S):
+                await rest.cancel(call_sid)
+        return lines
+
+    async def test_a_telephone_stops_ringing(
+        self, server: TinyTwilioRest, rest: TwilioRest
+    ) -> None:
+        call_sid = await call_somebody(rest)
+
+        assert await self.cancel(rest, call_sid) == []
+
+        assert server.statuses[call_sid] == "canceled"
+        assert server.completed() == []
+
+    async def test_who_has_answered_is_hung_up_on(
+        self, server: TinyTwilioRest, rest: TwilioRest
+    ) -> None:
+        call_sid = await call_somebody(rest)
+        server.statuses[call_sid] = "in-progress"
+
+        assert await self.cancel(rest, call_sid) == []
+
+        assert server.statuses[call_sid] == "completed"
+
+    async def test_a_call_that_is_over_is_as_good(
+        self, server: TinyTwilioRest, rest: TwilioRest
+    ) -> None:
+        call_sid = await call_somebody(rest)
+        server.statuses[call_sid] = "busy"
+
+        assert await self.cancel(rest, call_sid) == []
+
+        assert server.completed() == [call_sid]  # Twilio may have meant that it was answered
+
+    async def test_what_passes_is_tried_again(
+        self, server: TinyTwilioRest, rest: TwilioRest
+    ) -> None:
+        call_sid = await call_somebody(rest)
+        server.script(call_sid, error(503, 20503), "disconnect")
+
+        assert await self.cancel(rest, call_sid) == []
+
+        assert server.statuses[call_sid] == "canceled"
+
+    async def test_what_does_not_pass_is_logged(
+        self, server: TinyTwilioRest, rest: TwilioRest
+    ) -> None:
+        server.script(CALL_SID, error(400, 20001))
+
+        (line,) = await self.cancel(rest, CALL_SID)
+
+        assert line["event"] == "call_not_completed"
+
+
 async def test_many_calls_end_together(server: TinyTwilioRest, rest: TwilioRest) -> None:
-    call_sids = [new_call_sid() for _ in range(3 * twilio_rest.MAX_CONNECTIONS)]
+    call_sids = [new_call_sid() for _ in range(3 * twilio_http.MAX_CONNECTIONS)]
 
     with capture_logs() as lines:
         async with asyncio.timeout(PATIENCE_S):
@@ -122,7 +298,7 @@ async def test_what_does_not_pass_is_logged_once(server: TinyTwilioRest, rest: T
 async def test_a_request_has_a_time_limit(
     server: TinyTwilioRest, rest: TwilioRest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(twilio_rest, "REQUEST_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(twilio_http, "REQUEST_TIMEOUT_S", 0.05)
     server.script(CALL_SID, "silence", "silence", "silence")
 
     (line,) = await complete(rest)
@@ -163,7 +339,10 @@ async def test_an_account_that_may_not_is_told_once_too(
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [
-        (error(400, 20001), "(HTTP 400): see https://www.twilio.com/docs/api/errors/20001."),
+        (
+            error(400, 20001),
+            "refuses to end the call: see https://www.twilio.com/docs/api/errors/20001.",
+        ),
         (Answer(404, "<html>"), "HTTP 404 and no error of Twilio's: check EVIBRIDGE_TWILIO_API_"),
         (Answer(302, "", (("Location", "/"),)), "HTTP 302 and no error of Twilio's"),
         (Answer(200, "<html>"), "that is not Twilio's (JSONDecodeError): check EVIBRIDGE_TWILIO_"),
@@ -192,6 +371,18 @@ async def test_an_error_in_the_newer_form_is_understood(
     assert await complete(rest) == []
 
 
+@pytest.mark.parametrize("status", ['"400"', "null", "400"])
+async def test_an_error_of_no_known_form_is_borne(
+    server: TinyTwilioRest, rest: TwilioRest, status: str
+) -> None:
+    body = f'{{"type": "about:blank", "title": ["?"], "status": {status}, "code": {{}}}}'
+    server.script(CALL_SID, Answer(400, body))
+
+    (line,) = await complete(rest)
+
+    assert "no error of Twilio's: check EVIBRIDGE_TWILIO_API_URL" in line["error"]
+
+
 async def test_closing_gives_up_the_calls_that_are_being_completed(
     server: TinyTwilioRest, rest: TwilioRest
 ) -> None:
@@ -202,7 +393,7 @@ async def test_closing_gives_up_the_calls_that_are_being_completed(
     await rest.close()
 
     (line,) = await completing
-    assert line["error"] == "The service ended before the call could be completed."
+    assert "is not asked any more, because the service ends" in line["error"]
     assert len(await complete(rest)) == 1
     assert len(server.requests) == 1
 
