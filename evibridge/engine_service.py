@@ -53,7 +53,7 @@ def engine_config(
     )
     config = EngineConfig(mind=ScriptedMindConfig(agent_script))
     if settings.engine_config is not None:
-        config = _read(settings.engine_config, openai, agent_script)
+        config = _read(settings.engine_config, settings, openai, agent_script)
     if settings.drain_seconds is not None:
         config = replace(config, drain_s=settings.drain_seconds)
     if script is not None:
@@ -65,12 +65,21 @@ def engine_config(
     return replace(config, mind=OpenAIMindConfig(openai.service(), settings.model))
 
 
-def _read(path: Path, openai: OpenAIDefaults, script: Path | None) -> EngineConfig:
+def _read(
+    path: Path, settings: Settings, openai: OpenAIDefaults, script: Path | None
+) -> EngineConfig:
     try:
         from evibridge.engine.config_file import read_config
     except ImportError as error:
         raise _not_installed(error) from error
-    return read_config(path, openai=openai, variables=load_environment(), script=script)
+    signing_key = settings.hume_webhook_signing_key
+    return read_config(
+        path,
+        openai=openai,
+        variables=load_environment(),
+        signing_key=signing_key.get_secret_value() if signing_key else None,
+        script=script,
+    )
 
 
 def engine_keys(settings: Settings) -> tuple[ApiKey, ...]:
@@ -137,6 +146,7 @@ async def _parts(
     from evibridge.engine.parts import EngineParts
     from evibridge.engine.voices.phrases import Phrases
     from evibridge.engine.voices.standby import StandbyVoice
+    from evibridge.engine.webhooks.delivery import Deliveries
 
     mind, filler, filler_after_s = config.mind, Phrases().filler, None
     if not isinstance(mind, ScriptedMindConfig):
@@ -157,6 +167,7 @@ async def _parts(
         system_prompt=config.system_prompt,
         filler_after_s=filler_after_s,
         web_search=config.web_search,
+        webhooks=Deliveries(config.webhooks, metrics.webhook_ended) if config.webhooks else None,
         metrics=metrics,
         access=Access(keys),
         max_chats=config.max_chats,

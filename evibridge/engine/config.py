@@ -9,6 +9,7 @@ from evibridge.engine.chat.timeouts import ChatLimits
 from evibridge.engine.hearing.turns import TurnTaking
 from evibridge.engine.voices.phrases import Phrases
 from evibridge.engine.web_search import WebSearch
+from evibridge.engine.webhooks.webhook import Webhook
 from evibridge.errors import EngineSetupError
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -207,6 +208,7 @@ class EngineConfig:
         limits: of each chat
         system_prompt: for chats whose client sets none
         web_search: what stands behind EVI's tool of that name
+        webhooks: who is told when chats begin, call tools and end
         max_chats: chats at a time
         drain_s: how long chats may go on when the engine is asked to end
     """
@@ -218,6 +220,7 @@ class EngineConfig:
     limits: ChatLimits = field(default_factory=ChatLimits)
     system_prompt: str | None = None
     web_search: WebSearch | None = None
+    webhooks: tuple[Webhook, ...] = ()
     max_chats: int = 100
     drain_s: float = 30.0
 

@@ -1,12 +1,9 @@
 """Reading an engine's configuration from its YAML file; docs/engine.md describes the format."""
 
 import difflib
-import re
 from collections.abc import Mapping
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from typing import Any
 
 from evibridge.engine.chat.timeouts import MAX_CHAT_S, ChatLimits, EventMessage
 from evibridge.engine.config import (
@@ -27,8 +24,10 @@ from evibridge.engine.config import (
     VoiceConfig,
     WhisperEarsConfig,
 )
+from evibridge.engine.config_section import Section, address, secret
 from evibridge.engine.hearing.turns import TurnTaking
 from evibridge.engine.web_search import WebSearch, load_search
+from evibridge.engine.webhooks.configuration import read_webhooks
 from evibridge.engine.yaml_file import Value, read_yaml, required
 from evibridge.errors import EngineSetupError
 
@@ -43,6 +42,7 @@ CONFIG_KEYS = (
     "timeouts",
     "prompt",
     "web_search",
+    "webhooks",
     "limits",
 )
 _SERVICE_KEYS = ("base_url", "api_key_env", "model")
@@ -87,17 +87,13 @@ LONGEST_STEP_S = 25.0
 LONGEST_RECOGNITION_S = 10.0
 """For the text of an utterance: then the chat gives it up by itself."""
 
-_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
-"""Keys have lower-case letters: one that is put in the place of a name is not repeated in a log."""
-
-_T = TypeVar("_T")
-
 
 def read_config(
     path: Path,
     *,
     openai: OpenAIDefaults,
     variables: Mapping[str, str],
+    signing_key: str | None = None,
     script: Path | None = None,
 ) -> EngineConfig:
     """Read and check a configuration; its `web_search` is imported, nothing else is loaded.
@@ -107,66 +103,15 @@ def read_config(
     Args:
         path: the file
         openai: address and key of parts that name none
-        variables: the environment, where `api_key_env` finds keys
+        variables: the environment, where `api_key_env` and the like find keys
+        signing_key: of webhooks that name none
         script: dialogue of the scripted mind, if the file names no other
 
     Raises:
         EngineSetupError: the file cannot be read, or is no configuration; the sentence names the
             file, the line and the column, and says what to write
     """
-    return _Reader(path.parent, openai, variables, script).config(read_yaml(path))
-
-
-class _Section:
-    """A mapping of the file whose keys are known; all of its values may be left out.
-
-    A value that is `null` counts as left out, as in EVI's own configurations.
-    """
-
-    def __init__(self, value: Value | None, what: str, keys: tuple[str, ...]) -> None:
-        self.value = value
-        self.what = what
-        self._members: dict[str, Value] = {}
-        if value is not None and not value.is_null():
-            _no_keys_in_files(value, what)
-            members = value.members(what, keys)
-            self._members = {key: value for key, value in members.items() if not value.is_null()}
-
-    def get(self, key: str) -> Value | None:
-        return self._members.get(key)
-
-    def needs(self, key: str) -> Value:
-        assert self.value is not None
-        return required(self._members, key, self.value, self.what)
-
-    def section(self, key: str, keys: tuple[str, ...]) -> "_Section":
-        return _Section(self.get(key), f'"{key}"', keys)
-
-    def text(self, key: str, otherwise: _T) -> str | _T:
-        value = self.get(key)
-        return otherwise if value is None else value.text()
-
-    def flag(self, key: str, *, otherwise: bool) -> bool:
-        value = self.get(key)
-        return otherwise if value is None else value.flag()
-
-    def number(self, key: str, lowest: float, highest: float, otherwise: _T) -> float | _T:
-        value = self.get(key)
-        return otherwise if value is None else value.number(lowest, highest)
-
-    def whole(self, key: str, lowest: int, highest: int, otherwise: _T) -> int | _T:
-        value = self.get(key)
-        return otherwise if value is None else value.whole_number(lowest, highest)
-
-
-def _no_keys_in_files(value: Value, what: str) -> None:
-    """A file is copied and committed; the sentence must not repeat the key."""
-    for name, member in value.mapping(what).items():
-        if name in ("api_key", "language_model_api_key"):
-            raise member.fault(
-                "keys do not stand in this file; put the key into an environment variable and "
-                'write the name of that variable as "api_key_env"'
-            )
+    return _Reader(path.parent, openai, variables, signing_key, script).config(read_yaml(path))
 
 
 class _Reader:
@@ -177,15 +122,17 @@ class _Reader:
         folder: Path,
         openai: OpenAIDefaults,
         variables: Mapping[str, str],
+        signing_key: str | None,
         script: Path | None,
     ) -> None:
         self._folder = folder
         self._openai = openai
         self._variables = variables
+        self._signing_key = signing_key
         self._script = script
 
     def config(self, value: Value) -> EngineConfig:
-        file = _Section(value, "the configuration", CONFIG_KEYS)
+        file = Section(value, "the configuration", CONFIG_KEYS)
         limits = file.section("limits", LIMIT_KEYS)
         usual = EngineConfig()
         return EngineConfig(
@@ -196,6 +143,7 @@ class _Reader:
             limits=_chat_limits(file),
             system_prompt=file.section("prompt", PROMPT_KEYS).text("text", None),
             web_search=self._web_search(file.get("web_search")),
+            webhooks=read_webhooks(file.get("webhooks"), self._signing_key, self._variables),
             max_chats=limits.whole("max_chats", 1, 10_000, usual.max_chats),
             drain_s=limits.number("drain_secs", 0, 3600, usual.drain_s),
         )
@@ -215,7 +163,7 @@ class _Reader:
             "filler_after_s": filler_after_ms / 1000,
         }
         if kind == "custom":
-            url = _address(keys.needs("url"), ("http", "https", "ws", "wss"))
+            url = address(keys.needs("url"), ("http", "https", "ws", "wss"))
             return CustomMindConfig(Service(url, self._key(keys)), **waiting)
         return OpenAIMindConfig(
             model=keys.needs("model").text(),
@@ -265,9 +213,9 @@ class _Reader:
         except EngineSetupError as error:
             raise value.fault(str(error)) from error
 
-    def _service(self, keys: _Section) -> Service:
+    def _service(self, keys: Section) -> Service:
         base_url = keys.get("base_url")
-        url = None if base_url is None else _address(base_url, ("http", "https"))
+        url = None if base_url is None else address(base_url, ("http", "https"))
         api_key = self._key(keys)
         try:
             return self._openai.service(url, api_key)
@@ -275,22 +223,11 @@ class _Reader:
             assert keys.value is not None
             raise keys.value.fault(str(error).removesuffix(".")) from None
 
-    def _key(self, keys: _Section) -> str | None:
+    def _key(self, keys: Section) -> str | None:
         value = keys.get("api_key_env")
-        if value is None:
-            return None
-        name = value.text()
-        if not _VARIABLE.fullmatch(name):
-            raise value.fault(
-                "the name of an environment variable is expected here, in capitals such as "
-                "GROQ_API_KEY; the key itself belongs into that variable"
-            )
-        key = self._variables.get(name, "").strip()
-        if not key:
-            raise value.fault(f"the environment variable {name} is not set; set it to the key")
-        return key
+        return None if value is None else secret(value, self._variables, "GROQ_API_KEY")
 
-    def _path(self, keys: _Section, key: str) -> Path | None:
+    def _path(self, keys: Section, key: str) -> Path | None:
         value = keys.get(key)
         if value is None:
             return None
@@ -300,7 +237,7 @@ class _Reader:
         return path
 
 
-def _part(value: Value, name: str, kinds: Mapping[str, tuple[str, ...]]) -> tuple[str, _Section]:
+def _part(value: Value, name: str, kinds: Mapping[str, tuple[str, ...]]) -> tuple[str, Section]:
     """Tell ears, mind or voice from others of their sort, because their keys depend on it."""
     if not value.is_mapping():
         raise value.fault(f'"{name}" has keys of its own; write it as {_PART_EXAMPLES[name]}')
@@ -310,44 +247,10 @@ def _part(value: Value, name: str, kinds: Mapping[str, tuple[str, ...]]) -> tupl
         close = difflib.get_close_matches(text, kinds, n=1)
         hint = f'"{close[0]}"' if close else f"one of {', '.join(kinds)}"
         raise kind.fault(f'"{text}" is no kind of {name}; write {hint}')
-    return text, _Section(value, f'"{name}" of kind {text}', ("kind", *kinds[text]))
+    return text, Section(value, f'"{name}" of kind {text}', ("kind", *kinds[text]))
 
 
-def _address(value: Value, schemes: tuple[str, ...]) -> str:
-    url = value.text()
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # raises for a port that is none
-    except ValueError:
-        parts = urlsplit("")
-    if parts.scheme not in schemes or not parts.hostname or " " in url or parts.fragment:
-        local = _is_local(_likely_host(url))
-        usual = [f"{scheme}://" for scheme in schemes if (scheme in ("http", "ws")) is local]
-        raise value.fault(
-            f"an address is expected here; write one that begins with {' or '.join(usual)}"
-        )
-    if parts.username is not None:
-        raise value.fault('an address has no user name here; use "api_key_env" for a key')
-    return url
-
-
-def _likely_host(url: str) -> str:
-    """Guess the host of what is no address, most often for want of a scheme."""
-    try:
-        return urlsplit(f"//{url.rpartition('://')[2]}").hostname or ""
-    except ValueError:
-        return ""
-
-
-def _is_local(host: str) -> bool:
-    """Tell whether a host is of this machine or its network, where services seldom have TLS."""
-    try:
-        return ip_address(host).is_private
-    except ValueError:
-        return bool(host) and "." not in host
-
-
-def _turn_taking(file: _Section) -> TurnTaking:
+def _turn_taking(file: Section) -> TurnTaking:
     detection = file.section("turn_detection", TURN_DETECTION_KEYS)
     interruption = file.section("interruption", INTERRUPTION_KEYS)
     usual = TURN_TAKING
@@ -365,7 +268,7 @@ def _turn_taking(file: _Section) -> TurnTaking:
     )
 
 
-def _chat_limits(file: _Section) -> ChatLimits:
+def _chat_limits(file: Section) -> ChatLimits:
     timeouts = file.section("timeouts", TIMEOUT_KEYS)
     nudges = file.section("nudges", NUDGE_KEYS)
     messages = file.section("event_messages", OCCASIONS)
@@ -382,12 +285,12 @@ def _chat_limits(file: _Section) -> ChatLimits:
     )
 
 
-def _duration(timeouts: _Section, key: str, otherwise: float | None) -> float | None:
+def _duration(timeouts: Section, key: str, otherwise: float | None) -> float | None:
     keys = timeouts.section(key, DURATION_KEYS)
     duration_s = keys.number("duration_secs", SHORTEST_TIMEOUT_S, MAX_CHAT_S, otherwise)
     return duration_s if keys.flag("enabled", otherwise=True) else None
 
 
-def _message(messages: _Section, key: str) -> EventMessage:
+def _message(messages: Section, key: str) -> EventMessage:
     keys = messages.section(key, EVENT_MESSAGE_KEYS)
     return EventMessage(keys.flag("enabled", otherwise=True), keys.text("text", None))

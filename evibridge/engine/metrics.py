@@ -11,6 +11,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from evibridge.engine.chat.tool_calls import ToolEnd
+from evibridge.engine.webhooks.delivery import WebhookEnd
+from evibridge.engine.webhooks.events import EVENT_NAMES, EventName
 from evibridge.engine.workers import Workers
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -38,6 +40,11 @@ QueuedPart = Literal["ears", "voice"]
 """Parts whose work waits for a thread of this process."""
 ERROR_CODES = ("E0100", "E0101", "E0708", "E0712", "E0714", "E0715", "E0723", "I0100", "I0116")
 REFUSAL_STATUSES = (401, 429, 503)
+MIRROR_ENDS = ("mirror_left", "chat_ended", "reader_too_slow", "repeated_errors")
+"""Why a mirror of a chat was closed."""
+MIRROR_REFUSAL_STATUSES = (401, 403, 404, 429)
+SEND_STATUSES = (200, 400, 401, 404, 408, 413, 415, 422, 429)
+"""How messages to a chat by HTTP are answered."""
 OTHER = "other"
 """The label of an end, a code or a status that is in none of these lists."""
 
@@ -91,9 +98,11 @@ class EngineMetrics:
         self._refused = self._counters(
             "handshakes_refused", "Chats that were not opened, by HTTP status.", "status", statuses
         )
+        self._add_control_plane()
         self._overloads = self._counters(
             "overloads", "Work that a full queue refused, by part.", "part", get_args(ModelPart)
         )
+        self._add_webhooks()
         self._add_queues()
 
     def page(self) -> bytes:
@@ -145,9 +154,30 @@ class EngineMetrics:
         """A client asked for a chat in vain."""
         self._refused.get(str(status), self._refused[OTHER]).inc()
 
+    def message_sent(self, status: int) -> None:
+        """A message to a chat has come by HTTP, and was answered with this status."""
+        self._sent.get(str(status), self._sent[OTHER]).inc()
+
+    def mirror_opened(self) -> None:
+        """Somebody watches a chat."""
+        self._mirrors.inc()
+
+    def mirror_closed(self, why: str) -> None:
+        """A mirror that was open is gone; `why` is one of `MIRROR_ENDS`."""
+        self._mirrors.dec()
+        self._mirrors_closed.get(why, self._mirrors_closed[OTHER]).inc()
+
+    def mirror_refused(self, status: int) -> None:
+        """Somebody asked for a mirror in vain."""
+        self._mirrors_refused.get(str(status), self._mirrors_refused[OTHER]).inc()
+
     def overloaded(self, part: ModelPart) -> None:
         """A part had too much to do already to take more."""
         self._overloads[part].inc()
+
+    def webhook_ended(self, event: EventName, outcome: WebhookEnd) -> None:
+        """A webhook was told an event, or never will be."""
+        self._webhooks[event, outcome].inc()
 
     def watch(self, part: QueuedPart, workers: Workers) -> None:
         """Show how busy the threads of a part are, and time what they do from now on."""
@@ -160,6 +190,37 @@ class EngineMetrics:
         workers.on_done = on_done
         self._queue_waiting[part].set_function(lambda: workers.waiting)
         self._queue_busy[part].set_function(lambda: workers.busy)
+
+    def _add_control_plane(self) -> None:
+        self._mirrors = self._gauge("mirrors", "Mirrors of chats that are open now.")
+        self._mirrors_closed = self._counters(
+            "mirrors_closed",
+            "Mirrors that were closed, by reason.",
+            "reason",
+            (*MIRROR_ENDS, OTHER),
+        )
+        self._mirrors_refused = self._counters(
+            "mirrors_refused",
+            "Mirrors that were not opened, by HTTP status.",
+            "status",
+            (*map(str, MIRROR_REFUSAL_STATUSES), OTHER),
+        )
+        self._sent = self._counters(
+            "control_plane_messages",
+            "Messages to chats by HTTP, by the status of the answer.",
+            "status",
+            (*map(str, SEND_STATUSES), OTHER),
+        )
+
+    def _add_webhooks(self) -> None:
+        webhooks = self._counter(
+            "webhooks", "Webhooks delivered or given up, by event.", "event", "outcome"
+        )
+        self._webhooks = {
+            (event, outcome): webhooks.labels(event, outcome)
+            for event in EVENT_NAMES
+            for outcome in get_args(WebhookEnd)
+        }
 
     def _add_queues(self) -> None:
         names = get_args(QueuedPart)

@@ -12,6 +12,7 @@ from evibridge.engine.minds.mind import Mind
 from evibridge.engine.voices.phrases import Phrases
 from evibridge.engine.voices.voice import Voice
 from evibridge.engine.web_search import WebSearch
+from evibridge.engine.webhooks.delivery import Deliveries
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class EngineParts:
         system_prompt: for chats whose client sets none
         filler_after_s: how long the mind may take to begin before a filler is spoken, None for ever
         web_search: what stands behind EVI's tool of that name; None when there is none
+        webhooks: who is told of chats, None when nobody is; the engine closes them after its chats
     """
 
     ears: Ears
@@ -35,6 +37,7 @@ class EngineParts:
     system_prompt: str | None = None
     filler_after_s: float | None = 1.5
     web_search: WebSearch | None = None
+    webhooks: Deliveries | None = None
     groups: ChatGroups = field(default_factory=ChatGroups)
     metrics: EngineMetrics = field(default_factory=EngineMetrics)
     access: Access = field(default_factory=Access)

@@ -1,4 +1,4 @@
-"""The engine's front door: one port with the chat socket, tokens, health checks and metrics."""
+"""The engine's front door: one port with chats, control plane, tokens, health checks, metrics."""
 
 import asyncio
 import time
@@ -10,6 +10,7 @@ from aiohttp import web
 from evibridge.engine.access import Token, TokenRefusal
 from evibridge.engine.chat.chat import Chat
 from evibridge.engine.chat.handshake import read_handshake
+from evibridge.engine.control_plane import ControlPlane
 from evibridge.engine.measured import measured
 from evibridge.engine.metrics import CONTENT_TYPE
 from evibridge.engine.parts import EngineParts
@@ -42,7 +43,10 @@ class Engine:
     def __init__(self, parts: EngineParts) -> None:
         self.origin = ""
         self._parts = measured(parts)
-        self._chats: set[Chat] = set()
+        self._chats: dict[str, Chat] = {}
+        self._control_plane = ControlPlane(
+            CHAT_PATHS, self._chats, self._parts.access, self._parts.metrics
+        )
         self._turns_away = False
         self._server: Server
 
@@ -53,7 +57,9 @@ class Engine:
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._metrics)
         app.router.add_post(TOKEN_PATH, self._token)
+        self._control_plane.add_to(app)
         routes = [SocketRoute(path, self._accept, MAX_MESSAGE_BYTES) for path in CHAT_PATHS]
+        routes += self._control_plane.socket_routes()
         self._server = await serve(app, routes, host=host, port=port)
         self.origin = _origin(host, self._server.port)
 
@@ -76,6 +82,8 @@ class Engine:
         await self._wait_for_chats(CLOSE_TIMEOUT_S)
         await self._server.close()
         await self._wait_for_chats(CLOSE_TIMEOUT_S)
+        if self._parts.webhooks is not None:
+            await self._parts.webhooks.close()
 
     async def speak(self, text: str) -> bytes:
         """A text in the engine's own voice, as a WAV file at 48 kHz.
@@ -87,12 +95,12 @@ class Engine:
         return await spoken(text, self._parts.voice)
 
     def _end_chats(self) -> None:
-        for chat in self._chats:
+        for chat in self._chats.values():
             chat.end(1001, SHUTTING_DOWN, why="engine_closed")
 
     async def _wait_for_chats(self, timeout_s: float) -> None:
         if self._chats:
-            endings = [asyncio.create_task(chat.finished()) for chat in self._chats]
+            endings = [asyncio.create_task(chat.finished()) for chat in self._chats.values()]
             await asyncio.wait(endings, timeout=timeout_s)
 
     def _accept(self, upgrade: Upgrade) -> SocketListener | Refusal:

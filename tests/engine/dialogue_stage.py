@@ -3,7 +3,7 @@
 from itertools import count
 from typing import Any
 
-from evibridge.engine.chat.actions import Action, Answer, Start, Tell, Work
+from evibridge.engine.chat.actions import Action, Answer, Start, Tell, TellSender, Work
 from evibridge.engine.chat.chat_settings import ChatSettings
 from evibridge.engine.chat.dialogue import Dialogue
 from evibridge.engine.chat.history import History
@@ -87,7 +87,7 @@ class Stage:
 
 
 def messages_in(actions: list[Action]) -> list[dict[str, Any]]:
-    return [action.message for action in actions if isinstance(action, Tell)]
+    return [action.message for action in actions if isinstance(action, Tell | TellSender)]
 
 
 def told(actions: list[Action]) -> list[str]:

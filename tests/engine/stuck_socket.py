@@ -51,6 +51,6 @@ def quick_parts() -> EngineParts:
 
 def opened(socket: StuckSocket, parts: EngineParts | None = None) -> Chat:
     parts = parts or quick_parts()
-    chat = Chat(parts, Handshake(), "ada", live=set())
+    chat = Chat(parts, Handshake(), "ada", live={})
     chat.on_open(socket)
     return chat

@@ -27,6 +27,7 @@ from evibridge.engine.config import (
 from evibridge.engine.config_file import read_config
 from evibridge.engine.hearing.turns import TurnTaking
 from evibridge.engine.web_search import MAX_RESULT_CHARACTERS
+from evibridge.engine.webhooks.configuration import WEBHOOK_KEYS
 from evibridge.errors import EngineSetupError
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "engine.md"
@@ -44,6 +45,7 @@ SECTIONS = {
     "event_messages": config_file.OCCASIONS,
     "timeouts": config_file.TIMEOUT_KEYS,
     "prompt": config_file.PROMPT_KEYS,
+    "webhooks": WEBHOOK_KEYS,
     "limits": config_file.LIMIT_KEYS,
 }
 
@@ -71,7 +73,9 @@ def config(
     script: Path | None = None,
 ) -> EngineConfig:
     path.write_text(dedent(text), encoding="utf-8")
-    return read_config(path, openai=openai, variables=variables, script=script)
+    return read_config(
+        path, openai=openai, variables=variables, signing_key="whk-hush", script=script
+    )
 
 
 def fault(path: Path, text: str, openai: OpenAIDefaults = OPENAI) -> str:

@@ -47,7 +47,7 @@ def test_every_row_names_its_tests_or_says_why_there_are_none() -> None:
 def test_no_section_is_missing() -> None:
     told = [int(number) for number in re.findall(r"^## (\d+)\. ", PAGE, re.MULTILINE)]
 
-    assert told == [*range(1, 11), 16, 17, 18]
+    assert told == [*range(1, 13), 16, 17, 18]
 
 
 def test_no_open_point_is_missing() -> None:

@@ -21,7 +21,7 @@ from hume.empathic_voice import (
 from websockets.exceptions import ConnectionClosedError
 
 from evibridge.engine.access import Access, parse_keys
-from evibridge.engine.chat.chat import MAX_IDENTICAL_FAULTS
+from evibridge.engine.chat.mistakes import MAX_IDENTICAL_FAULTS
 from evibridge.engine.minds.mind import HangUp, Say
 from evibridge.engine.server import TOKEN_PATH
 from tests.engine.chat_client import AUDIO, PATIENCE_S, serving

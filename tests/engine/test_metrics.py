@@ -7,6 +7,8 @@ from evibridge.engine.chat.tool_calls import ToolEnd
 from evibridge.engine.metrics import CONTENT_TYPE, EngineMetrics, ModelPart
 from evibridge.engine.minds.mind import Say
 from evibridge.engine.server import Engine
+from evibridge.engine.webhooks.delivery import WebhookEnd
+from evibridge.engine.webhooks.events import EVENT_NAMES, EventName
 from evibridge.engine.workers import Workers
 from tests.engine.chat_client import PATIENCE_S, ChatClient, serving
 from tests.engine.chat_parts import RuleMind
@@ -39,6 +41,7 @@ def test_every_series_is_there_before_anything_has_happened() -> None:
     assert page['handshakes_refused_total{status="429"}'] == 0
     assert page['tool_calls_total{outcome="timed_out"}'] == 0
     assert page['overloads_total{part="mind"}'] == 0
+    assert page['webhooks_total{event="tool_call",outcome="given_up"}'] == 0
     assert page['queue_waiting{part="ears"}'] == 0
     assert page['queue_wait_seconds_count{part="voice"}'] == 0
     assert not [name for name, value in page.items() if value and "_created" not in name]
@@ -100,6 +103,15 @@ def test_overloads_are_counted_by_part(part: ModelPart) -> None:
     metrics.overloaded(part)
 
     assert page_of(metrics)[f'overloads_total{{part="{part}"}}'] == 1
+
+
+@pytest.mark.parametrize("event", EVENT_NAMES)
+@pytest.mark.parametrize("outcome", get_args(WebhookEnd))
+def test_webhooks_are_counted_by_event_and_outcome(event: EventName, outcome: WebhookEnd) -> None:
+    metrics = EngineMetrics()
+    metrics.webhook_ended(event, outcome)
+
+    assert page_of(metrics)[f'webhooks_total{{event="{event}",outcome="{outcome}"}}'] == 1
 
 
 def test_delays_fall_into_buckets() -> None:

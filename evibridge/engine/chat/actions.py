@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from evibridge.engine.chat.messages import Fault, ServerMessage
+from evibridge.engine.chat.faults import Fault
+from evibridge.engine.chat.messages import ServerMessage
 from evibridge.engine.minds.mind import CallTool, Occasion, Prompt, ToolOutcome
 
 
@@ -62,8 +63,15 @@ class Tell:
 
 
 @dataclass(frozen=True, slots=True)
+class TellSender:
+    """Send a message to whoever sent the message that is being obeyed, and to nobody else."""
+
+    message: ServerMessage
+
+
+@dataclass(frozen=True, slots=True)
 class Refuse:
-    """Report a fault of the client."""
+    """Report a fault of a message to whoever sent it."""
 
     fault: Fault
 
@@ -94,4 +102,4 @@ class EndChat:
     why: str
 
 
-Action = Start | Stop | Tell | Refuse | Report | Search | EndChat
+Action = Start | Stop | Tell | TellSender | Refuse | Report | Search | EndChat

@@ -8,7 +8,7 @@ from typing import assert_never
 
 import structlog
 
-from evibridge.engine.chat import messages
+from evibridge.engine.chat import faults, messages
 from evibridge.engine.chat.actions import (
     Action,
     Answer,
@@ -22,13 +22,18 @@ from evibridge.engine.chat.actions import (
     Start,
     Stop,
     Tell,
+    TellSender,
     Work,
 )
 from evibridge.engine.chat.chat_settings import ChatSettings
 from evibridge.engine.chat.dialogue import Dialogue
+from evibridge.engine.chat.faults import Fault, malformed
 from evibridge.engine.chat.handshake import Handshake
 from evibridge.engine.chat.history import History
-from evibridge.engine.chat.messages import Fault, ServerMessage, SessionSettings, malformed
+from evibridge.engine.chat.inbox import Inbox, Sender
+from evibridge.engine.chat.messages import ControlMessage, ServerMessage
+from evibridge.engine.chat.mirrors import Mirrors
+from evibridge.engine.chat.mistakes import TOO_OFTEN, Mistakes
 from evibridge.engine.chat.part import AUDIO_BACKLOG_BYTES, PartAtWork
 from evibridge.engine.hearing.audio_in import WholeFile
 from evibridge.engine.hearing.hearing import Hearing
@@ -37,12 +42,13 @@ from evibridge.engine.minds.mind import Say
 from evibridge.engine.minds.patience import patient
 from evibridge.engine.parts import EngineParts
 from evibridge.engine.tasks import OwnedTasks
+from evibridge.engine.webhooks.chat_webhooks import ChatWebhooks
+from evibridge.engine.webhooks.events import ChatIdentity
 from evibridge.errors import BadAudio
 from evibridge.sockets import Socket, SocketListener
 
 MAX_UNSENT_BYTES = 2 * AUDIO_BACKLOG_BYTES
 """Audio, and as much of control messages: a client that takes neither counts as gone."""
-MAX_IDENTICAL_FAULTS = 10
 AUDIO_FAULT_INTERVAL_S = 1.0
 """Bad audio comes fifty times a second: it is one mistake, and told once a second."""
 CLEAN_UP_TIMEOUT_S = 2.0
@@ -59,13 +65,16 @@ class Chat(SocketListener):
 
     Args:
         owner: who the client is, as `Access.admits` tells
-        live: the chats of the engine, which this one joins and leaves by itself
+        live: the chats of the engine by id, which this one joins and leaves by itself
     """
 
+    is_own_client = True  # as a `Sender`, a chat stands for the client at its socket
+
     def __init__(
-        self, parts: EngineParts, handshake: Handshake, owner: str, live: set["Chat"]
+        self, parts: EngineParts, handshake: Handshake, owner: str, live: dict[str, "Chat"]
     ) -> None:
         self.id = str(uuid.uuid4())
+        self.owner = owner
         self._parts = parts
         self._handshake = handshake
         self._live = live
@@ -98,6 +107,9 @@ class Chat(SocketListener):
             self._tasks,
             interim=handshake.verbose_transcription,
         )
+        self._inbox = Inbox(self, self._hearing)
+        self.mirrors = Mirrors(allowed=handshake.allow_connection)
+        self._webhooks: ChatWebhooks | None = None
         self._part: asyncio.Task[None] | None = None
         self._searching: asyncio.Task[None] | None = None
         self._turn_ended_s: float | None = None
@@ -109,13 +121,17 @@ class Chat(SocketListener):
         self._why = "client_left"
         self._gone = asyncio.Event()
         self._clean_up: asyncio.Task[None]
-        self._last_fault: Fault | None = None
-        self._identical_faults = 0
+        self._mistakes = Mistakes()
         self._audio_fault_told_s = 0.0
 
     def now_s(self) -> float:
         """Unix time that no correction of the system's clock can set back."""
         return self._loop.time() + self._unix_minus_loop_s
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing that is said to the chat has an effect any more."""
+        return self._over
 
     @property
     def unsent_bytes(self) -> int:
@@ -139,25 +155,29 @@ class Chat(SocketListener):
     def on_open(self, socket: Socket) -> None:
         """Begin with the identity of the chat, or end it for want of the group to resume."""
         self._socket = socket
-        self._live.add(self)
+        self._live[self.id] = self
         self._parts.metrics.chat_started()
         group = self._group
         resumes = self._handshake.resumed_chat_group_id is not None
         log.info("chat_started", chat_id=self.id, resumes=resumes)
         if group is None:
-            fault = messages.GROUP_NOT_FOUND
+            fault = faults.GROUP_NOT_FOUND
             self._report(fault)
             self.end(1000, fault.message, why=fault.slug)
             return
         group.members.append(self)
         self.send(messages.chat_metadata(self.id, group.id, str(uuid.uuid4())))
         self._guard(self._begin)
+        if self._parts.webhooks is not None:
+            identity = ChatIdentity(self.id, group.id, self._handshake.config_id)
+            self._webhooks = ChatWebhooks(self._parts.webhooks, identity, self._opened_s)
+            self._webhooks.started(self.dialogue.settings.custom_session_id, resumed=resumes)
 
     def _begin(self) -> None:
         if self._handshake.fault is not None:
-            self._refuse(self._handshake.fault)
+            self.refuse(self._handshake.fault)
         if self._handshake.settings is not None:
-            self._change_settings(self._handshake.settings)
+            self._inbox.change_settings(self._handshake.settings, self)
         self._arm()
 
     def on_text(self, text: bytes) -> None:
@@ -191,6 +211,9 @@ class Chat(SocketListener):
             heard_ms=self._hearing.position_ms,
         )
         self._clean_up = self._loop.create_task(self._give_back())
+        if self._webhooks is not None:
+            session_id = self.dialogue.settings.custom_session_id
+            self._webhooks.ended(self._why, session_id, self.now_s())
 
     def resumed_elsewhere(self) -> None:
         """Count as heard only what was played while the client was surely there."""
@@ -203,7 +226,7 @@ class Chat(SocketListener):
                     await ending
             except Exception as error:  # whatever its mind does, the chat is over
                 log.warning("chat_not_cleaned_up", chat_id=self.id, exc_info=error)
-        self._live.discard(self)
+        del self._live[self.id]
 
     # What the client says
 
@@ -212,59 +235,24 @@ class Chat(SocketListener):
             case messages.AudioInput(data):
                 self._hear(data)
             case Fault() as fault:
-                self._refuse(fault)
+                self.refuse(fault)
             case message:
-                self._identical_faults = 0
-                self._obey(message)
+                self._mistakes.forgive()
+                self._inbox.take(message, self)
 
-    def _obey(self, message: messages.ControlMessage) -> None:
-        dialogue = self.dialogue
-        match message:
-            case SessionSettings():
-                self._change_settings(message)
-                self.perform(dialogue.client_ready())
-            case messages.UserInput(text=words):
-                at_ms = self._hearing.position_ms
-                said = dialogue.caller_said(words, at_ms, at_ms, self.now_s(), from_text=True)
-                self.perform(said)
-                self.turn_ended()
-            case messages.AssistantInput(text=words):
-                self.perform(dialogue.text_to_speak(words))
-            case messages.ToolResponse(tool_call_id=call_id, content=content):
-                self.perform(dialogue.tool_answered(call_id, content, failed=False))
-            case messages.ToolError(tool_call_id=call_id, content=excuse):
-                self.perform(dialogue.tool_answered(call_id, excuse, failed=True))
-            case messages.PauseAssistant():
-                self.perform(dialogue.pause(self.now_s()))
-            case messages.ResumeAssistant():
-                self.perform(dialogue.resume(self.now_s()))
-            case _:
-                assert_never(message)
-
-    def _change_settings(self, change: SessionSettings) -> None:
-        # The client is not told its own settings: SDKs older than the control plane cannot read
-        # a `session_settings` from a server (UNCONFIRMED U6).
-        settings = self.dialogue.settings.merged(change)
-        announced = settings.audio if isinstance(settings, ChatSettings) else None
-        if change.audio is not None and announced is not None:
-            try:
-                self._hearing.announce(announced)
-            except BadAudio as error:
-                settings = malformed(f"session_settings: {error}")
-        if isinstance(settings, Fault):
-            self._refuse(settings)
-        else:
-            self.dialogue.settings = settings
+    def take(self, message: ControlMessage, sender: Sender) -> None:
+        """Do what a message of the control plane wants, unless the chat is over."""
+        self._guard(self._inbox.take, message, sender)
 
     def _hear(self, data: bytes) -> None:
         try:
             self._hearing.take(data)
         except WholeFile as error:
-            self._refuse(Fault("E0723", "audio_not_streamed", str(error)))
+            self.refuse(Fault("E0723", "audio_not_streamed", str(error)))
         except BadAudio as error:
             if self.now_s() - self._audio_fault_told_s >= AUDIO_FAULT_INTERVAL_S:
                 self._audio_fault_told_s = self.now_s()
-                self._refuse(malformed(f"audio_input: {error}"))
+                self.refuse(malformed(f"audio_input: {error}"))
         else:
             self.perform(self.dialogue.client_ready())
 
@@ -308,14 +296,21 @@ class Chat(SocketListener):
 
     # What the course of the chat asks for
 
-    def perform(self, actions: list[Action]) -> None:
-        """Do what the dialogue wants, in its order."""
+    def perform(self, actions: list[Action], sender: Sender | None = None) -> None:
+        """Do what the dialogue wants, in its order.
+
+        Args:
+            actions: what to do
+            sender: whose message asked for it; None stands for the chat's own client
+        """
         for action in actions:
             match action:
                 case Tell(message):
                     self._tell(message)
+                case TellSender(message):
+                    (sender or self).answer(message)
                 case Refuse(fault):
-                    self._refuse(fault)
+                    (sender or self).refuse(fault)
                 case Report(fault):
                     self._report(fault)
                 case Start(number, work):
@@ -356,6 +351,9 @@ class Chat(SocketListener):
         if message["type"] == "assistant_end":
             self._turn_ended_s = None  # whatever is said after it answers nobody
         self.send(message)
+        if self._webhooks is not None and not self._over:
+            session_id = self.dialogue.settings.custom_session_id
+            self._webhooks.sent(message, session_id, self.now_s())
 
     def _start_search(self, call_id: str, query: str) -> None:
         if self._searching is not None:
@@ -385,8 +383,13 @@ class Chat(SocketListener):
         if self.unsent_bytes > MAX_UNSENT_BYTES:
             self.drop_slow_reader()
             return
-        session_id = self.dialogue.settings.custom_session_id
-        self._socket.send_text(messages.encode(message, session_id))
+        text = messages.encode(message, self.dialogue.settings.custom_session_id)
+        self._socket.send_text(text)
+        self.mirrors.repeat(message, text)
+
+    def show(self, message: ServerMessage) -> None:
+        """Send a message to mirrors alone."""
+        self.mirrors.tell(message, self.dialogue.settings.custom_session_id)
 
     def drop_slow_reader(self) -> None:
         """Cut a connection that takes nothing: a close frame would only join the backlog."""
@@ -399,13 +402,15 @@ class Chat(SocketListener):
         self._parts.metrics.error_sent(fault.code)
         self.send(messages.error(fault, str(uuid.uuid4())))
 
-    def _refuse(self, fault: Fault) -> None:
-        """Tell a fault of the client; one who goes on repeating it is closed (U22)."""
+    def refuse(self, fault: Fault) -> None:
+        """Tell a fault of the client; one who goes on repeating it is closed."""
         self._report(fault)
-        self._identical_faults = self._identical_faults + 1 if fault == self._last_fault else 1
-        self._last_fault = fault
-        if self._identical_faults >= MAX_IDENTICAL_FAULTS:
-            self.end(1008, "The same error was made ten times.", why="repeated_errors")
+        if self._mistakes.is_once_too_often(fault):
+            self.end(1008, TOO_OFTEN, why="repeated_errors")
+
+    def answer(self, message: ServerMessage) -> None:
+        """Tell the client that what it said came too late."""
+        self._tell(message)
 
     # Time, faults and the end
 
@@ -436,13 +441,14 @@ class Chat(SocketListener):
 
     def _fail(self, error: BaseException) -> None:
         log.error("chat_failed", chat_id=self.id, exc_info=error)
-        self._report(messages.INTERNAL_FAULT)
-        self.end(1011, messages.INTERNAL_FAULT.message, why=messages.INTERNAL_FAULT.slug)
+        self._report(faults.INTERNAL_FAULT)
+        self.end(1011, faults.INTERNAL_FAULT.message, why=faults.INTERNAL_FAULT.slug)
 
     def _stop(self) -> None:
         self._over = True
         self._arm()
         self._tasks.stop()
+        self.mirrors.end()
 
 
 async def _one(step: Step) -> AsyncIterator[Step]:

@@ -6,7 +6,8 @@ from typing import Any
 
 import orjson
 
-from evibridge.engine.chat.messages import Context, Fault, SessionSettings, ToolSettings, malformed
+from evibridge.engine.chat.faults import Fault, malformed
+from evibridge.engine.chat.messages import Context, SessionSettings, ToolSettings
 from evibridge.engine.chat.tool_calls import BUILT_IN, HANG_UP, WEB_SEARCH
 from evibridge.engine.minds.mind import HistoryEntry, Prompt, ToolOffer
 

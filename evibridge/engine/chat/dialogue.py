@@ -15,7 +15,7 @@ nothing of an interrupted turn can follow `user_interruption`.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from evibridge.engine.chat import messages
+from evibridge.engine.chat import faults, messages
 from evibridge.engine.chat.actions import (
     Action,
     Answer,
@@ -29,12 +29,13 @@ from evibridge.engine.chat.actions import (
     Start,
     Stop,
     Tell,
+    TellSender,
     Work,
 )
 from evibridge.engine.chat.agenda import Agenda, OnOccasion, Part, Unanswered
 from evibridge.engine.chat.chat_settings import ChatSettings
+from evibridge.engine.chat.faults import Fault
 from evibridge.engine.chat.history import History
-from evibridge.engine.chat.messages import Fault
 from evibridge.engine.chat.playback import Playback
 from evibridge.engine.chat.timeouts import (
     MAX_CHAT_S,
@@ -139,6 +140,10 @@ class Dialogue:
         more_follows = part is not None and part.spoke
         return self._playback.end_s > now_s - (BETWEEN_SENTENCES_S if more_follows else 0.0)
 
+    def awaits(self, call_id: str) -> bool:
+        """Whether the answer of this tool call is still wanted from a client."""
+        return self._tool_calls.awaits(call_id)
+
     def lead_s(self, now_s: float) -> float:
         """How much audio the client has that it has not played yet."""
         return max(0.0, self._playback.end_s - now_s)
@@ -172,14 +177,24 @@ class Dialogue:
         return [Tell(messages.user_message(text, begin_ms, end_ms, interim=True))]
 
     def caller_said(
-        self, text: str, begin_ms: int, end_ms: int, now_s: float, *, from_text: bool = False
+        self,
+        text: str,
+        begin_ms: int,
+        end_ms: int,
+        now_s: float,
+        *,
+        from_text: bool = False,
+        is_read: bool = False,
     ) -> list[Action]:
-        """A stretch of speech, or a typed text: whatever the agent was doing is superseded."""
+        """A stretch of speech, or a typed text: whatever the agent was doing is superseded.
+
+        Who types at the chat's own client has read what the agent said (`is_read`).
+        """
         self._begin_at_s = None
         self._spend_context()
         self._timeouts.caller_spoke(now_s)
         self._unheard_turns = 0
-        actions = self._silence(now_s, interrupted=True, is_read=from_text)
+        actions = self._silence(now_s, interrupted=True, is_read=is_read)
         actions.append(Tell(messages.user_message(text, begin_ms, end_ms, from_text=from_text)))
         self._history.add_user(text)
         self._unanswered = True
@@ -197,7 +212,7 @@ class Dialogue:
         self._unheard_turns += 1
         self._hanging_up = False
         if self._unheard_turns >= MAX_UNHEARD_TURNS:
-            return [Report(messages.NOT_TRANSCRIBED), EndChat(messages.NOT_TRANSCRIBED.slug)]
+            return [Report(faults.NOT_TRANSCRIBED), EndChat(faults.NOT_TRANSCRIBED.slug)]
         please_repeat = Recite(self._phrases.please_repeat)
         if self._paused or self._agenda.includes(please_repeat):
             return []
@@ -240,19 +255,19 @@ class Dialogue:
         While paused it is held back (UNCONFIRMED U12).
         """
         if self._agenda.is_full:
-            return [Refuse(messages.malformed("assistant_input: too many texts are waiting."))]
+            return [Refuse(faults.TOO_MANY_TEXTS)]
         self._agenda.add(Recite(text, from_text=True))
         return self._start_next()
 
     def tool_answered(self, call_id: str, content: str | None, *, failed: bool) -> list[Action]:
-        """The client gave a tool's result, or said that it failed."""
+        """A client gave a tool's result, or said that it failed."""
         match self._tool_calls.answer(call_id, content, failed=failed):
             case None:
                 return []
             case Answered() as answered:
                 return self._go_on_after_tool(answered)
             case message:
-                return [Tell(message)]
+                return [TellSender(message)]
 
     def searched(self, call_id: str, content: str | None) -> list[Action]:
         """The engine's own search has ended; None is a failure."""
@@ -423,9 +438,9 @@ class Dialogue:
                 return silenced + self._speak_up("max_duration", self._limits.on_max_duration)
             case "inactive":
                 assert self._limits.inactivity_s is not None
-                fault = messages.inactive(self._limits.inactivity_s)
+                fault = faults.inactive(self._limits.inactivity_s)
             case "too_long":
-                fault = messages.too_long(self._limits.max_duration_s or MAX_CHAT_S)
+                fault = faults.too_long(self._limits.max_duration_s or MAX_CHAT_S)
             case None:
                 return []
         return [Report(fault), EndChat(fault.slug)]

@@ -7,7 +7,8 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from evibridge.engine.chat.messages import Fault, SessionSettings, malformed, read_settings
+from evibridge.engine.chat.faults import Fault, malformed
+from evibridge.engine.chat.messages import SessionSettings, read_settings
 from evibridge.sockets import Upgrade
 
 MAX_PARAMETERS = 256
@@ -26,6 +27,7 @@ QUERY_MEMBERS = {
 OBJECT_PATHS = {(), ("audio",), ("context",), ("variables",)}
 """Where one JSON text may stand in place of bracketed members."""
 
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _NESTED = re.compile(rf"{SETTINGS}((?:\[[^\[\]]+\])*)")
 _STEP = re.compile(r"\[([^\[\]]+)\]")
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
@@ -35,13 +37,15 @@ _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 class Handshake:
     """What a client says before the first message.
 
-    `config_id` and `config_version` are accepted and have no effect: the engine's owner configures
-    it, and permission to mirror a chat (`allow_connection`) is kept for who may grant it.
+    `config_id` and `config_version` are accepted and change nothing: the engine's owner configures
+    it.
 
     Attributes:
         api_keys: that of the header and that of the query; either may be right
+        config_id: for webhooks to tell, None unless it is a UUID
         resumed_chat_group_id: the group whose conversation this chat goes on with
         verbose_transcription: whether interim transcripts are wanted
+        allow_connection: whether mirrors of the chat are permitted
         event_limit: how many entries of earlier chats are remembered
         settings: initial settings, None when the query has none
         fault: what is wrong with the query. It is told when the chat is open, because clients
@@ -50,8 +54,10 @@ class Handshake:
 
     api_keys: tuple[str, ...] = field(default=(), repr=False)
     access_token: str | None = field(default=None, repr=False)
+    config_id: str | None = None
     resumed_chat_group_id: str | None = None
     verbose_transcription: bool = False
+    allow_connection: bool = False
     event_limit: int = DEFAULT_EVENT_LIMIT
     settings: SessionSettings | None = None
     fault: Fault | None = None
@@ -71,7 +77,7 @@ def read_handshake(upgrade: Upgrade) -> Handshake:
     plain = {name: value for name, value in parameters if value}
     nested, fault = _nested_settings(parameters)
     verbose, verbose_fault = _truth(plain, "verbose_transcription")
-    _, allow_fault = _truth(plain, "allow_connection")
+    allow_connection, allow_fault = _truth(plain, "allow_connection")
     limit, limit_fault = _event_limit(nested.pop("event_limit", plain.get("event_limit")))
     if "voice_id" in plain:
         nested.setdefault("voice_id", plain["voice_id"])
@@ -82,8 +88,10 @@ def read_handshake(upgrade: Upgrade) -> Handshake:
     return Handshake(
         api_keys=tuple(filter(None, (*header, plain.get("api_key")))),
         access_token=plain.get("access_token"),
+        config_id=plain.get("config_id") if _UUID.fullmatch(plain.get("config_id", "")) else None,
         resumed_chat_group_id=plain.get("resumed_chat_group_id"),
         verbose_transcription=verbose,
+        allow_connection=allow_connection,
         event_limit=limit,
         settings=settings,
         fault=fault or verbose_fault or allow_fault or limit_fault,

@@ -7,6 +7,8 @@ import orjson
 import pybase64
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from evibridge.engine.chat.faults import NO_AUDIO, NOT_JSON, TOO_LONG, Fault, malformed
+
 MAX_CONTROL_BYTES = 1024 * 1024
 """Largest client message that is not audio: far above any prompt."""
 MAX_AUDIO_QUOTES = 32
@@ -19,57 +21,6 @@ MAX_MEMBERS = 256
 """Tools or variables of one message; checking a list of a hundred thousand would hold up others."""
 MAX_SPOKEN_CHARACTERS = 20_000
 """One text to be spoken: twenty minutes of talk."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What an `error` message tells; `E` codes blame the client, `I` codes the engine.
-
-    The codes are EVI's; slugs for them are not documented (UNCONFIRMED U24).
-    """
-
-    code: str
-    slug: str
-    message: str
-
-
-NOT_JSON = Fault("E0100", "invalid_json", "A text message must be one JSON object.")
-INTERNAL_FAULT = Fault("I0100", "internal_error", "The engine failed; please connect again.")
-GROUP_NOT_FOUND = Fault(
-    "E0708", "chat_group_not_found", "There is no chat group of this id: connect without it."
-)
-MODEL_TIMED_OUT = Fault(
-    "E0712",
-    "custom_language_model_timed_out",
-    "The language model did not answer in time; the chat goes on.",
-)
-MODEL_FAILED = Fault(
-    "E0712",
-    "custom_language_model_failed",
-    "The language model gave no usable answer; the chat goes on.",
-)
-"""The same code as a model that is late: clients know it as a fault of the model that the chat
-survives, and EVI's code for other faults of a model is not documented (UNCONFIRMED U24)."""
-NOT_TRANSCRIBED = Fault(
-    "I0116", "transcription_failure", "The caller's words could not be recognised."
-)
-
-
-def inactive(duration_s: float) -> Fault:
-    """The fault that ends a chat in which nobody speaks (E0714)."""
-    sentence = f"Chat was ended because no user message was received in {duration_s:g} seconds."
-    return Fault("E0714", "inactivity_timeout", sentence)
-
-
-def too_long(duration_s: float) -> Fault:
-    """The fault that ends a chat at its longest duration (E0715)."""
-    sentence = f"Chat was ended because it reached its longest duration of {duration_s:g} seconds."
-    return Fault("E0715", "max_duration_timeout", sentence)
-
-
-def malformed(sentence: str) -> Fault:
-    """The fault of a message that lacks something or has it wrong (E0101)."""
-    return Fault("E0101", "invalid_message", sentence)
 
 
 class _Message(BaseModel):
@@ -195,6 +146,7 @@ _CONTROL: dict[str, type[ControlMessage]] = {
     "pause_assistant_message": PauseAssistant,
     "resume_assistant_message": ResumeAssistant,
 }
+_KIND_OF = {model: kind for kind, model in _CONTROL.items()}
 
 
 def decode(text: bytes) -> ClientMessage | Fault:
@@ -203,20 +155,40 @@ def decode(text: bytes) -> ClientMessage | Fault:
     if len(text) > MAX_CONTROL_BYTES and (
         b"[" in text or text.count(b"{") > 1 or text.count(b'"') > MAX_AUDIO_QUOTES
     ):
-        return malformed("A message other than audio may have 1 MiB at most.")
+        return TOO_LONG
+    body = _parse(text)
+    if body is not None and body.get("type") == "audio_input":
+        return _decode_audio(body.get("data"))
+    return _read_control(body, len(text), ("audio_input", *_CONTROL))
+
+
+def decode_control(text: bytes) -> ControlMessage | Fault:
+    """Read one message of the control plane, where audio is a fault; never raises."""
+    body = None if len(text) > MAX_CONTROL_BYTES else _parse(text)
+    if body is not None and body.get("type") == "audio_input":
+        return NO_AUDIO
+    return _read_control(body, len(text), tuple(_CONTROL))
+
+
+def _parse(text: bytes) -> dict[str, Any] | None:
     try:
         body = orjson.loads(text)
     except orjson.JSONDecodeError:
-        return NOT_JSON
-    if not isinstance(body, dict):
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _read_control(
+    body: dict[str, Any] | None, size_bytes: int, kinds: tuple[str, ...]
+) -> ControlMessage | Fault:
+    if size_bytes > MAX_CONTROL_BYTES:
+        return TOO_LONG
+    if body is None:
         return NOT_JSON
     kind = body.get("type")
-    if kind == "audio_input":
-        return _decode_audio(body.get("data"))
     if not isinstance(kind, str) or (model := _CONTROL.get(kind)) is None:
-        return malformed(f"The member 'type' must be one of audio_input, {', '.join(_CONTROL)}.")
-    if len(text) > MAX_CONTROL_BYTES:
-        return malformed(f"{kind}: a message other than audio may have 1 MiB at most.")
+        sentence = f"The member 'type' must be one of {', '.join(kinds)}."
+        return malformed(sentence, loc=("type",), kind="literal_error")
     return _validate(model, kind, body)
 
 
@@ -232,13 +204,15 @@ def _validate(
 ) -> ControlMessage | Fault:
     for member in ("tools", "builtin_tools", "variables"):
         if isinstance(body.get(member), list | dict) and len(body[member]) > MAX_MEMBERS:
-            return malformed(f"{kind}: member '{member}' has more than {MAX_MEMBERS} entries.")
+            sentence = f"{kind}: member '{member}' has more than {MAX_MEMBERS} entries."
+            return malformed(sentence, loc=(member,), kind="too_long")
     try:
         return model.model_validate(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(step) for step in first["loc"])[:80]
-        return malformed(f"{kind}: member '{where}': {first['msg'][:120]}.")
+        sentence = f"{kind}: member '{where}': {first['msg'][:120]}."
+        return malformed(sentence, loc=first["loc"], kind=first["type"])
 
 
 def _decode_audio(data: object) -> AudioInput | Fault:
@@ -270,7 +244,17 @@ def _well_formed(value: Any) -> Any:
         case dict():
             return {_well_formed(name): _well_formed(member) for name, member in value.items()}
         case _:
-            return value  # messages hold no lists
+            return value  # lists come from clients, whose JSON is well-formed
+
+
+def accepted(message: SessionSettings | ToolResponse | ToolError) -> ServerMessage:
+    """Repeats what a client said, for those who watch.
+
+    Keys of language models are left out, and so is `metadata`, which has no effect to be seen.
+    """
+    secret_or_void = {"language_model_api_key", "metadata"}
+    members = message.model_dump(exclude_unset=True, exclude=secret_or_void)
+    return {"type": _KIND_OF[type(message)], **members}
 
 
 def chat_metadata(chat_id: str, chat_group_id: str, request_id: str) -> ServerMessage:

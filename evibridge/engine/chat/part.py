@@ -10,7 +10,8 @@ from evibridge.audio.wav import wav_file
 from evibridge.engine.chat import messages
 from evibridge.engine.chat.actions import Action
 from evibridge.engine.chat.dialogue import Dialogue
-from evibridge.engine.chat.messages import Fault, ServerMessage
+from evibridge.engine.chat.faults import MODEL_FAILED, MODEL_TIMED_OUT, Fault
+from evibridge.engine.chat.messages import ServerMessage
 from evibridge.engine.chat.reply import Sentence, Speak, VoiceFailed, perform
 from evibridge.engine.minds.mind import Action as Step
 from evibridge.engine.minds.mind import CallTool
@@ -118,4 +119,4 @@ def _fault(error: EvibridgeError) -> Fault | None:
     if isinstance(error, VoiceFailed):
         return None
     late = isinstance(error, UpstreamFailed) and error.timed_out
-    return messages.MODEL_TIMED_OUT if late else messages.MODEL_FAILED
+    return MODEL_TIMED_OUT if late else MODEL_FAILED

@@ -103,6 +103,11 @@ class ToolCalls:
         """When the pending call is given up."""
         return self._pending.deadline_s if self._pending else None
 
+    def awaits(self, call_id: str) -> bool:
+        """Whether a client is to answer this call now."""
+        pending = self._pending
+        return pending is not None and pending.id == call_id and not pending.builtin
+
     def begin(
         self, asking: Asking, fallback: str | None, now_s: float, *, builtin: bool
     ) -> tuple[str, ServerMessage]:
@@ -139,7 +144,7 @@ class ToolCalls:
         if call_id in self._answered:
             return None
         pending = self._pending
-        if pending is None or pending.id != call_id or pending.builtin:
+        if pending is None or not self.awaits(call_id):
             sentence = "No tool call of this id is waiting for an answer."
             return messages.tool_error(call_id, "call_not_pending", sentence)
         self._answered.append(call_id)

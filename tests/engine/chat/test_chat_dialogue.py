@@ -23,8 +23,9 @@ from evibridge.engine.chat.dialogue import (
     MAX_TOOL_CALLS,
     MAX_UNHEARD_TURNS,
 )
+from evibridge.engine.chat.faults import MODEL_FAILED, MODEL_TIMED_OUT, Fault
 from evibridge.engine.chat.history import History
-from evibridge.engine.chat.messages import MODEL_FAILED, MODEL_TIMED_OUT, Context, Fault
+from evibridge.engine.chat.messages import Context
 from evibridge.engine.chat.timeouts import ChatLimits, EventMessage
 from evibridge.engine.chat.tool_calls import BUILT_IN, REMEMBERED_CALLS
 from evibridge.engine.minds.mind import CallTool, HistoryEntry, ToolOffer, ToolOutcome, ToolUse
@@ -219,16 +220,23 @@ def test_words_that_were_not_played_leave_the_history() -> None:
     assert stage.assistant_words() == ["It is old. one two"]
 
 
-def test_who_types_has_read_what_the_agent_said() -> None:
+@pytest.mark.parametrize(
+    ("is_read", "kept"), [(True, "It is old and stands by the river."), (False, "It is")]
+)
+def test_who_types_has_read_what_the_agent_said_unless_somebody_else_does(
+    is_read: bool, kept: str
+) -> None:
     stage = Stage()
     stage.asks("Tell me about the shop.")
     stage.says("It is old and stands by the river.", 4.0)
     stage.finishes()
 
-    typed = stage.dialogue.caller_said("And then?", 0, 0, START_S + 1, from_text=True)
+    typed = stage.dialogue.caller_said(
+        "And then?", 0, 0, START_S + 1, from_text=True, is_read=is_read
+    )
 
     assert told(typed) == ["user_interruption", "user_message"]
-    assert stage.assistant_words() == ["It is old and stands by the river."]
+    assert stage.assistant_words() == [kept]
 
 
 def test_a_silent_agent_cannot_be_interrupted() -> None:

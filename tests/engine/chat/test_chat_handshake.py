@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evibridge.engine.chat.faults import Fault
 from evibridge.engine.chat.handshake import DEFAULT_EVENT_LIMIT, MAX_PARAMETERS, read_handshake
-from evibridge.engine.chat.messages import AudioSettings, Context, Fault, SessionSettings
+from evibridge.engine.chat.messages import AudioSettings, Context, SessionSettings
 from evibridge.sockets import Upgrade
 
 HERE = "127.0.0.1"
@@ -141,12 +142,32 @@ def test_options_of_the_chat_are_read() -> None:
     assert handshake.fault is None
 
 
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("1B60E1A0-cc59-424a-8d2c-189d354db3f3", "1B60E1A0-cc59-424a-8d2c-189d354db3f3"),
+        ("1b60e1a0cc59424a8d2c189d354db3f3", None),
+        ("1b60e1a0-cc59-424a-8d2c-189d354db3f3%0A", None),
+        ("mine", None),
+        ("", None),
+    ],
+)
+def test_the_id_of_a_configuration_is_kept_as_it_came_if_it_is_one(
+    written: str, told: str | None
+) -> None:
+    handshake = read_handshake(upgrade(f"config_id={written}"))
+
+    assert handshake.config_id == told
+    assert handshake.fault is None
+
+
 def test_options_have_defaults() -> None:
     for query in ("", "verbose_transcription=&event_limit=&resumed_chat_group_id=&voice_id="):
         handshake = read_handshake(upgrade(query))
         assert not handshake.verbose_transcription
         assert handshake.event_limit == DEFAULT_EVENT_LIMIT
         assert handshake.resumed_chat_group_id is None
+        assert handshake.config_id is None
         assert handshake.settings is None
 
 

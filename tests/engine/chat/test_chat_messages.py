@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evibridge.engine.chat import messages
-from evibridge.engine.chat.messages import Fault, decode, encode
+from evibridge.engine.chat.faults import NO_AUDIO, NOT_JSON, Fault, inactive, too_long
+from evibridge.engine.chat.messages import decode, decode_control, encode
 from tests.reference import evi_examples, evi_validator
 
 CLIENT_MESSAGES: dict[str, type] = {
@@ -37,9 +38,20 @@ SERVER_MESSAGES = [
     messages.builtin_tool_response("call_2", "web_search", "Rain."),
     messages.tool_error("call_1", "timeout", "No answer came."),
     messages.tool_error("call_2", "failed", "The search failed.", builtin=True),
-    messages.error(messages.NOT_JSON, "r"),
-    messages.error(messages.inactive(120), "r"),
-    messages.error(messages.too_long(1800), "r"),
+    messages.accepted(
+        messages.SessionSettings(
+            system_prompt="Be brief.",
+            language_model_api_key="sk-own",
+            context=messages.Context(text="Verified."),
+            variables={"name": "Ada"},
+            custom_session_id=None,
+        )
+    ),
+    messages.accepted(messages.ToolResponse(tool_call_id="call_1", content="10:30")),
+    messages.accepted(messages.ToolError(tool_call_id="call_1", error="timeout", content=None)),
+    messages.error(NOT_JSON, "r"),
+    messages.error(inactive(120), "r"),
+    messages.error(too_long(1800), "r"),
 ]
 
 
@@ -141,6 +153,13 @@ def test_control_messages_have_a_size_limit() -> None:
     long = json.dumps({"type": "user_input", "text": "x" * messages.MAX_CONTROL_BYTES})
 
     assert "1 MiB" in fault_of(long).message
+    assert decode_control(long.encode()) == fault_of(long)
+
+
+def test_the_control_plane_takes_everything_but_audio() -> None:
+    for name, example in FROM_CLIENTS:
+        taken = decode_control(json.dumps(example).encode())
+        assert taken == (NO_AUDIO if name == "AudioInput" else decode(json.dumps(example).encode()))
 
 
 def test_a_huge_message_that_is_not_audio_is_refused_unread() -> None:
@@ -197,6 +216,7 @@ def test_settings_come_by_another_way_too() -> None:
 @given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode()))
 def test_no_bytes_can_make_reading_raise(text: bytes) -> None:
     decode(text)
+    decode_control(text)
 
 
 JSON = st.recursive(
@@ -215,5 +235,7 @@ def test_no_member_can_make_reading_raise(
     mutated = {**example, member: data.draw(JSON)}
 
     message = decode(json.dumps(mutated).encode())
+    same = decode_control(json.dumps(mutated).encode())
 
     assert isinstance(message, Fault | CLIENT_MESSAGES[name]) or member == "type"
+    assert message == same or isinstance(same, Fault)

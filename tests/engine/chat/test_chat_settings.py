@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 
 from evibridge.engine.chat.chat_settings import AudioFormat, ChatSettings
-from evibridge.engine.chat.messages import Context, Fault, SessionSettings, read_settings
+from evibridge.engine.chat.faults import Fault
+from evibridge.engine.chat.messages import Context, SessionSettings, read_settings
 from evibridge.engine.chat.tool_calls import BUILT_IN
 from evibridge.engine.minds.mind import HistoryEntry, Prompt, ToolOffer
 

@@ -10,7 +10,7 @@ import pytest
 
 from evibridge.audio.wav import mono_pcm16, wav_file
 from evibridge.engine.chat.agenda import MAX_WAITING
-from evibridge.engine.chat.chat import MAX_IDENTICAL_FAULTS
+from evibridge.engine.chat.mistakes import MAX_IDENTICAL_FAULTS
 from evibridge.engine.chat.timeouts import ChatLimits
 from evibridge.engine.minds.mind import (
     Action,
