@@ -97,6 +97,8 @@ class CallCourse:
         self.unheard_from_s = 0.0
         """When the caller's voice began to be kept, because no chat hears it."""
         self.keys = DigitsToSend()
+        self.disclosure: str | None = None
+        """Before which the agent says nothing else, as long as it is owed."""
         self.last_words: str | None = None
         """After which the agent says nothing more, if there are any."""
         self.owes_last_words = False

@@ -98,15 +98,18 @@ class Duties:
             return []
         return [act.PlayTones(course.keys.take())]
 
-    def say_last_words_again(self, now_s: float) -> list[Action]:
-        """A server whose caller spoke has forgotten what it was to speak and has not begun."""
+    def insist(self, now_s: float) -> list[Action]:
+        """A server whose caller spoke has forgotten what it was to speak and has not begun.
+
+        The first words of a call and the last are not given up for that.
+        """
         course = self._course
-        if not course.owes_last_words:
-            return []
-        assert course.last_words is not None
-        course.turn.retract(course.last_words)
-        course.turn.say(course.last_words, now_s)
-        return self.tell_texts(now_s)
+        owed = (course.disclosure, course.last_words if course.owes_last_words else None)
+        for text in owed:
+            if text is not None:
+                course.turn.retract(text)
+                course.turn.say(text, now_s)
+        return self.tell_texts(now_s) if any(owed) else []
 
     def say(self, text: str, now_s: float) -> list[Action]:
         """Have the agent speak a text word for word, as soon as it can."""

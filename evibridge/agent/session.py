@@ -73,8 +73,8 @@ class CallSession:
         random: Callable[[], float],
         disclosure: str | None = None,
     ) -> None:
-        self._disclosure = disclosure
         self._course = course = CallCourse(settings, limits, manners, random)
+        course.disclosure = disclosure
         self._duties = Duties(course)
         self._farewell = Farewell(course, self._duties)
         self._talk = Talk(course, self._duties, self._farewell)
@@ -152,8 +152,8 @@ class CallSession:
             return []
         course.caller = Presence.HERE
         course.unheard_from_s = now_s
-        if self._disclosure is not None:
-            course.turn.say(self._disclosure, now_s)
+        if course.disclosure is not None:
+            course.turn.say(course.disclosure, now_s)
         course.deadlines[Deadline.CALL_LENGTH] = now_s + course.limits.call_s
         course.link.open(now_s)
         return self._changes.woke(now_s)

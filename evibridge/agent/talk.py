@@ -45,7 +45,7 @@ class Talk:
         course.conversation.caller_said(said.content, now_s)
         course.turn.caller_spoke(said.content, now_s)
         course.responses.caller_said(said.end_ms, now_s, typed=said.from_text)
-        return [*cut, said_it, *self._duties.say_last_words_again(now_s)]
+        return [*cut, said_it, *self._duties.insist(now_s)]
 
     def _words_cut_in(self, now_s: float) -> bool:
         """Whether words of the caller silence the agent.
@@ -69,6 +69,10 @@ class Talk:
             )
             return []
         is_told = said.from_text or course.turn.was_told(said.content)
+        if not is_told and self._owes_disclosure(now_s):
+            course.speech.refuse(said.id)
+            course.turn.refused(said.content, from_text=False, may_be_repeated=False)
+            return []
         if course.last_words is not None and not is_told:
             course.speech.refuse(said.id)
             return []
@@ -82,12 +86,28 @@ class Talk:
             course.turn.spoken(said.content)
             if course.last_words is not None and not course.turn.owes(course.last_words):
                 course.owes_last_words = False
-            return [said_it]
+            return [said_it, *self._after_disclosure(now_s)]
         course.deadlines.pop(Deadline.GO_ON, None)
         course.turn.server_answers()
         course.responses.answers(said.id)
         told = course.server.answers() if starts_turn else []
         return [*course.tools.answered_otherwise(), *told, said_it]
+
+    def _owes_disclosure(self, now_s: float) -> bool:
+        """Whether the caller has to hear something else first; a server may be too slow for it."""
+        course = self._course
+        if course.disclosure is None:
+            return False
+        if not (course.turn.owes_texts(now_s) and course.turn.owes(course.disclosure)):
+            course.disclosure = None
+        return course.disclosure is not None
+
+    def _after_disclosure(self, now_s: float) -> list[Action]:
+        """What came too early, such as a greeting, is said once the first words are being said."""
+        if self._course.disclosure is None or self._owes_disclosure(now_s):
+            return []
+        self._course.turn.repeat_missed(now_s, also_if_repeated=True)
+        return self._duties.tell_texts(now_s)
 
     def turn_ended(self, now_s: float) -> list[Action]:
         """The server has sent all of the agent's turn."""
@@ -124,7 +144,7 @@ class Talk:
         course.turn.forget_told()
         return [
             *stopped,
-            *self._duties.say_last_words_again(now_s),
+            *self._duties.insist(now_s),
             *self._farewell.leave_when_said(now_s),
         ]
 

@@ -8,7 +8,6 @@ from evibridge.agent import commands as wish
 from evibridge.agent import evi_messages as evi
 from evibridge.agent.actions import Command
 from evibridge.agent.commands import OperatorCommand
-from evibridge.agent.manners import Manners
 from evibridge.agent.session import CallSession
 from evibridge.agent.snapshot import CallState
 from evibridge.errors import CommandRefused
@@ -16,8 +15,6 @@ from evibridge.events import CommandGiven, EndReason
 from tests.agent.test_session import (
     CHAT,
     FIRST,
-    LIMITS,
-    SETTINGS,
     ends,
     lose_chat,
     new_session,
@@ -320,38 +317,6 @@ class TestWhatACallDoes:
         assert session.state(2.0).doing is CallState.LISTENING
         lose_chat(session, 3.0)
         assert session.state(3.0).doing is CallState.RECONNECTING
-
-
-class TestDisclosure:
-    def test_it_is_said_before_the_caller_is_heard_and_only_once(self) -> None:
-        session = disclosing_session()
-
-        opening = session.chat_said(FIRST, CHAT, 0.2)
-
-        assert opening.index(act.Tell(evi.AssistantInput(DISCLOSURE))) < opening.index(
-            act.HearCaller()
-        )
-        session.chat_said(
-            FIRST,
-            evi.AssistantMessage("u1", DISCLOSURE, from_text=True, is_quick_response=False),
-            0.3,
-        )
-        session.chat_said(FIRST, evi.AssistantEnd(), 0.4)
-        second = lose_chat(session, 3.0)
-        assert evi.AssistantInput(DISCLOSURE) not in told(session.chat_said(second, CHAT, 3.5))
-
-    def test_it_is_said_by_the_next_chat_if_the_first_is_lost_before(self) -> None:
-        session = disclosing_session()
-        session.chat_said(FIRST, CHAT, 0.2)
-        second = lose_chat(session, 0.3)
-
-        assert evi.AssistantInput(DISCLOSURE) in told(session.chat_said(second, CHAT, 0.8))
-
-
-def disclosing_session() -> CallSession:
-    session = CallSession(SETTINGS, LIMITS, Manners(filler=None), lambda: 1.0, DISCLOSURE)
-    session.caller_joined(0.0)
-    return session
 
 
 class TestResponses:
