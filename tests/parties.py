@@ -19,6 +19,7 @@ import aiohttp
 from aiohttp import web
 from jsonschema.exceptions import best_match
 
+from evibridge.agent.calls import Calls
 from tests.reference import evi_validator
 
 PATIENCE_S = 5.0
@@ -206,6 +207,13 @@ class TinyEvi:
         if not chat.closed_with.done():  # a test that gave up waiting has cancelled it
             chat.closed_with.set_result(socket.close_code or 1006)
         return socket
+
+
+async def all_gone(calls: Calls) -> None:
+    """Return when the last call is over, sidecars among them."""
+    async with asyncio.timeout(PATIENCE_S):
+        while calls.live:  # noqa: ASYNC110 - nobody tells of it
+            await asyncio.sleep(0)
 
 
 @asynccontextmanager

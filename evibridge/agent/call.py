@@ -99,7 +99,7 @@ class CallPlan:
     """Gives those of a call that begins: its tools stay as they are then."""
     tools: ToolRunner
     limits: CallLimits
-    publish: Callable[[str, CallEvent], None]
+    publish: Callable[[str, CallEvent], object]
     """Gets the call's id and each of its events, in order."""
     journal: ToolJournal = field(default_factory=MemoryJournal)
     manners: Manners = field(default_factory=Manners)
@@ -139,6 +139,8 @@ class Call:
         self._untapped_audio = self.caller_audio
         self._chunks_unreadable = 0
         self._chat_id = self._chat_group_id = ""
+        self.chat_ids: list[str] = []
+        """Of all chats of the call, in their order."""
         self._tool_state: dict[str, object] = {}
         self._counts: Counter[str] = Counter()
         self._began_s = self._loop.time()
@@ -200,6 +202,11 @@ class Call:
         )
 
     @property
+    def rate_hz(self) -> int:
+        """Of both sides, as they are listened to by `tap`."""
+        return self._leg.audio.sample_rate
+
+    @property
     def chat_id(self) -> str:
         """Of the chat in use, or of the last one; "" before the first."""
         return self._chat_id
@@ -220,8 +227,7 @@ class Call:
         self._route_caller()
         if self.tap.is_used:
             queued_ms = self._session.unplayed_ms(self._loop.time())
-            rate_hz = self._leg.audio.sample_rate
-            self.tap.agent(bytes(2 * round(queued_ms * rate_hz / 1000)))
+            self.tap.agent(bytes(2 * round(queued_ms * self.rate_hz / 1000)))
 
     def _watched_audio(self, pcm16: bytes) -> None:
         if not self._session.hears_caller:
@@ -440,6 +446,7 @@ class Call:
         if isinstance(event, events.ChatOpened):
             self._chat_id, self._chat_group_id = event.chat_id, event.chat_group_id
             self._dispatch.opened(event.chat_id)
+            self.chat_ids.append(event.chat_id)
         if not (isinstance(event, events.CallerSaid) and event.interim):
             self._counts[type(event).__name__] += 1
         self._plan.publish(self.facts.call_id, self._tool_watch.follow(event, self._loop.time()))

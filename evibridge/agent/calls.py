@@ -9,27 +9,18 @@ from typing import Protocol
 import structlog
 
 from evibridge.agent.call import Call, CallerFacts, CallerLeg, CallPlan
-from evibridge.agent.commands import OperatedCall
+from evibridge.agent.sidecar_call import SidecarCall
 from evibridge.agent.snapshot import CallSnapshot
 from evibridge.events import CallBegan, CallKind, EndReason
 
 SHUTDOWN_TIMEOUT_S = 5.0
 """How long calls may take to say goodbye when the process ends."""
+MAX_PAST_CHATS = 4096
+"""Chats of calls that are over, so that news of them which come late are not taken for others'."""
 MAX_ENDED = 100
 """Calls remembered after their end, the newest: an hour of talk is some 100 kB."""
 
 log = structlog.get_logger(__name__)
-
-
-class AttachedCall(OperatedCall, Protocol):
-    """A call whose audio flows elsewhere, with a supervisor of its own."""
-
-    @property
-    def call_id(self) -> str:
-        """By which it is known."""
-
-    async def run(self) -> EndReason:
-        """Hold the call until it ends. No exception of it gets out."""
 
 
 class CallKeeper(Protocol):
@@ -40,9 +31,6 @@ class CallKeeper(Protocol):
 
     def ended(self, snapshot: CallSnapshot) -> None:
         """A call is over; every event of it was told."""
-
-    def forgotten(self, call_id: str) -> None:
-        """Nothing of a call that ended long ago is kept in memory any more."""
 
 
 class Calls:
@@ -58,14 +46,17 @@ class Calls:
         self._takes_new = False
         self._max_calls = max_calls
         self._live: dict[str, Call] = {}
-        self._attached: dict[str, AttachedCall] = {}
-        self._ended: deque[CallSnapshot] = deque()
+        self._sidecars: dict[str, SidecarCall] = {}
+        self._past_chats: dict[str, None] = {}
+        """Of telephone calls that are over."""
+        self._ended: deque[CallSnapshot] = deque(maxlen=MAX_ENDED)
         self._supervisors: set[asyncio.Task[None]] = set()
+        self._sidecar_supervisors: set[asyncio.Task[None]] = set()
 
     @property
     def live(self) -> int:
         """How many calls go on."""
-        return len(self._live) + len(self._attached)
+        return len(self._live) + len(self._sidecars)
 
     @property
     def max_calls(self) -> int:
@@ -97,20 +88,27 @@ class Calls:
         """The live call of this id, if its audio comes here."""
         return self._live.get(call_id)
 
-    def operated(self, call_id: str) -> OperatedCall | None:
+    def operated(self, call_id: str) -> Call | SidecarCall | None:
         """The live call of this id, wherever its audio flows."""
-        return self._live.get(call_id) or self._attached.get(call_id)
+        return self._live.get(call_id) or self._sidecars.get(call_id)
 
-    def all_live(self) -> tuple[OperatedCall, ...]:
-        """All calls that go on, in the order in which they began."""
-        return (*self._live.values(), *self._attached.values())
+    def all_live(self) -> tuple[Call | SidecarCall, ...]:
+        """All calls that go on."""
+        return (*self._live.values(), *self._sidecars.values())
 
-    def by_chat(self, chat_id: str) -> OperatedCall | None:
-        """The live call that has this chat."""
-        attached = self._attached.get(chat_id)
-        if attached is not None:
-            return attached
+    def by_chat(self, chat_id: str) -> Call | SidecarCall | None:
+        """The live call that has this chat, on the telephone or as a sidecar."""
+        sidecar = self._sidecars.get(chat_id)
+        if sidecar is not None:
+            return sidecar
         return next((call for call in self._live.values() if call.chat_id == chat_id), None)
+
+    def had_chat(self, chat_id: str) -> bool:
+        """Whether the chat belongs to a telephone call that is over, or has another one now."""
+        is_past = any(
+            chat_id in call.chat_ids and chat_id != call.chat_id for call in self._live.values()
+        )
+        return is_past or chat_id in self._past_chats
 
     def ended(self) -> tuple[CallSnapshot, ...]:
         """Calls that ended not long ago, the newest first."""
@@ -135,20 +133,23 @@ class Calls:
         self._live[facts.call_id] = call
         if self._keeper is not None:
             self._keeper.began(call)
-        self._supervise(self._run(call))
+        self._supervise(self._run(call), self._supervisors)
         log.info("call_began", call_id=facts.call_id, live=self.live)
         return call
 
-    def attach(self, call: AttachedCall) -> None:
-        """Hold a call whose audio flows elsewhere; there is `free_places` for it."""
-        self._attached[call.call_id] = call
-        self._supervise(self._run_attached(call))
-        log.info("call_attached", call_id=call.call_id, live=self.live)
+    def begin_sidecar(self, chat_id: str) -> SidecarCall:
+        """Begin a call beside a chat that somebody else has opened; there are `free_places`."""
+        assert self._plan is not None
+        sidecar = self._sidecars[chat_id] = SidecarCall(chat_id, self._plan)
+        self._supervise(self._run_sidecar(chat_id, sidecar), self._sidecar_supervisors)
+        log.info("sidecar_began", call_id=chat_id, live=self.live)
+        return sidecar
 
     async def drain(self, timeout_s: float) -> None:
         """Let no more callers in, and return when the last call is over, or after `timeout_s`.
 
-        Calls that begin meanwhile, because their callers were let in before, are waited for too.
+        Calls that begin meanwhile, because their callers were let in before, are waited for too;
+        sidecars are not, as their chats go on without them.
         """
         self._takes_new = False
         with suppress(TimeoutError):
@@ -164,14 +165,17 @@ class Calls:
             try:
                 call.end(EndReason.SHUTDOWN)
             except Exception:  # whatever is wrong with it, the others are ended too
-                log.exception("call_failed", call_id=call.snapshot().call_id)
-        if self._supervisors:
-            await asyncio.wait(self._supervisors, timeout=SHUTDOWN_TIMEOUT_S)
+                log.exception("call_failed", call_id=call.facts.call_id)
+        supervisors = self._supervisors | self._sidecar_supervisors
+        if supervisors:
+            await asyncio.wait(supervisors, timeout=SHUTDOWN_TIMEOUT_S)
 
-    def _supervise(self, running: Coroutine[None, None, None]) -> None:
+    def _supervise(
+        self, running: Coroutine[None, None, None], supervisors: set[asyncio.Task[None]]
+    ) -> None:
         supervisor = asyncio.get_running_loop().create_task(running)
-        self._supervisors.add(supervisor)
-        supervisor.add_done_callback(self._supervisors.discard)
+        supervisors.add(supervisor)
+        supervisor.add_done_callback(supervisors.discard)
 
     async def _run(self, call: Call) -> None:
         try:
@@ -179,20 +183,20 @@ class Calls:
         finally:
             if self._live.get(call.facts.call_id) is call:
                 del self._live[call.facts.call_id]
+            for chat_id in call.chat_ids:
+                self._past_chats[chat_id] = None
+            while len(self._past_chats) > MAX_PAST_CHATS:
+                del self._past_chats[next(iter(self._past_chats))]
             self._remember(call.snapshot())
 
-    async def _run_attached(self, call: AttachedCall) -> None:
+    async def _run_sidecar(self, chat_id: str, sidecar: SidecarCall) -> None:
         try:
-            await call.run()
+            await sidecar.run()
         finally:
-            del self._attached[call.call_id]
-            self._remember(call.snapshot())
+            del self._sidecars[chat_id]
+            self._remember(sidecar.snapshot())
 
     def _remember(self, ended: CallSnapshot) -> None:
         self._ended.append(ended)
-        forgotten = self._ended.popleft() if len(self._ended) > MAX_ENDED else None
-        if self._keeper is None:
-            return
-        self._keeper.ended(ended)
-        if forgotten is not None and all(each.call_id != forgotten.call_id for each in self._ended):
-            self._keeper.forgotten(forgotten.call_id)
+        if self._keeper is not None:
+            self._keeper.ended(ended)
