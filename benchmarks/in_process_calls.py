@@ -27,9 +27,10 @@ from evibridge.agent.evi_client import MAX_MESSAGE_BYTES, Dial, EviServer
 from evibridge.agent.evi_codec import encode
 from evibridge.bridges.twilio_leg import TwilioLeg
 from evibridge.bridges.twilio_messages import Start
+from evibridge.bus import EventBus
+from evibridge.event_log import log_event
 from evibridge.events import CallEvent
 from evibridge.metrics import ServiceMetrics
-from evibridge.service import _log_event
 from evibridge.sockets import Socket, SocketListener
 from evibridge.sockets._picows import PicowsSocket
 from evibridge.tools_registry.registry import Tools
@@ -39,7 +40,7 @@ BATCH_CALLS = 10
 """Calls that are served together: less than a millisecond, so that most are served undisturbed."""
 SYSTEM_PROMPT = "You answer the phone for a book shop."
 
-Publish = Callable[[str, CallEvent], None]
+Publish = Callable[[str, CallEvent], object]
 Receive = Callable[[WSFrame], None]
 """What picows calls with a frame that a socket has received."""
 Begin = Callable[[CallerFacts, TwilioLeg], Call]
@@ -255,11 +256,10 @@ def _connected(listener: SocketListener, *, is_client_side: bool) -> tuple[Picow
 
 
 def _service_publish(metrics: ServiceMetrics) -> Publish:
-    def publish(call_id: str, event: CallEvent) -> None:
-        metrics.call_event(call_id, event)
-        _log_event(call_id, event)
-
-    return publish
+    bus = EventBus()
+    bus.subscribe(lambda told: metrics.call_event(told.call_id, told.event))
+    bus.subscribe(log_event)
+    return bus.publish
 
 
 def _plan(dial: Dial, publish: Publish) -> CallPlan:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 from aiohttp import web
+from pydantic import SecretStr
 
 from evibridge import events, sockets
 from evibridge.agent import evi_messages as evi
@@ -20,18 +21,24 @@ from evibridge.agent.control_plane import ControlPlane
 from evibridge.agent.course import CallLimits
 from evibridge.agent.definition import Agent
 from evibridge.agent.evi_client import EviServer
+from evibridge.bridges.hume_webhook import HumeWebhook
+from evibridge.bridges.sidecar import Sidecars
 from evibridge.bridges.twilio import TwilioBridge
 from evibridge.bridges.twilio_endings import LastWords
 from evibridge.bridges.twilio_rest import TwilioRest
 from evibridge.bridges.twilio_signature import SignatureCheck
+from evibridge.bus import EventBus
 from evibridge.engine.config import EngineConfig
 from evibridge.engine_service import engine_config, running_engine
 from evibridge.errors import SettingsError
+from evibridge.event_log import log_event
 from evibridge.event_loop_watch import EventLoopWatch
 from evibridge.filler import filler_sound
 from evibridge.logs import configure_logs
 from evibridge.metrics import CONTENT_TYPE, ServiceMetrics
 from evibridge.operator_access import OperatorAccess, Scope, parse_tokens
+from evibridge.operator_side import OperatorSide
+from evibridge.records.records import Records
 from evibridge.settings import Settings, load_settings
 from evibridge.tools_registry.catalogue import ToolCatalogue
 from evibridge.tools_registry.mcp.connections import mcp_connections
@@ -64,15 +71,16 @@ def create_app(agent: Agent, settings: Settings | None = None) -> web.Applicatio
     if not structlog.is_configured():
         configure_logs(settings.log_level, settings.log_format)
     engine = _embedded_engine(agent, settings)
-    app, calls, twilio = _build(agent, settings, engine, lambda _call_id, _event: None)
+    parts = _build(agent, settings, engine, lambda _call_id, _event: None)
 
     async def end_calls(_: web.Application) -> None:
-        await calls.close()
-        await twilio.close()
+        await parts.end_calls()
+        await parts.twilio.close()
+        await parts.operators.close()
 
-    app.on_shutdown.append(end_calls)
-    sockets.mount(app, [twilio.media_route])
-    return app
+    parts.app.on_shutdown.append(end_calls)
+    sockets.mount(parts.app, parts.socket_routes)
+    return parts.app
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +91,20 @@ class Service:
         engine: what the embedded engine is made of; None when the EVI server is another
     """
 
+    parts: "ServiceParts"
     server: sockets.Server
-    calls: Calls
-    twilio: TwilioBridge
     host: str
     engine: EngineConfig | None
+
+    @property
+    def calls(self) -> Calls:
+        """All live calls."""
+        return self.parts.calls
+
+    @property
+    def twilio(self) -> TwilioBridge:
+        """Where telephone calls come in."""
+        return self.parts.twilio
 
     @property
     def origin(self) -> str:
@@ -104,8 +121,9 @@ class Service:
 
     async def close(self) -> None:
         """End every call, tell its carrier what comes next, and give the port back."""
-        await self.calls.close()
+        await self.parts.end_calls()
         await self.twilio.all_told()
+        await self.parts.operators.close()
         await self.server.close()
 
 
@@ -124,10 +142,11 @@ async def start_service(
         EngineSetupError: the embedded engine cannot be started
     """
     engine = _embedded_engine(agent, settings)
-    app, calls, twilio = _build(agent, settings, engine, on_event)
-    routes = [twilio.media_route]
-    server = await sockets.serve(app, routes, host=settings.host, port=settings.port)
-    return Service(server, calls, twilio, settings.host, engine)
+    parts = _build(agent, settings, engine, on_event)
+    server = await sockets.serve(
+        parts.app, parts.socket_routes, host=settings.host, port=settings.port
+    )
+    return Service(parts, server, settings.host, engine)
 
 
 def _embedded_engine(agent: Agent, settings: Settings) -> EngineConfig | None:
@@ -140,29 +159,74 @@ def _embedded_engine(agent: Agent, settings: Settings) -> EngineConfig | None:
     return replace(config, max_chats=2 * settings.max_calls)
 
 
+@dataclass(frozen=True, slots=True)
+class ServiceParts:
+    """The parts of a service."""
+
+    app: web.Application
+    bus: EventBus
+    calls: Calls
+    twilio: TwilioBridge
+    sidecars: Sidecars
+    operators: OperatorSide
+
+    @property
+    def socket_routes(self) -> list[sockets.SocketRoute]:
+        """Where WebSockets are accepted."""
+        return [self.twilio.media_route, *self.operators.socket_routes]
+
+    async def end_calls(self) -> None:
+        """End every call, and let none begin."""
+        self.sidecars.close()
+        await self.calls.close()
+
+
 def _build(
     agent: Agent, settings: Settings, engine: EngineConfig | None, on_event: OnEvent
-) -> tuple[web.Application, Calls, TwilioBridge]:
+) -> ServiceParts:
     app = web.Application(client_max_size=MAX_BODY_BYTES)
+    bus = EventBus()
     calls = Calls(max_calls=settings.max_calls)
     metrics = ServiceMetrics(calls)
-    twilio = _twilio_bridge(agent, settings, calls, metrics)
+    _add_readers(bus, metrics, on_event)
+    twilio = _twilio_bridge(agent, settings, calls, metrics, bus)
     twilio.add_routes(app)
-
+    sidecars = Sidecars(calls)
+    HumeWebhook(sidecars, _secret(settings.hume_webhook_signing_key)).add_routes(app)
+    tokens = _secret(settings.operator_token)
+    access = OperatorAccess(parse_tokens(tokens) if tokens else ())
+    operators = OperatorSide(
+        access,
+        bus,
+        calls,
+        twilio.outbound,
+        sidecars,
+        Records(settings.data_dir / "calls"),
+        records_sound=settings.record,
+    )
+    operators.add_routes(app)
     _add_probes(app, calls)
-    _add_metrics(app, metrics, _operator_access(settings))
-    run_calls = _run_calls(agent, settings, engine, calls, _publisher(metrics, on_event))
+    _add_metrics(app, metrics, access)
+    parts = ServiceParts(app, bus, calls, twilio, sidecars, operators)
     # An application whose start fails is not always cleaned up: the watch begins when all else is.
-    app.cleanup_ctx.extend((run_calls, _event_loop_watch(metrics)))
-    return app, calls, twilio
+    app.cleanup_ctx.extend((_run_calls(agent, settings, engine, parts), _event_loop_watch(metrics)))
+    return parts
+
+
+def _add_readers(bus: EventBus, metrics: ServiceMetrics, on_event: OnEvent) -> None:
+    """Tell of each event: the metrics, the log, and whoever else watches."""
+    bus.subscribe(lambda told: metrics.call_event(told.call_id, told.event))
+    bus.subscribe(log_event)
+    bus.subscribe(lambda told: on_event(told.call_id, told.event))
 
 
 def _run_calls(
-    agent: Agent, settings: Settings, engine: EngineConfig | None, calls: Calls, publish: OnEvent
+    agent: Agent, settings: Settings, engine: EngineConfig | None, parts: ServiceParts
 ) -> Callable[[web.Application], AsyncIterator[None]]:
     """What lets calls begin while the application runs, with all that they need."""
 
     async def run(_: web.Application) -> AsyncIterator[None]:
+        parts.operators.open()
         async with (
             _evi_server(settings, engine) as (origin, embedded),
             filler_sound(agent.manners.filler, embedded) as filler,
@@ -170,7 +234,7 @@ def _run_calls(
         ):
             tools = ToolCatalogue(agent.tools, connections)
             runner = ToolRunner(tools, default_timeout_s=settings.tool_seconds)
-            server = _evi_client(settings, origin)
+            server = EviServer(origin, _secret(settings.hume_api_key), settings.hume_config_id)
             control_plane = ControlPlane(server.origin, server.api_key)
             plan = CallPlan(
                 server=server,
@@ -180,12 +244,12 @@ def _run_calls(
                 limits=CallLimits(
                     call_s=settings.max_call_seconds, resume_s=settings.resume_seconds
                 ),
-                publish=publish,
+                publish=parts.bus.publish,
                 manners=agent.manners,
                 filler=lambda: filler.wav,
                 disclosure=agent.disclosure,
             )
-            calls.open(plan)
+            parts.calls.open(plan, parts.operators.keeper)
             yield
             await runner.close()
             await control_plane.close()
@@ -193,24 +257,10 @@ def _run_calls(
     return run
 
 
-def _publisher(metrics: ServiceMetrics, on_event: OnEvent) -> OnEvent:
-    """Tells of each event: the metrics, the log, and whoever else watches."""
-
-    def publish(call_id: str, event: events.CallEvent) -> None:
-        metrics.call_event(call_id, event)
-        _log_event(call_id, event)
-        try:
-            on_event(call_id, event)
-        except Exception:  # whoever watches a call does not end it
-            log.exception("event_reader_failed", call_id=call_id)
-
-    return publish
-
-
 def _twilio_bridge(
-    agent: Agent, settings: Settings, calls: Calls, metrics: ServiceMetrics
+    agent: Agent, settings: Settings, calls: Calls, metrics: ServiceMetrics, bus: EventBus
 ) -> TwilioBridge:
-    token = settings.twilio_auth_token
+    token = _secret(settings.twilio_auth_token)
     if token is not None and settings.public_url is None:
         raise SettingsError(
             "TWILIO_AUTH_TOKEN is set: set EVIBRIDGE_PUBLIC_URL as well, to the origin that "
@@ -218,11 +268,13 @@ def _twilio_bridge(
         )
     return TwilioBridge(
         calls,
-        SignatureCheck(token.get_secret_value() if token else None, settings.public_url),
+        SignatureCheck(token, settings.public_url),
         settings.public_url,
         LastWords(agent.manners.apology, agent.manners.closing, settings.fallback_number),
         _twilio_rest(settings),
         metrics.caller_refused,
+        settings.outbound_number,
+        bus.publish,
     )
 
 
@@ -248,9 +300,8 @@ async def _evi_server(
         yield engine.origin, engine
 
 
-def _evi_client(settings: Settings, origin: str) -> EviServer:
-    key = settings.hume_api_key
-    return EviServer(origin, key.get_secret_value() if key else None, settings.hume_config_id)
+def _secret(setting: SecretStr | None) -> str | None:
+    return None if setting is None else setting.get_secret_value()
 
 
 def _session_settings(agent: Agent, tools: ToolCatalogue) -> evi.SessionSettings:
@@ -284,11 +335,6 @@ def _add_probes(app: web.Application, calls: Calls) -> None:
     app.router.add_get("/readyz", readyz)
 
 
-def _operator_access(settings: Settings) -> OperatorAccess:
-    token = settings.operator_token
-    return OperatorAccess(parse_tokens(token.get_secret_value()) if token else ())
-
-
 def _add_metrics(app: web.Application, metrics: ServiceMetrics, access: OperatorAccess) -> None:
     async def page(request: web.Request) -> web.Response:
         refusal = access.refusal(request.headers, request.remote or "", Scope.READ)
@@ -311,42 +357,3 @@ def _event_loop_watch(
         started.stop()
 
     return watch
-
-
-_LOGGED_AS: Mapping[type, str] = {
-    events.AgentSaid: "agent_said",
-    events.AgentHeard: "agent_cut_short",
-    events.AgentInterrupted: "agent_interrupted",
-    events.ToolStarted: "tool_started",
-    events.ToolFinished: "tool_finished",
-    events.ToolDelivered: "tool_delivered",
-    events.ApprovalWanted: "approval_wanted",
-    events.ApprovalGiven: "approval_given",
-    events.ServerReportedError: "evi_reported_error",
-    events.ChatOpened: "chat_opened",
-    events.ChatLost: "chat_lost",
-    events.CallerLost: "caller_lost",
-    events.CallerReturned: "caller_returned",
-    events.FillerPlayed: "filler_played",
-    events.HangUpDecided: "hang_up_decided",
-    events.AgentPaused: "agent_paused",
-    events.AgentResumed: "agent_resumed",
-}
-
-
-def _log_event(call_id: str, event: events.CallEvent) -> None:
-    """The conversation, line by line."""
-    if isinstance(event, events.CallerSaid):
-        if not event.interim:
-            log.info("caller_said", text=event.text, call_id=call_id)
-    elif isinstance(event, events.AgentHeard) and event.heard_ms == event.sent_ms:
-        pass  # only what was cut short is news
-    elif isinstance(event, events.DigitsEntered):  # they may be a PIN: only how many
-        log.info("digits_entered", count=len(event.digits), call_id=call_id)
-    elif name := _LOGGED_AS.get(type(event)):
-        attributes = {
-            field: getattr(event, field)
-            for field in event.__dataclass_fields__
-            if field != "content"
-        }
-        log.info(name, **attributes, call_id=call_id)

@@ -1,0 +1,118 @@
+"""What operators send: one model for each kind of body.
+
+Bodies are of JSON's own types, without conversions: a number is not taken for a text. Members that
+are not known are refused, because a misspelt one would be without effect.
+"""
+
+from typing import Annotated
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+)
+
+from evibridge.dialling import checked_number
+
+MAX_SPOKEN = 4000
+"""Characters: about five minutes of talk."""
+MAX_CONTEXT = 16_000
+MAX_VARIABLES = 64
+MAX_REASON = 500
+MAX_PARAMETERS = 32
+MAX_PARAMETER = 1000
+MAX_NUMBER = 256
+NUMBER_PATTERN = r"^(\+[1-9][0-9]{6,14}|sip:[!-?A-~]+@[!-?A-~]+)$"
+"""Tells programs what `checked_number` checks."""
+
+Spoken = Annotated[str, StringConstraints(min_length=1, max_length=MAX_SPOKEN, pattern=r"\S")]
+ContextText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_CONTEXT, pattern=r"\S")]
+VariableName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+VariableText = Annotated[str, StringConstraints(max_length=MAX_SPOKEN)]
+ParameterName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+ParameterText = Annotated[str, StringConstraints(max_length=MAX_PARAMETER)]
+PhoneNumber = Annotated[
+    str,
+    StringConstraints(max_length=MAX_NUMBER),
+    AfterValidator(checked_number),
+    WithJsonSchema({"type": "string", "maxLength": MAX_NUMBER, "pattern": NUMBER_PATTERN}),
+]
+ChatId = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[!-~]+$")]
+
+
+class Body(BaseModel):
+    """A body that is a JSON object."""
+
+    model_config = ConfigDict(
+        strict=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class NothingBody(Body):
+    """An empty object, or no body at all."""
+
+
+class SayBody(Body):
+    """What the agent speaks word for word."""
+
+    text: Spoken
+
+
+class InjectBody(Body):
+    """What the agent answers as if the caller had said it."""
+
+    text: Spoken
+
+
+class ContextBody(Body):
+    """What the model is told for all its later answers."""
+
+    text: ContextText | None
+    """Null takes back what was told."""
+
+
+class VariablesBody(Body):
+    """Values of the prompt's placeholders."""
+
+    variables: Annotated[
+        dict[VariableName, VariableText | bool | int | float],
+        Field(min_length=1, max_length=MAX_VARIABLES),
+    ]
+    """Those that are not named here stay as they are."""
+
+
+class TransferBody(Body):
+    """Whom the caller is put through to."""
+
+    to: PhoneNumber
+    """A number in E.164, or a `sip:` address."""
+    say_first: Spoken | None = None
+    """The agent's last words."""
+
+
+class DeclineBody(Body):
+    """Why a tool may not run."""
+
+    reason: Annotated[str, StringConstraints(max_length=MAX_REASON)] | None = None
+    """Is told the model."""
+
+
+class DialBody(Body):
+    """Whom to call."""
+
+    to: PhoneNumber
+    """A number in E.164, or a `sip:` address."""
+    from_: Annotated[PhoneNumber | None, Field(alias="from")] = None
+    """The number that the person who is called sees; without it the service's own."""
+    parameters: Annotated[dict[ParameterName, ParameterText], Field(max_length=MAX_PARAMETERS)] = {}
+    """What the call's tools are told of it."""
+
+
+class AttachBody(Body):
+    """Which chat to take part in."""
+
+    chat_id: ChatId
+    """Of a chat that somebody else has opened at the EVI server."""

@@ -1,0 +1,65 @@
+"""What the operator API works with: everything that it knows of the rest of the service."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from evibridge.agent.commands import OperatedCall
+from evibridge.agent.snapshot import CallSnapshot
+from evibridge.operators.latest import Latest
+from evibridge.records.index import Page
+
+
+class OperatedCalls(Protocol):
+    """The calls of this process."""
+
+    def get(self, call_id: str) -> OperatedCall | None:
+        """The live call of this id."""
+
+    def snapshot(self, call_id: str) -> CallSnapshot | None:
+        """A call as it is now, or as it was at its end if that is not long ago."""
+
+    def live_calls(self) -> Iterable[OperatedCall]:
+        """All calls that go on."""
+
+
+class CallRecords(Protocol):
+    """What is kept of calls that have ended."""
+
+    async def search(self, text: str | None, limit: int, before: str | None = None) -> Page:
+        """Find ended calls, newest first.
+
+        Raises:
+            BadMessage: the cursor `before` is none
+            Overloaded: nothing can be looked up any more
+        """
+
+    async def load(self, call_id: str) -> dict[str, Any] | None:
+        """The record of a call; None if there is none.
+
+        Raises:
+            Overloaded: nothing can be looked up any more
+        """
+
+    def recording_path(self, call_id: str) -> Path:
+        """Where the recording of a call is, if it has one."""
+
+
+Dial = Callable[[str, str | None, Mapping[str, str], str], Awaitable[CallSnapshot]]
+"""Calls somebody: takes the number, the number that is shown or None, parameters for the call, and
+the operator's name; raises `CommandRefused`."""
+Attach = Callable[[str, str], Awaitable[tuple[CallSnapshot, bool]]]
+"""Takes part in a chat: takes its id and the operator's name, and tells whether there was no call
+of it before; raises `CommandRefused`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceParts:
+    """What `OperatorApi` is given."""
+
+    calls: OperatedCalls
+    dial: Dial
+    attach: Attach
+    records: CallRecords
+    latest: Latest

@@ -1,0 +1,61 @@
+"""What operators read over HTTP: lists, calls, and what is kept of those that have ended."""
+
+import asyncio
+
+from aiohttp import web
+from pydantic import ValidationError
+
+from evibridge.operators.answers import NEVER_STORED, Answer, answer
+from evibridge.operators.errors import refused, unfit
+from evibridge.operators.listing import ListQuery, list_calls
+from evibridge.operators.openapi import openapi_document
+from evibridge.operators.parts import ServiceParts
+from evibridge.operators.views import snapshot_of, snapshot_of_record
+
+
+class Reading:
+    """Answers requests that change nothing."""
+
+    def __init__(self, parts: ServiceParts) -> None:
+        self._parts = parts
+
+    async def list_calls(self, request: web.Request) -> Answer:
+        """One page of calls."""
+        try:
+            query = ListQuery.model_validate(dict(request.query))
+        except ValidationError as error:
+            raise unfit("query", error) from None
+        return answer(200, await list_calls(query, self._parts))
+
+    async def get_call(self, request: web.Request) -> Answer:
+        """One call in full."""
+        call_id = request.match_info["call_id"]
+        call = self._parts.calls.snapshot(call_id)
+        if call is not None:
+            return answer(200, snapshot_of(call, self._parts.latest.of(call_id)))
+        record = await self._parts.records.load(call_id)
+        if record is None:
+            raise refused("call_not_found")
+        return answer(200, snapshot_of_record(record))
+
+    async def get_record(self, request: web.Request) -> Answer:
+        """The record of a call."""
+        call_id = request.match_info["call_id"]
+        record = await self._parts.records.load(call_id)
+        if record is None:
+            is_known = self._parts.calls.snapshot(call_id) is not None
+            raise refused("record_not_found" if is_known else "call_not_found")
+        return answer(200, record)
+
+    async def get_recording(self, request: web.Request) -> web.StreamResponse:
+        """The sound of a call; of one that goes on, what there is by now."""
+        call_id = request.match_info["call_id"]
+        path = self._parts.records.recording_path(call_id)
+        if not await asyncio.to_thread(path.is_file):
+            await self.get_call(request)  # or there is no call
+            raise refused("recording_not_found")
+        return web.FileResponse(path, headers={**NEVER_STORED, "Content-Type": "audio/wav"})
+
+    async def get_openapi(self, _: web.Request) -> Answer:
+        """What all of it is like."""
+        return answer(200, openapi_document())

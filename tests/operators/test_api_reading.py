@@ -1,0 +1,357 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from evibridge.agent.conversation import Line
+from evibridge.agent.snapshot import CallState, PendingApproval
+from evibridge.events import AgentSaid, CallerSaid, EndReason, TurnAnswered
+from tests.operators.api_stage import NOON, WALL, Stage, open_stage, snapshot
+from tests.parties import wav
+
+HELD = snapshot(
+    "CA1",
+    state=CallState.NEEDS_APPROVAL,
+    is_held=True,
+    held_by="anna",
+    digits="12#",
+    open_tools=("refund",),
+    approvals=(PendingApproval("c1", "refund", '{"order":"1042"}', 28.1234),),
+    lines=(
+        Line("caller", 1.5, "Hello.", "Hello."),
+        Line("agent", 2.25, "Good morning, Ada.", "Good", "u1", 900.04, 200.0, is_over=False),
+    ),
+)
+SUMMARY: dict[str, Any] = {
+    "call_id": "CA1",
+    "kind": "phone",
+    "direction": "inbound",
+    "state": "needs_approval",
+    "began_at": NOON,
+    "lasts_s": 60.0,
+    "caller": "+4930123456",
+    "called": "+14155550100",
+    "chat_id": "chat-CA1",
+    "chat_group_id": "group-CA1",
+    "paused_by": None,
+    "held_by": "anna",
+    "approvals": [{"tool_call_id": "c1", "name": "refund", "expires_in_s": 28.123}],
+    "last_line": {"who": "agent", "text": "Good morning, Ada."},
+    "expression": None,
+    "response_ms": None,
+    "end_reason": None,
+}
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    async with open_stage(tmp_path) as stage:
+        yield stage
+
+
+async def ids(stage: Stage, query: str) -> list[str]:
+    answer = await stage.get(f"/v1/calls?{query}")
+    return [call["call_id"] for call in answer.json()["calls"]]
+
+
+async def pages(stage: Stage, query: str) -> list[list[str]]:
+    """The ids on every page."""
+    found, cursor = [], ""
+    while True:
+        answer = await stage.ask(
+            "GET", f"/v1/calls?{query}", params={"before": cursor} if cursor else {}
+        )
+        page = answer.json()
+        found.append([call["call_id"] for call in page["calls"]])
+        if page["next"] is None:
+            return found
+        cursor = page["next"]
+
+
+# One call
+
+
+async def test_a_call_is_shown_in_full(stage: Stage) -> None:
+    stage.call.now = HELD
+
+    answer = await stage.get("/v1/calls/CA1", by=WALL)
+
+    assert answer.status == 200
+    assert answer.json() == {
+        **SUMMARY,
+        "approvals": [{**SUMMARY["approvals"][0], "parameters": '{"order":"1042"}'}],
+        "seq": 0,
+        "digits": "12#",
+        "open_tools": ["refund"],
+        "caller_is_away": False,
+        "chat_is_ready": True,
+        "lines": [
+            {
+                "who": "caller",
+                "at_s": 1.5,
+                "text": "Hello.",
+                "text_heard": "Hello.",
+                "utterance_id": None,
+                "sent_ms": 0.0,
+                "heard_ms": 0.0,
+                "is_over": True,
+            },
+            {
+                "who": "agent",
+                "at_s": 2.25,
+                "text": "Good morning, Ada.",
+                "text_heard": "Good",
+                "utterance_id": "u1",
+                "sent_ms": 900.0,
+                "heard_ms": 200.0,
+                "is_over": False,
+            },
+        ],
+    }
+
+
+async def test_what_events_have_told_is_shown_with_it(stage: Stage) -> None:
+    stage.bus.publish("CA1", CallerSaid("Hi.", interim=False, typed=False, scores={"Joy": 0.5}))
+    stage.bus.publish("CA1", AgentSaid("u1", "Good morning."))
+    last = stage.bus.publish("CA1", TurnAnswered(640))
+
+    call = (await stage.get("/v1/calls/CA1")).json()
+
+    assert call["seq"] == last.seq
+    assert call["last_line"] == {"who": "agent", "text": "Good morning."}
+    assert call["expression"] == {"name": "Joy", "score": 0.5}
+    assert call["response_ms"] == 640
+
+
+async def test_a_call_in_which_nothing_was_said_has_no_last_line(stage: Stage) -> None:
+    stage.call.now = snapshot(lines=())
+
+    assert (await stage.get("/v1/calls/CA1")).json()["last_line"] is None
+
+
+async def test_a_call_that_has_ended_is_shown_as_it_was(stage: Stage) -> None:
+    stage.end_call()
+
+    call = (await stage.get("/v1/calls/CA1")).json()
+
+    assert (call["state"], call["end_reason"]) == ("ended", "caller_hung_up")
+
+
+async def test_a_call_that_only_its_record_knows_is_shown_like_others(stage: Stage) -> None:
+    stage.bus.publish("CA1", AgentSaid("u1", "Good morning."))
+    last = stage.bus.publish("CA1", TurnAnswered(640))
+    ended = snapshot(ended=EndReason.CALLER_HUNG_UP, state=CallState.ENDED, chat_is_ready=False)
+    await stage.keep_record(ended)
+    stage.calls.live["CA1"].now = ended
+    before = (await stage.get("/v1/calls/CA1")).json()
+    del stage.calls.live["CA1"]
+
+    call = (await stage.get("/v1/calls/CA1")).json()
+
+    assert call["seq"] == last.seq
+    assert call == {**before, "last_line": {"who": "caller", "text": "Hello."}}
+
+
+async def test_a_call_that_only_its_record_knows_may_have_no_events(stage: Stage) -> None:
+    await stage.keep_record(snapshot("CA8", ended=EndReason.CALLER_HUNG_UP))
+
+    assert (await stage.get("/v1/calls/CA8")).json()["seq"] == 0
+
+
+@pytest.mark.parametrize("path", ["", "/record", "/recording"])
+@pytest.mark.parametrize("call_id", ["CA9", "..%2F..%2Fetc", "%00", "%FF", "a" * 3000])
+async def test_of_a_call_that_nobody_knows_nothing_is_shown(
+    stage: Stage, call_id: str, path: str
+) -> None:
+    assert (await stage.get(f"/v1/calls/{call_id}{path}")).refusal == (404, "call_not_found")
+
+
+async def test_half_a_character_does_not_hide_a_call(stage: Stage) -> None:
+    stage.call.now = snapshot(caller="\ud83d")
+
+    assert (await stage.get("/v1/calls/CA1")).json()["caller"] == "?"
+
+
+async def test_a_defect_is_told_in_the_log_alone(stage: Stage) -> None:
+    stage.call.now = None  # type: ignore[assignment]
+
+    with structlog.testing.capture_logs() as lines:
+        answer = await stage.get("/v1/calls")
+
+    assert answer.refusal == (500, "fault")
+    assert [line["event"] for line in lines] == ["operator_request_failed"]
+
+
+# Records and recordings
+
+
+async def test_the_record_of_a_call_is_given_as_it_is(stage: Stage) -> None:
+    stage.end_call()
+    await stage.keep_record(stage.calls.ended["CA1"])
+
+    answer = await stage.get("/v1/calls/CA1/record")
+
+    assert answer.json() == await stage.records.load("CA1")
+
+
+async def test_a_call_that_goes_on_has_no_record(stage: Stage) -> None:
+    assert (await stage.get("/v1/calls/CA1/record")).refusal == (404, "record_not_found")
+
+
+async def test_a_recording_is_given_whole_or_in_parts(stage: Stage) -> None:
+    sound = wav(200)
+    stage.records.recording_path("CA1").write_bytes(sound)
+
+    whole = await stage.get("/v1/calls/CA1/recording")
+    part = await stage.get("/v1/calls/CA1/recording", headers={"Range": "bytes=100-199"})
+    beyond = await stage.get("/v1/calls/CA1/recording", headers={"Range": "bytes=99999-"})
+    head = await stage.ask("HEAD", "/v1/calls/CA1/recording")
+
+    assert (whole.status, whole.body) == (200, sound)
+    assert (part.status, part.body) == (206, sound[100:200])
+    assert part.headers["Content-Range"] == f"bytes 100-199/{len(sound)}"
+    assert beyond.status == 416
+    assert (head.status, head.headers["Content-Length"]) == (200, str(len(sound)))
+    for answer in (whole, part, head):
+        assert answer.headers["Content-Type"] == "audio/wav"
+        assert answer.headers["Accept-Ranges"] == "bytes"
+        assert answer.headers["Cache-Control"] == "no-store"
+
+
+async def test_a_call_may_have_no_recording(stage: Stage) -> None:
+    assert (await stage.get("/v1/calls/CA1/recording")).refusal == (404, "recording_not_found")
+    await stage.keep_record(snapshot("CA8", ended=EndReason.CALLER_HUNG_UP))
+    assert (await stage.get("/v1/calls/CA8/recording")).refusal == (404, "recording_not_found")
+
+
+async def test_when_records_are_closed_nothing_can_be_looked_up(stage: Stage) -> None:
+    await stage.records.close()
+
+    assert (await stage.get("/v1/calls/CA9")).refusal == (503, "overloaded")
+    assert (await stage.get("/v1/calls?state=ended")).refusal == (503, "overloaded")
+    assert (await stage.post("/v1/calls/CA9/pause")).refusal == (503, "overloaded")
+    assert (await stage.get("/v1/calls/CA1")).status == 200
+
+
+# Lists
+
+
+async def test_the_list_has_what_is_to_be_known_at_a_glance(stage: Stage) -> None:
+    stage.call.now = HELD
+
+    answer = await stage.get("/v1/calls", by=WALL)
+
+    assert answer.json() == {"calls": [SUMMARY], "next": None}
+
+
+@pytest.fixture
+async def many(stage: Stage) -> Stage:
+    """Three calls that go on, CA1 to CA3, and three that have ended, CB1 to CB3."""
+    for number in (2, 3):
+        call = snapshot(
+            f"CA{number}",
+            began_at_s=stage.call.now.began_at_s + number,
+            caller=f"+49{number}",
+            lines=(Line("caller", 1.0, f"Ich möchte Buch {number} zurückgeben.", ""),),
+        )
+        stage.calls.live[call.call_id] = type(stage.call)(call)
+    for number in (1, 2, 3):
+        await stage.keep_record(
+            snapshot(
+                f"CB{number}",
+                began_at_s=stage.call.now.began_at_s - 10 + number,
+                ended=EndReason.CALLER_HUNG_UP,
+                lines=(Line("caller", 1.0, f"Ich möchte Buch {number} abholen.", ""),),
+            )
+        )
+    return stage
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("", ["CA3", "CA2", "CA1"]),
+        ("state=live", ["CA3", "CA2", "CA1"]),
+        ("state=ended", ["CB3", "CB2", "CB1"]),
+        ("state=all", ["CA3", "CA2", "CA1", "CB3", "CB2", "CB1"]),
+        ("limit=2", ["CA3", "CA2"]),
+        ("q=zuruckgeben", ["CA3", "CA2"]),
+        ("q=BUCH+2", ["CA2"]),
+        ("q=buch+zur", ["CA3", "CA2"]),
+        ("q=zur+buch", []),
+        ("q=492", ["CA2"]),
+        ("q=ca3", ["CA3"]),
+        ("q=%2B.!", ["CA3", "CA2", "CA1"]),
+        ("q=", ["CA3", "CA2", "CA1"]),
+        ("state=ended&q=buch+3", ["CB3"]),
+        ("state=all&q=buch", ["CA3", "CA2", "CB3", "CB2", "CB1"]),
+    ],
+)
+async def test_calls_are_listed_newest_first(many: Stage, query: str, found: list[str]) -> None:
+    assert await ids(many, query) == found
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("limit=1", [["CA3"], ["CA2"], ["CA1"]]),
+        ("limit=2", [["CA3", "CA2"], ["CA1"]]),
+        ("limit=3", [["CA3", "CA2", "CA1"]]),
+        ("limit=2&state=ended", [["CB3", "CB2"], ["CB1"]]),
+        ("limit=2&state=all", [["CA3", "CA2"], ["CA1", "CB3"], ["CB2", "CB1"]]),
+        ("limit=3&state=all", [["CA3", "CA2", "CA1"], ["CB3", "CB2", "CB1"]]),
+        ("limit=4&state=all", [["CA3", "CA2", "CA1", "CB3"], ["CB2", "CB1"]]),
+        ("limit=2&state=all&q=buch", [["CA3", "CA2"], ["CB3", "CB2"], ["CB1"]]),
+    ],
+)
+async def test_a_long_list_is_given_in_pages(
+    many: Stage, query: str, found: list[list[str]]
+) -> None:
+    assert await pages(many, query) == found
+
+
+async def test_a_call_that_comes_between_pages_moves_none(many: Stage) -> None:
+    first = (await many.get("/v1/calls?limit=2")).json()
+    newest = snapshot("CA4", began_at_s=many.call.now.began_at_s + 4)
+    many.calls.live["CA4"] = type(many.call)(newest)
+
+    assert await ids(many, f"limit=2&before={first['next']}") == ["CA1"]
+
+
+async def test_calls_that_began_together_keep_an_order(stage: Stage) -> None:
+    for call_id in ("a.1", "a.2"):
+        stage.calls.live[call_id] = type(stage.call)(snapshot(call_id))
+
+    assert await pages(stage, "limit=1") == [["a.2"], ["a.1"], ["CA1"]]
+
+
+@pytest.mark.parametrize(
+    ("query", "place"),
+    [
+        ("state=over", "state"),
+        ("limit=0", "limit"),
+        ("limit=201", "limit"),
+        ("limit=many", "limit"),
+        (f"q={'a' * 201}", "q"),
+        ("before=yesterday", "before"),
+        ("before=live.1", "before"),
+        ("before=live.x.CA1", "before"),
+        ("before=live.99999999999999999999.CA1", "before"),
+        ("state=ended&before=ended.yesterday", "before"),
+        (f"before={'a' * 301}", "before"),
+        ("stat=live", "stat"),
+    ],
+)
+async def test_a_question_that_cannot_be_answered_is_refused(
+    stage: Stage, query: str, place: str
+) -> None:
+    answer = await stage.get(f"/v1/calls?{query}")
+
+    assert [loc for loc, _ in answer.faults] == [["query", place]]
+
+
+@pytest.mark.parametrize("query", ["q=%00", "q=%FF%FE", "q=%ED%A0%80", "state=ended&q=%FF%00"])
+async def test_any_characters_can_be_asked_for(stage: Stage, query: str) -> None:
+    assert (await stage.get(f"/v1/calls?{query}")).status == 200

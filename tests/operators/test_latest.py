@@ -1,0 +1,90 @@
+from evibridge.bus import EventBus
+from evibridge.events import (
+    AgentSaid,
+    CallBegan,
+    CallEnded,
+    CallerSaid,
+    EndReason,
+    TurnAnswered,
+)
+from evibridge.operators.latest import MAX_ENDED, Latest, LatestOfCall
+
+NOON_MS = 1_795_867_200_000
+
+
+def following() -> tuple[EventBus, Latest]:
+    bus, latest = EventBus(lambda: NOON_MS / 1000), Latest()
+    latest.read(bus)
+    return bus, latest
+
+
+def said(text: str, *, interim: bool = False, **scores: float) -> CallerSaid:
+    return CallerSaid(text, interim=interim, typed=False, scores=scores or None)
+
+
+def test_of_a_call_that_has_told_nothing_nothing_is_known() -> None:
+    _, latest = following()
+
+    assert latest.of("CA1") == LatestOfCall(0, None, None, None)
+
+
+def test_the_newest_of_everything_is_known() -> None:
+    bus, latest = following()
+    bus.publish("CA1", said("Hello.", Joy=0.2, Interest=0.4))
+    bus.publish("CA1", AgentSaid("u1", "Good morning."))
+    bus.publish("CA1", TurnAnswered(640))
+    bus.publish("CA1", said("Anybody there?"))
+    last = bus.publish("CA1", TurnAnswered(320))
+
+    assert latest.of("CA1") == LatestOfCall(
+        last.seq, ("caller", "Anybody there?"), ("Interest", 0.4), 320
+    )
+
+
+def test_the_agent_may_have_the_last_word() -> None:
+    bus, latest = following()
+    bus.publish("CA1", said("Hello."))
+    bus.publish("CA1", AgentSaid("u1", "Good morning."))
+
+    assert latest.of("CA1").last_line == ("agent", "Good morning.")
+
+
+def test_what_is_not_understood_yet_is_no_line() -> None:
+    bus, latest = following()
+    bus.publish("CA1", said("Hello."))
+    interim = bus.publish("CA1", said("Any", interim=True))
+
+    assert latest.of("CA1").last_line == ("caller", "Hello.")
+    assert latest.of("CA1").seq == interim.seq
+
+
+def test_calls_are_kept_apart() -> None:
+    bus, latest = following()
+    bus.publish("CA1", AgentSaid("u1", "Good morning."))
+    bus.publish("CA2", AgentSaid("u1", "Good evening."))
+
+    assert latest.of("CA1").last_line == ("agent", "Good morning.")
+    assert latest.of("CA2").last_line == ("agent", "Good evening.")
+
+
+def test_a_call_that_has_ended_is_remembered_for_a_while() -> None:
+    bus, latest = following()
+    bus.publish("CA1", AgentSaid("u1", "Goodbye."))
+    bus.publish("CA1", CallEnded(EndReason.CALLER_HUNG_UP))
+    for number in range(MAX_ENDED - 1):
+        bus.publish(f"other {number}", CallEnded(EndReason.CALLER_HUNG_UP))
+
+    assert latest.of("CA1").last_line == ("agent", "Goodbye.")
+    bus.publish("one more", CallEnded(EndReason.CALLER_HUNG_UP))
+    assert latest.of("CA1") == LatestOfCall()
+
+
+def test_what_comes_after_the_end_does_not_make_a_call_live_again() -> None:
+    bus, latest = following()
+    bus.publish("CA1", CallEnded(EndReason.CALLER_HUNG_UP))
+    late = bus.publish("CA1", CallBegan())
+    for number in range(MAX_ENDED):
+        bus.publish(f"other {number}", CallEnded(EndReason.CALLER_HUNG_UP))
+
+    assert late.seq > 0
+    assert latest.of("CA1") == LatestOfCall()
