@@ -19,7 +19,8 @@ from picows.picows import _make_test_ws_frame
 from benchmarks.talk import STREAM_SID, Kind, Step
 from evibridge.agent import evi_messages as evi
 from evibridge.agent.actions import HangUp
-from evibridge.agent.call import Call, CallerFacts, CallPlan
+from evibridge.agent.call import Call
+from evibridge.agent.call_plan import CallerFacts, CallPlan
 from evibridge.agent.calls import Calls
 from evibridge.agent.control_plane import ControlPlane
 from evibridge.agent.course import CallLimits

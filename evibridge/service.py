@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from evibridge import events, sockets
 from evibridge.agent import evi_messages as evi
-from evibridge.agent.call import CallPlan
+from evibridge.agent.call_plan import CallPlan
 from evibridge.agent.calls import Calls
 from evibridge.agent.control_plane import ControlPlane
 from evibridge.agent.course import CallLimits

@@ -8,7 +8,8 @@ from typing import Protocol
 
 import structlog
 
-from evibridge.agent.call import Call, CallerFacts, CallerLeg, CallPlan
+from evibridge.agent.call import Call
+from evibridge.agent.call_plan import CallerFacts, CallerLeg, CallPlan
 from evibridge.agent.sidecar_call import SidecarCall
 from evibridge.agent.snapshot import CallSnapshot
 from evibridge.events import CallBegan, CallKind, EndReason

@@ -12,7 +12,7 @@ import structlog
 from evibridge import events
 from evibridge.agent import actions as act
 from evibridge.agent import evi_messages as evi
-from evibridge.agent.call import CallerFacts, CallPlan
+from evibridge.agent.call_plan import CallerFacts, CallPlan
 from evibridge.agent.call_tools import CallTools, delivery
 from evibridge.agent.commands import Decide, OperatorCommand, Via
 from evibridge.agent.mirror_link import MirrorFate, fate_of_close

@@ -18,7 +18,8 @@ from aiohttp import web
 from multidict import MultiDictProxy
 
 from evibridge.agent.actions import HangUp
-from evibridge.agent.call import Call, CallerFacts
+from evibridge.agent.call import Call
+from evibridge.agent.call_plan import CallerFacts
 from evibridge.agent.calls import Calls
 from evibridge.bridges import twiml
 from evibridge.bridges.twilio_endings import Endings, LastWords

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from evibridge.agent.call import CallerFacts
+from evibridge.agent.call_plan import CallerFacts
 from evibridge.agent.snapshot import CallSnapshot, CallState
 from evibridge.events import Direction, EndReason
 

@@ -21,7 +21,7 @@ from urllib.parse import urlencode
 import structlog
 
 from evibridge.agent.actions import HangUp
-from evibridge.agent.call import CallerFacts
+from evibridge.agent.call_plan import CallerFacts
 from evibridge.agent.snapshot import CallSnapshot
 from evibridge.bridges import twilio_http
 from evibridge.bridges.twilio_dialled import Dialled

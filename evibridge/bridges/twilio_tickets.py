@@ -8,7 +8,7 @@ import hmac
 import secrets
 from dataclasses import dataclass, field
 
-from evibridge.agent.call import CallerFacts
+from evibridge.agent.call_plan import CallerFacts
 
 TICKET_S = 60.0
 """From the webhook to the stream's `start`, which takes Twilio well under a second."""

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeAlias
 
-from evibridge.agent.call import Call, CallerFacts
+from evibridge.agent.call import Call
+from evibridge.agent.call_plan import CallerFacts
 from evibridge.agent.definition import Agent
 from evibridge.events import EndReason
 from evibridge.testing.attentive_mind import mind_of

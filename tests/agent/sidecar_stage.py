@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import orjson
 
 from evibridge.agent import evi_messages as evi
-from evibridge.agent.call import CallPlan
+from evibridge.agent.call_plan import CallPlan
 from evibridge.agent.commands import Via
 from evibridge.agent.control_plane import ControlPlane, DeliveryUnknown
 from evibridge.agent.course import CallLimits

@@ -13,7 +13,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from evibridge.agent import evi_messages as evi
 from evibridge.agent.actions import HangUp
-from evibridge.agent.call import Call, CallerFacts, CallPlan
+from evibridge.agent.call import Call
+from evibridge.agent.call_plan import CallerFacts, CallPlan
 from evibridge.agent.control_plane import ControlPlane
 from evibridge.agent.course import CallLimits
 from evibridge.agent.evi_client import EviServer

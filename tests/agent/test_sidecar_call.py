@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from evibridge import events
 from evibridge.agent import commands as wish
 from evibridge.agent import evi_messages as evi
-from evibridge.agent.call import CallPlan
+from evibridge.agent.call_plan import CallPlan
 from evibridge.agent.commands import Via
 from evibridge.agent.control_plane import ControlPlane
 from evibridge.agent.course import CallLimits

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from evibridge import events
 from evibridge.agent import commands as wish
 from evibridge.agent import evi_messages as evi
-from evibridge.agent.call import CallerFacts, CallPlan
+from evibridge.agent.call_plan import CallerFacts, CallPlan
 from evibridge.agent.calls import Calls
 from evibridge.agent.commands import Via
 from evibridge.agent.control_plane import ControlPlane

@@ -12,7 +12,7 @@ from aiohttp import web
 from evibridge import events
 from evibridge.agent import commands as wish
 from evibridge.agent import evi_messages as evi
-from evibridge.agent.call import CallPlan
+from evibridge.agent.call_plan import CallPlan
 from evibridge.agent.calls import Calls
 from evibridge.agent.commands import Via
 from evibridge.agent.control_plane import ControlPlane

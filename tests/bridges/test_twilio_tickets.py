@@ -1,4 +1,4 @@
-from evibridge.agent.call import CallerFacts
+from evibridge.agent.call_plan import CallerFacts
 from evibridge.bridges.twilio_tickets import TICKET_S, Tickets
 
 
