@@ -1,4 +1,4 @@
-"""The commands: `evibridge run`, `evibridge engine`, `evibridge call`, `evibridge tools`."""
+"""The commands: `evibridge run`, `engine`, `call`, `tools`, and `calls`."""
 
 import asyncio
 import gc
@@ -14,9 +14,10 @@ import typer
 from evibridge.agent.definition import Agent
 from evibridge.agent.loading import DEFAULT_FILE, load_agent
 from evibridge.engine.config import EngineConfig, ScriptedMindConfig
-from evibridge.errors import EvibridgeError
+from evibridge.errors import CommandRefused, EvibridgeError
 from evibridge.logs import configure_logs
 from evibridge.settings import Settings, load_settings
+from evibridge.terminal.calls_cli import calls
 
 if TYPE_CHECKING:
     from evibridge.engine.server import Engine
@@ -36,6 +37,7 @@ tools = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(tools, name="tools")
+app.add_typer(calls, name="calls")
 
 DRAIN_S = 30.0
 """How long calls may go on after SIGTERM: as long as orchestrators commonly wait."""
@@ -45,12 +47,12 @@ PORT = typer.Option(min=0, max=65535, help="TCP port; 0 takes any free one.")
 
 
 def main() -> None:
-    """Run a command; a fault of the owner is one sentence and exit code 2."""
+    """Run a command; what goes wrong is one sentence. Exit code 1 is a service's no, 2 a fault."""
     try:
         app()
     except EvibridgeError as error:
         print(f"evibridge: {error}", file=sys.stderr)  # noqa: T201 - a command speaks to a person
-        sys.exit(2)
+        sys.exit(1 if isinstance(error, CommandRefused) else 2)
 
 
 @app.command()
