@@ -4,7 +4,6 @@ Every request is checked before it is read: HMAC-SHA256 with the account's signi
 body, a dot and the timestamp. EVI may deliver an event several times, and in any order.
 """
 
-import asyncio
 import hashlib
 import hmac
 import time
@@ -26,6 +25,7 @@ from evibridge.bridges.hume_events import (
     read_event,
 )
 from evibridge.errors import CommandRefused
+from evibridge.sockets import receive_body
 
 WEBHOOK_PATH = "/hume/webhook"
 TIMESTAMP_HEADER = "X-Hume-AI-Webhook-Timestamp"
@@ -134,7 +134,7 @@ class HumeWebhook:
             raise web.HTTPBadRequest(
                 text=f"{TIMESTAMP_HEADER} has to be the Unix time, at most {WINDOW_S:g} s off."
             )
-        body = await _read(request)
+        body = await receive_body(request, max_bytes=MAX_BODY_BYTES, timeout_s=BODY_TIMEOUT_S)
         expected = hmac.new(self._key, body + b"." + timestamp.encode(), hashlib.sha256)
         shown = request.headers.get(SIGNATURE_HEADER, "")
         if not hmac.compare_digest(shown.encode(errors="replace"), expected.hexdigest().encode()):
@@ -148,17 +148,3 @@ class HumeWebhook:
         if len(timestamp) > MAX_TIMESTAMP_DIGITS:
             return False
         return abs(self._clock() - int(timestamp)) <= WINDOW_S
-
-
-async def _read(request: web.Request) -> bytes:
-    """The raw body; this is done for everybody, so it is bounded in size and time."""
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            async for piece in request.content.iter_any():
-                body += piece
-                if len(body) > MAX_BODY_BYTES:
-                    raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES, len(body))
-    except TimeoutError:
-        raise web.HTTPRequestTimeout(text="The body did not come in time.") from None
-    return bytes(body)

@@ -12,10 +12,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qsl
 
 import structlog
 from aiohttp import web
-from multidict import MultiDictProxy
+from multidict import MultiDict
 
 from evibridge.agent.actions import HangUp
 from evibridge.agent.call import Call
@@ -30,7 +31,7 @@ from evibridge.bridges.twilio_rest import OVER, TwilioRest
 from evibridge.bridges.twilio_signature import SignatureCheck
 from evibridge.bridges.twilio_tickets import Tickets
 from evibridge.events import CallerRefusal, CallEvent, Direction, EndReason
-from evibridge.sockets import Refusal, SocketListener, SocketRoute, Upgrade
+from evibridge.sockets import Refusal, SocketListener, SocketRoute, Upgrade, receive_body
 
 MAX_MESSAGE_BYTES = 64 * 1024
 """Twilio's messages are below 1 kB; a `start` with many parameters stays far below this."""
@@ -42,8 +43,11 @@ STREAM_COMES_WITHIN_S = 5.0
 """After the webhook; Twilio takes well under a second."""
 SPARE_HANDSHAKES = 4
 """Open sockets without a ticket that are borne, so that an idle one keeps no caller out."""
+MAX_FORM_BYTES = 64 * 1024
+"""A form has a few kB."""
+MAX_FORM_FIELDS = 256
+"""A form has some thirty; every header of a SIP call is one more."""
 BODY_TIMEOUT_S = 5.0
-"""For a form of a few kB."""
 FORM = "application/x-www-form-urlencoded"
 
 log = structlog.get_logger(__name__)
@@ -318,16 +322,22 @@ def _call_sid(form: Any) -> str:
     return call_sid
 
 
-async def _read_form(request: web.Request) -> MultiDictProxy[Any]:
-    """The form of a webhook; this is done for everybody, so it is bounded in size and time."""
-    if request.content_type != FORM:
-        raise web.HTTPUnsupportedMediaType(text=f"The body must be {FORM}.")
+async def _read_form(request: web.Request) -> MultiDict[str]:
+    """The form of a webhook; this is done for everybody, so it is bounded in every way."""
+    charset = (request.charset or "utf-8").lower()
+    if request.content_type != FORM or charset != "utf-8":
+        raise web.HTTPUnsupportedMediaType(text=f"The body must be {FORM} in UTF-8.")
+    body = await receive_body(request, max_bytes=MAX_FORM_BYTES, timeout_s=BODY_TIMEOUT_S)
     try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            return await request.post()
-    except TimeoutError:
-        raise web.HTTPRequestTimeout(text="The body did not come in time.") from None
-    except (ValueError, LookupError, ConnectionError):  # charset or bytes that are none
+        return MultiDict(
+            parse_qsl(
+                body.decode(),
+                keep_blank_values=True,
+                errors="strict",
+                max_num_fields=MAX_FORM_FIELDS,
+            )
+        )
+    except ValueError:  # too many fields, or bytes that are no UTF-8
         raise web.HTTPBadRequest(text="The body cannot be read as a form.") from None
 
 

@@ -4,7 +4,6 @@ POST /v0/evi/chat/{chat_id}/send       one message, as if the chat's own client 
 GET  /v0/evi/chat/{chat_id}/connect    a mirror, if the chat was opened with `allow_connection`
 """
 
-import asyncio
 import time
 from collections.abc import Iterable, Mapping
 
@@ -18,7 +17,7 @@ from evibridge.engine.chat.handshake import read_handshake
 from evibridge.engine.chat.messages import MAX_CONTROL_BYTES, ServerMessage, decode_control
 from evibridge.engine.chat.mirrors import Mirror
 from evibridge.engine.metrics import EngineMetrics
-from evibridge.sockets import Refusal, SocketListener, SocketRoute, Upgrade
+from evibridge.sockets import Refusal, SocketListener, SocketRoute, Upgrade, receive_body
 
 BODY_TIMEOUT_S = 10.0
 """How long a client may take to send one message."""
@@ -115,12 +114,13 @@ class ControlPlane:
         if request.content_type != "application/json":
             return _refused(Refusal(415, "The body must be JSON: Content-Type application/json."))
         try:
-            async with asyncio.timeout(BODY_TIMEOUT_S):
-                body = await request.clone(client_max_size=MAX_CONTROL_BYTES).read()
-        except TimeoutError:
-            return _refused(Refusal(408, "The message did not arrive in time."))
+            body = await receive_body(
+                request, max_bytes=MAX_CONTROL_BYTES, timeout_s=BODY_TIMEOUT_S
+            )
         except web.HTTPRequestEntityTooLarge:
             return _refused(Refusal(413, TOO_LONG.message))
+        except web.HTTPException as fault:
+            return _refused(Refusal(fault.status, fault.text or ""))
         message = decode_control(body)
         if isinstance(message, Fault):
             return _faulty(message)

@@ -15,7 +15,15 @@ from evibridge.engine.measured import measured
 from evibridge.engine.metrics import CONTENT_TYPE
 from evibridge.engine.parts import EngineParts
 from evibridge.engine.voices.say import spoken
-from evibridge.sockets import Refusal, Server, SocketListener, SocketRoute, Upgrade, serve
+from evibridge.sockets import (
+    Refusal,
+    Server,
+    SocketListener,
+    SocketRoute,
+    Upgrade,
+    receive_body,
+    serve,
+)
 
 CHAT_PATHS = ("/v0/evi/chat", "//v0/evi/chat")
 """The second is what SDKs make of an origin with a trailing slash."""
@@ -52,7 +60,7 @@ class Engine:
 
     async def open(self, host: str, port: int) -> None:
         """Start to listen."""
-        app = web.Application(client_max_size=MAX_FORM_BYTES)
+        app = web.Application()
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._metrics)
@@ -137,12 +145,8 @@ class Engine:
         return web.Response(body=self._parts.metrics.page(), headers={"Content-Type": CONTENT_TYPE})
 
     async def _token(self, request: web.Request) -> web.Response:
-        try:
-            async with asyncio.timeout(FORM_TIMEOUT_S):
-                form = (await request.read()).decode(errors="replace")
-        except TimeoutError:
-            return web.Response(status=408, text="The form did not arrive in time.")
-        peer = request.remote or ""
+        body = await receive_body(request, max_bytes=MAX_FORM_BYTES, timeout_s=FORM_TIMEOUT_S)
+        form, peer = body.decode(errors="replace"), request.remote or ""
         answer = self._parts.access.issue_token(request.headers, peer, form, time.time())
         return _refused_token(answer) if isinstance(answer, TokenRefusal) else _token(answer)
 

@@ -1,17 +1,19 @@
 """The body of a request: how it comes, and whether it is JSON."""
 
-import asyncio
 from typing import Any
 
 import orjson
 from aiohttp import web
 
 from evibridge.operators.errors import refused, unfit_for
+from evibridge.sockets import receive_body
 
 MAX_BODY_BYTES = 64 * 1024
 """A message of the control plane with a long prompt stays far below this."""
 BODY_TIMEOUT_S = 5.0
 """For all of it."""
+CODES = {400: "body_broken", 408: "body_too_slow", 413: "body_too_large", 415: "not_json"}
+"""Of the refusals, by the statuses of those of `receive_body`."""
 
 
 async def read_body(request: web.Request) -> bytes:
@@ -22,22 +24,12 @@ async def read_body(request: web.Request) -> bytes:
     """
     if not request.body_exists:
         return b""
-    if request.content_type != "application/json" or "Content-Encoding" in request.headers:
+    if request.content_type != "application/json":
         raise refused("not_json")
-    if (request.content_length or 0) > MAX_BODY_BYTES:
-        raise refused("body_too_large")
-    body = bytearray()
     try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            async for piece in request.content.iter_any():
-                body += piece
-                if len(body) > MAX_BODY_BYTES:
-                    raise refused("body_too_large")
-    except TimeoutError:
-        raise refused("body_too_slow") from None
-    except (web.RequestPayloadError, ConnectionError):
-        raise refused("body_broken") from None
-    return bytes(body)
+        return await receive_body(request, max_bytes=MAX_BODY_BYTES, timeout_s=BODY_TIMEOUT_S)
+    except web.HTTPException as refusal:
+        raise refused(CODES[refusal.status]) from None
 
 
 def parsed(body: bytes) -> Any:

@@ -8,6 +8,7 @@ from typing import Any, cast
 from aiohttp import web
 
 from evibridge.errors import SettingsError
+from evibridge.sockets._http_log import HTTP_LOG
 from evibridge.sockets._one_port import Door, Port
 from evibridge.sockets._paths import Paths, as_aiohttp_wants_it
 from evibridge.sockets._picows import CLOSE_TIMEOUT_S, PicowsSocket, feed, server_protocol
@@ -64,7 +65,12 @@ async def serve(
     open_sockets: set[PicowsSocket] = set()
     _mount(app, routes, open_sockets)
     runner = web.AppRunner(
-        app, access_log=None, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=CLOSE_TIMEOUT_S
+        app,
+        access_log=None,
+        logger=HTTP_LOG,
+        auto_decompress=False,  # it would inflate whatever comes, before a handler says no
+        keepalive_timeout=KEEP_ALIVE_S,
+        shutdown_timeout=CLOSE_TIMEOUT_S,
     )
     await runner.setup()
     assert runner.server is not None

@@ -252,6 +252,15 @@ async def test_a_body_is_of_bounded_size(service: Service) -> None:
     assert (await service.post(body, signed(body)))[0] == 413
 
 
+async def test_a_body_that_is_packed_is_refused_by_whatever_server(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    packed = {"Content-Encoding": "gzip"}  # the server of the fixture unpacks, if it can
+
+    assert (await service.post(b"hello", signed(b"hello") | packed))[0] == 415
+    assert "Error handling request" not in caplog.text
+
+
 async def test_a_body_that_does_not_come_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch, service: Service
 ) -> None:

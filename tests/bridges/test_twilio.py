@@ -7,6 +7,7 @@ import pytest
 from twilio.request_validator import RequestValidator
 
 from evibridge.bridges import twilio as twilio_bridge
+from evibridge.bridges.twilio import FORM, MAX_FORM_BYTES, MAX_FORM_FIELDS
 from evibridge.errors import SettingsError
 from evibridge.service import start_service
 from tests.bridges.conftest import AGENT, Scene, settings
@@ -352,9 +353,12 @@ class TestAdmission:
         [
             (b"CallSid=CA1", "text/plain", 415),
             (b"--x\r\n", "multipart/form-data; boundary=x", 415),
-            (b"CallSid=CA1", "application/x-www-form-urlencoded; charset=klingon", 400),
-            (b"CallSid=\xff\xfe", "application/x-www-form-urlencoded", 400),
-            (b"x=" + b"y" * 70_000, "application/x-www-form-urlencoded", 413),
+            (b"CallSid=CA1", f"{FORM}; charset=klingon", 415),
+            (b"CallSid=CA1-a", f"{FORM}; charset=punycode", 415),
+            (b"CallSid=\xff\xfe", FORM, 400),
+            (b"CallSid=%ff%fe", f"{FORM}; charset=utf-8", 400),
+            (b"CallSid=CA1" + b"&x=" * MAX_FORM_FIELDS, FORM, 400),
+            (b"x=" + b"y" * MAX_FORM_BYTES, FORM, 413),
         ],
     )
     async def test_a_body_that_is_no_form_is_refused(
@@ -365,6 +369,21 @@ class TestAdmission:
 
         async with scene.http.post(url, data=body, headers=headers) as answer:
             assert answer.status == status
+
+    async def test_a_form_that_is_packed_is_refused(self, scene: Scene) -> None:
+        url = f"{scene.service.origin}/twilio/voice"
+        headers = {"Content-Type": FORM, "Content-Encoding": "gzip"}
+
+        async with scene.http.post(url, data=b"CallSid=CA1", headers=headers) as answer:
+            assert answer.status == 415
+
+    async def test_a_form_may_say_that_it_is_utf_8(self, scene: Scene) -> None:
+        url = f"{scene.service.origin}/twilio/voice"
+        headers = {"Content-Type": f'{FORM}; charset="UTF-8"'}
+        body = b"CallSid=CA1&CallerName=%C3%9Cnl%C3%BC+%C3%96z&CallerCity="
+
+        async with scene.http.post(url, data=body, headers=headers) as answer:
+            assert answer.status == 200
 
     async def test_a_body_that_never_comes_is_not_waited_for(
         self, scene: Scene, monkeypatch: pytest.MonkeyPatch

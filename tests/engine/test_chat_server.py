@@ -158,6 +158,16 @@ async def test_a_form_that_is_too_long_is_not_read() -> None:
         assert answer.status == 413
 
 
+async def test_a_form_that_is_packed_is_not_read() -> None:
+    packed = {"Content-Encoding": "deflate"}
+    async with (
+        serving(echo(), access=KEYS) as engine,
+        aiohttp.ClientSession() as session,
+        session.post(f"{engine.origin}{TOKEN_PATH}", data=b"hello", headers=packed) as answer,
+    ):
+        assert answer.status == 415
+
+
 async def test_a_form_that_does_not_come_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

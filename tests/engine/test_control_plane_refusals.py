@@ -82,6 +82,20 @@ async def test_what_is_not_called_json_is_415(content_type: str) -> None:
     assert "application/json" in refused.body["message"]
 
 
+async def test_a_message_that_is_packed_is_415_and_counted() -> None:
+    async with serving(shop()) as engine, chatting(engine) as (_, chat_id):
+        refused = await post(engine, chat_id, **{"Content-Encoding": "gzip"})
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{engine.origin}/metrics") as page,
+        ):
+            metrics = await page.text()
+
+    assert refused.status == 415
+    assert "Content-Encoding" in refused.body["message"]
+    assert 'control_plane_messages_total{status="415"} 1.0' in metrics
+
+
 async def test_a_message_of_more_than_a_mebibyte_is_413() -> None:
     async with serving(shop()) as engine, chatting(engine) as (_, chat_id):
         refused = await post(engine, chat_id, " " * (MAX_CONTROL_BYTES + 1))
