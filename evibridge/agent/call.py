@@ -19,9 +19,9 @@ from evibridge.agent import evi_messages as evi
 from evibridge.agent.call_plan import CallerFacts, CallerLeg, CallPlan
 from evibridge.agent.call_tap import CallTap
 from evibridge.agent.call_tools import CallTools, delivery
-from evibridge.agent.chat_dispatch import ChatDispatch
+from evibridge.agent.chat_dispatch import ChatDispatch, Dispatched, way_of
 from evibridge.agent.chat_lines import ChatLines, with_advice
-from evibridge.agent.commands import Decide, Inject, OperatorCommand, Via
+from evibridge.agent.commands import Decide, OperatorCommand, Via
 from evibridge.agent.session import CallSession
 from evibridge.agent.snapshot import CallSnapshot
 from evibridge.agent.tool_desk import Answer
@@ -50,7 +50,9 @@ class Call:
             settings, plan.limits, plan.manners, random.random, plan.disclosure
         )
         self._chats = ChatLines(self, plan.server, leg.audio)
-        self._dispatch = ChatDispatch(self._chats, plan.control_plane)
+        self._dispatch = ChatDispatch(
+            self._chats, plan.control_plane, self._session.owes, self._pause_is_uncertain
+        )
         self._tool_watch = ToolWatch()
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[EndReason] = self._loop.create_future()
@@ -102,11 +104,16 @@ class Call:
         """Whether nothing can bring the call back."""
         return self._ended.done()
 
-    def snapshot(self) -> CallSnapshot:
-        """The call as it is now."""
+    @property
+    def call_id(self) -> str:
+        """Of the call."""
+        return self.facts.call_id
+
+    def snapshot(self, *, with_lines: bool = True) -> CallSnapshot:
+        """The call as it is now; see `OperatedCall.snapshot`."""
         now_s = self._loop.time()
         state = self._session.state(now_s)
-        lines = (replace(line, at_s=line.at_s - self._began_s) for line in state.lines)
+        lines = self._session.lines(now_s) if with_lines else ()
         return CallSnapshot(
             call_id=self.facts.call_id,
             chat_id=self._chat_id,
@@ -120,7 +127,7 @@ class Call:
             caller=self.facts.caller,
             called=self.facts.called,
             digits=state.digits,
-            lines=tuple(lines),
+            lines=tuple(line.counted_from(self._began_s) for line in lines),
             ended=self._ended.result() if self._ended.done() else None,
             state=state.doing,
             direction=self.facts.direction,
@@ -205,17 +212,9 @@ class Call:
         if isinstance(command, Decide) and not actions:
             sentence = self._tool_watch.why_not_waiting(command.tool_call_id)
             raise CommandRefused("tool_is_not_waiting", sentence)
-        told: list[asyncio.Future[Via | None]] = []
-
-        def tell(message: evi.ClientMessage) -> None:
-            told.append(self._dispatch.tell_for_operator(message))
-
-        self._perform(actions, tell)
-        ways = [await way for way in told]
-        if None in ways and isinstance(command, Inject):
-            sentence = "The chat was lost before it could be told: send it again."
-            raise CommandRefused("chat_was_lost", sentence)
-        return Via.CHAT_SOCKET if Via.CHAT_SOCKET in ways else next(iter(ways), None)
+        told: list[Dispatched] = []
+        self._perform(actions, lambda message: told.append(self._dispatch.for_operator(message)))
+        return await way_of(told)
 
     def tool_called(self, call: evi.ToolCall, path: ToolPath) -> None:
         """The server calls a function, and says so by another path than the chat's socket."""
@@ -295,7 +294,15 @@ class Call:
     def on_evi_closed(self, chat: int, code: int) -> None:
         """A chat is over."""
         self._chats.forget(chat)
+        untold = self._dispatch.stop() if chat == self._chats.in_use else []
         self._perform(self._session.chat_closed(chat, code, self._loop.time()))
+        for message in untold:
+            if isinstance(message, evi.UserInput):  # the session tells the next chat all else
+                self._perform(self._session.untold(message))
+
+    def _pause_is_uncertain(self) -> None:
+        self._session.pause_is_uncertain(self._loop.time())
+        self._arm_timer()
 
     # Actions
 
@@ -456,8 +463,8 @@ class Call:
         )
 
     def _log_end(self, reason: EndReason) -> None:
-        state = self._session.state(self._loop.time())
-        lines = [line for line in state.lines if line.who == "agent"]
+        said = self._session.lines(self._loop.time())
+        lines = [line for line in said if line.who == "agent"]
         log.info(
             "call_ended",
             call_id=self.facts.call_id,

@@ -32,10 +32,10 @@ class ChatChanges:
         course.deadlines.pop(Deadline.FILLER, None)
         replaced: list[Action] = []
         if news.replaces is not None:
-            replaced = [act.Disconnect(news.replaces), *self._left()]
+            replaced = [act.Disconnect(news.replaces), *self._left(now_s)]
         opening = course.server.opening(chat, news, course.conversation, paused=course.wants_pause)
         owed = course.tools.chat_opened()
-        first = self._duties.tell_texts(now_s) if news.why is ChatOpening.FIRST else []
+        first = self._duties.disclose(now_s)
         if news.why is ChatOpening.RENEWED and is_quiet:
             resumed = self._duties.tell_texts(now_s)
         elif news.why is ChatOpening.AFRESH:
@@ -84,14 +84,18 @@ class ChatChanges:
         return self._farewell.server_left(woken, now_s) if isinstance(woken, EndReason) else woken
 
     def _lost(self, lost: events.ChatLost, now_s: float) -> list[Action]:
-        left = self._left()
+        left = self._left(now_s)
         self._course.unheard_from_s = now_s
         self._duties.await_chat(now_s, FILLER_AFTER_S)
         return [*left, act.Publish(lost)]
 
-    def _left(self) -> list[Action]:
+    def _left(self, now_s: float) -> list[Action]:
         """Nothing more comes of the chat that was in use."""
         course = self._course
+        course.caller_spoke_s = None
+        course.disclosure.forgotten()
+        if not course.speech.turn_is_over:
+            course.disclosure.broken_off(now_s)
         course.tools.chat_lost()
         course.turn.chat_lost()
         if not course.speech.turn_is_over:

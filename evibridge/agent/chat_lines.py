@@ -56,11 +56,12 @@ class ChatLines:
             self._hearing.send_kept_audio(pcm16)
         self.carry = self._hearing.send_audio
 
-    def tell(self, message: evi.ClientMessage) -> None:
-        """Send a message by the chat in use."""
+    def tell(self, message: evi.ClientMessage) -> bool:
+        """Send a message by the chat in use; returns whether there is one."""
         chat = self._chats.get(self.in_use)
         if chat is not None:
             chat.send(message)
+        return chat is not None
 
     def connect(
         self,

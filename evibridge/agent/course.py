@@ -4,14 +4,15 @@
 them together. `Duties`, `Talk` and `Farewell` decide; each has it, and nothing of its own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 
 from evibridge.agent import evi_messages as evi
-from evibridge.agent.actions import Action, PlaceMark
+from evibridge.agent.actions import Action, PlaceMark, Publish
 from evibridge.agent.conversation import Conversation
 from evibridge.agent.digits import Digits
+from evibridge.agent.disclosure import Disclosure
 from evibridge.agent.manners import Manners
 from evibridge.agent.open_turn import OpenTurn
 from evibridge.agent.phases import CallPhase
@@ -19,8 +20,9 @@ from evibridge.agent.response_clock import ResponseClock
 from evibridge.agent.sent_digits import DigitsToSend
 from evibridge.agent.server_side import ServerSide
 from evibridge.agent.snapshot import CallState
-from evibridge.agent.speech import AgentSpeech
+from evibridge.agent.speech import AgentSpeech, CutOff
 from evibridge.agent.tool_desk import ToolDesk
+from evibridge.events import AgentHeard
 
 SILENCE_S = 2.0
 """So long after the caller's last sound nothing of it is on its way: neither more nor its text."""
@@ -60,6 +62,7 @@ class Deadline(Enum):
     LAST_WORDS = auto()
     FILLER = auto()
     GO_ON = auto()
+    PAUSE_AGAIN = auto()
     BREAK = auto()
 
 
@@ -72,6 +75,7 @@ class CallCourse:
         limits: CallLimits,
         manners: Manners,
         random: Callable[[], float],
+        disclosure: str | None,
     ) -> None:
         self.limits = limits
         self.manners = manners
@@ -92,13 +96,15 @@ class CallCourse:
         self.paused_by: str | None = None
         self.is_held = False
         self.held_by: str | None = None
-        self.caller_speaks = False
         self.caller_sounded_s = 0.0
+        self.has_to_take_up = False
+        """Whether the conversation was to go on where it was, and the agent was silenced."""
+        self.caller_spoke_s: float | None = None
+        """When the last sign of words came that are not complete; None if there is none."""
         self.unheard_from_s = 0.0
         """When the caller's voice began to be kept, because no chat hears it."""
         self.keys = DigitsToSend()
-        self.disclosure: str | None = None
-        """Before which the agent says nothing else, as long as it is owed."""
+        self.disclosure = Disclosure(disclosure)
         self.last_words: str | None = None
         """After which the agent says nothing more, if there are any."""
         self.owes_last_words = False
@@ -124,7 +130,7 @@ class CallCourse:
         states = {
             CallState.CONNECTING: not self.link.was_ready,
             CallState.LISTENING: self.link.was_ready,
-            CallState.CALLER_SPEAKING: self.caller_speaks,
+            CallState.CALLER_SPEAKING: self.caller_speaks(now_s),
             CallState.AGENT_SPEAKING: self.speech.is_audible(now_s),
             CallState.TOOL_RUNNING: not self.tools.is_idle,
             CallState.PAUSED: self.is_paused,
@@ -137,6 +143,22 @@ class CallCourse:
         }
         return [state for state, is_so in states.items() if is_so][-1]
 
+    def caller_speaks(self, now_s: float) -> bool:
+        """Whether the caller is in the middle of saying something, as far as the server tells."""
+        return self.caller_spoke_s is not None and now_s - self.caller_spoke_s < SILENCE_S
+
+    def cut_off(self, now_s: float) -> CutOff:
+        """Silence the agent; what it has to disclose is said again anyhow, and is no loss."""
+        return self.speech.cut_off(now_s, self.disclosure.utterances)
+
+    def heard(self, reports: Iterable[AgentHeard], now_s: float) -> list[Action]:
+        """Tell what was heard of utterances that are over."""
+        actions: list[Action] = []
+        for report in reports:
+            self.disclosure.heard(report, now_s)
+            actions.append(Publish(report))
+        return actions
+
     def awaits_caller(self, now_s: float) -> bool:
         """Whether the agent has said all that it has to say; it may not be heard yet."""
         return (
@@ -144,6 +166,7 @@ class CallCourse:
             and not self.turn.owes_texts(now_s)
             and self.speech.turn_is_over
             and self.tools.is_idle
+            and not self.disclosure.comes_first
         )
 
     def is_quiet(self, now_s: float) -> bool:

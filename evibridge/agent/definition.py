@@ -31,3 +31,7 @@ class Agent:
     script: Path | str | None = None
     manners: Manners = field(default_factory=Manners)
     disclosure: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.disclosure is not None and not self.disclosure.strip():
+            raise ValueError("The disclosure of an agent is blank: leave it out, or say something.")

@@ -3,6 +3,8 @@
 Texts to be spoken, answers, keys to be pressed, a sign of life while the server is away.
 """
 
+from collections.abc import Container
+
 from evibridge.agent import actions as act
 from evibridge.agent import evi_messages as evi
 from evibridge.agent.actions import Action
@@ -21,6 +23,22 @@ class Duties:
 
     def __init__(self, course: CallCourse) -> None:
         self._course = course
+
+    def woke(self, due: Container[Deadline], now_s: float) -> list[Action]:
+        """The time of these has come, and perhaps that of what has to be said first."""
+        course = self._course
+        actions: list[Action] = []
+        if Deadline.FILLER in due:
+            actions += self.fill(now_s)
+        if Deadline.GO_ON in due:
+            actions += self.go_on(now_s)
+        if Deadline.BREAK in due:
+            actions += [*self.ask_to_wait(now_s), *self.press_keys(now_s)]
+        if Deadline.PAUSE_AGAIN in due:
+            actions += course.server.pause_again(wanted=course.wants_pause)
+        if course.disclosure.woke(now_s, caller_speaks=course.caller_speaks(now_s)):
+            actions += self.tell_texts(now_s)
+        return actions
 
     def await_chat(self, now_s: float, silence_s: float) -> None:
         """Let the caller not wait in silence for a chat that was lost."""
@@ -44,7 +62,8 @@ class Duties:
         that it could answer.
         """
         course = self._course
-        if not course.may_speak:
+        course.has_to_take_up = not course.may_speak
+        if course.has_to_take_up:
             return []  # this is called again when that is over
         course.turn.repeat_missed(now_s)
         told = [*self.tell_texts(now_s), *self.ask_to_wait(now_s)]
@@ -75,10 +94,23 @@ class Duties:
         course = self._course
         if not course.may_speak:
             return []
+        first = self.disclose(now_s)
+        if course.disclosure.comes_first:
+            return first
         texts = course.turn.untold(now_s)
         if texts:
             course.turn.words_are_due(now_s)
-        return [act.Tell(evi.AssistantInput(text)) for text in texts]
+        return [*first, *(act.Tell(evi.AssistantInput(text)) for text in texts)]
+
+    def disclose(self, now_s: float) -> list[Action]:
+        """Have the server say what has to come first, if it is to be told that now."""
+        course = self._course
+        if not course.may_speak or not course.disclosure.comes_first:
+            return []
+        told = course.disclosure.tell(now_s)
+        if course.disclosure.is_given_up:
+            course.turn.repeat_missed(now_s, also_if_repeated=True)
+        return [*map(act.Tell, told)]
 
     def ask_to_wait(self, now_s: float) -> list[Action]:
         """Tell the caller that he has to wait for a tool, but not into the agent's own words."""
@@ -104,12 +136,20 @@ class Duties:
         The first words of a call and the last are not given up for that.
         """
         course = self._course
-        owed = (course.disclosure, course.last_words if course.owes_last_words else None)
-        for text in owed:
-            if text is not None:
-                course.turn.retract(text)
-                course.turn.say(text, now_s)
-        return self.tell_texts(now_s) if any(owed) else []
+        course.disclosure.forgotten()
+        if course.owes_last_words:
+            assert course.last_words is not None
+            course.turn.retract(course.last_words)
+            course.turn.say(course.last_words, now_s)
+        insists = course.owes_last_words or course.disclosure.comes_first
+        return self.tell_texts(now_s) if insists else []
+
+    def tool_answered(self, now_s: float) -> None:
+        """The server was given the result of a tool, and thinks about it."""
+        course = self._course
+        course.turn.words_are_due(now_s)
+        if Deadline.GO_ON in course.deadlines:
+            course.deadlines[Deadline.GO_ON] = now_s + THINKS_FOR_S
 
     def say(self, text: str, now_s: float) -> list[Action]:
         """Have the agent speak a text word for word, as soon as it can."""

@@ -37,6 +37,7 @@ class OpenTurn:
         """Whether the server's turn has been nothing but texts; None before it has begun."""
         self._missed = ""
         self._may_be_repeated = False
+        self._missed_turn_is_over = False
 
     # The caller's words
 
@@ -69,6 +70,7 @@ class OpenTurn:
             self._words = None
         self._only_texts = None
         self._spoken = ""
+        self._missed_turn_is_over = True
 
     def ask_again(self) -> str:
         """The words to repeat to a server that seems to have forgotten them, "" for none."""
@@ -96,6 +98,7 @@ class OpenTurn:
         """
         if words:
             self._missed, self._may_be_repeated = words, may_be_repeated
+            self._missed_turn_is_over = False
 
     def refused(self, sentence: str, *, from_text: bool, may_be_repeated: bool) -> None:
         """The server began to speak a sentence when it must not be heard."""
@@ -104,7 +107,9 @@ class OpenTurn:
             if text is not None:
                 text.is_told = False
         else:
-            self.missed(f"{self._missed} {sentence}".strip(), may_be_repeated=may_be_repeated)
+            # Of a long silence, the last turn is worth repeating.
+            before = "" if self._missed_turn_is_over else self._missed
+            self.missed(f"{before} {sentence}".strip(), may_be_repeated=may_be_repeated)
 
     def server_answers(self) -> None:
         """The agent speaks of itself."""
@@ -151,10 +156,14 @@ class OpenTurn:
         """Whether a sentence is of a text that the server was told to speak."""
         return any(text.is_told and sentence in text.words for text in self._texts)
 
-    def spoken(self, sentence: str) -> None:
-        """The server speaks a sentence that it was told; a text may be several."""
+    def speaks_texts(self) -> None:
+        """The server speaks what it was told to, and perhaps nothing else."""
         if self._only_texts is None:
             self._only_texts = True
+
+    def spoken(self, sentence: str) -> None:
+        """The server speaks a sentence that it was told; a text may be several."""
+        self.speaks_texts()
         text = self._told_text(sentence)
         if text is not None:
             self._texts.remove(text)

@@ -3,6 +3,8 @@
 MAX_LATE_S = 10.0
 """A transcript tells where in the chat's audio the words ended. What lies further back, or ahead,
 is no such place, and the words count as just said."""
+ANSWER_WITHIN_S = 30.0
+"""What is said later is said for another reason."""
 UNNAMED = ""
 """Stands for an utterance whose id will be known with its audio."""
 
@@ -31,9 +33,13 @@ class ResponseClock:
         self._asked_s = ended_s if now_s - MAX_LATE_S <= ended_s <= now_s else now_s
         self.is_awaited = False
 
-    def answers(self, utterance_id: str | None) -> None:
+    def answers(self, utterance_id: str | None, now_s: float) -> None:
         """The agent is about to say this for an answer; EVI: the id may be missing."""
-        if self._asked_s is not None and not self.is_awaited:
+        if self._asked_s is None or self.is_awaited:
+            return
+        if now_s - self._asked_s > ANSWER_WITHIN_S:
+            self.forget()
+        else:
             self._answer, self.is_awaited = utterance_id or UNNAMED, True
 
     def sounded(self, utterance_id: str, now_s: float) -> int | None:

@@ -93,6 +93,13 @@ class ServerSide:
         self._is_paused = wanted
         return [act.Tell(evi.PauseAssistant() if wanted else evi.ResumeAssistant())]
 
+    def pause_again(self, *, wanted: bool) -> list[Action]:
+        """Say it once more: what was said before may have arrived late, or not at all."""
+        if not self.is_ready:
+            return []
+        self._is_paused = not wanted
+        return self.match_pause(wanted=wanted)
+
     def note(self, text: str) -> list[Action]:
         """Tell the model something beside the caller's next words."""
         self._briefing.note(text)

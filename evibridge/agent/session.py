@@ -37,6 +37,9 @@ from evibridge.agent.steering import Steering
 from evibridge.agent.talk import Talk
 from evibridge.events import EndReason, ToolPath
 
+PAUSE_AGAIN_S = 10.0
+"""When a message of unknown fate can take effect no more."""
+
 
 @dataclass(frozen=True, slots=True)
 class SessionState:
@@ -50,7 +53,6 @@ class SessionState:
     chat_is_ready: bool
     open_tools: tuple[str, ...]
     digits: str
-    lines: tuple[Line, ...]
     doing: CallState
 
 
@@ -73,8 +75,7 @@ class CallSession:
         random: Callable[[], float],
         disclosure: str | None = None,
     ) -> None:
-        self._course = course = CallCourse(settings, limits, manners, random)
-        course.disclosure = disclosure
+        self._course = course = CallCourse(settings, limits, manners, random, disclosure)
         self._duties = Duties(course)
         self._farewell = Farewell(course, self._duties)
         self._talk = Talk(course, self._duties, self._farewell)
@@ -113,9 +114,12 @@ class CallSession:
             chat_is_ready=course.link.is_ready,
             open_tools=course.tools.open_names,
             digits=course.digits.all,
-            lines=course.conversation.lines(course.speech.playing(now_s)),
             doing=course.doing(now_s),
         )
+
+    def lines(self, now_s: float) -> tuple[Line, ...]:
+        """What was said by now, and heard; see `CallSnapshot`."""
+        return self._course.conversation.lines(self._course.speech.playing(now_s))
 
     def awaits_caller(self, now_s: float) -> bool:
         """Whether the agent has said all that it has to say; it may not be heard yet."""
@@ -140,6 +144,7 @@ class CallSession:
             *course.deadlines.values(),
             course.link.wake_s,
             course.digits.wake_s,
+            course.disclosure.wake_s,
         )
         return min((at_s for at_s in times if at_s is not None), default=None)
 
@@ -152,8 +157,6 @@ class CallSession:
             return []
         course.caller = Presence.HERE
         course.unheard_from_s = now_s
-        if course.disclosure is not None:
-            course.turn.say(course.disclosure, now_s)
         course.deadlines[Deadline.CALL_LENGTH] = now_s + course.limits.call_s
         course.link.open(now_s)
         return self._changes.woke(now_s)
@@ -194,10 +197,11 @@ class CallSession:
     def _line_broke(self, now_s: float) -> list[Action]:
         """What the caller has not heard by now is lost with the line that should play it."""
         course = self._course
-        cut = course.speech.cut_off(now_s)
+        cut = course.cut_off(now_s)
         # EVI: resumed, a server answers the caller's last words, and those alone.
         course.turn.missed(cut.lost, may_be_repeated=not course.turn.is_answered)
-        return [*map(act.Publish, cut.reports), act.Publish(events.CallerLost())]
+        course.caller_spoke_s = None
+        return [*course.heard(cut.reports, now_s), act.Publish(events.CallerLost())]
 
     def caller_left(self, reason: EndReason, now_s: float) -> list[Action]:
         """The caller hung up, or will not come back."""
@@ -229,7 +233,7 @@ class CallSession:
         course = self._course
         if course.phase.is_over:
             return []
-        actions: list[Action] = [*map(act.Publish, course.speech.echoed(mark, now_s))]
+        actions = course.heard(course.speech.echoed(mark, now_s), now_s)
         if Deadline.LAST_WORDS in course.deadlines and course.speech.all_heard:
             actions += self._farewell.end(course.phase.reason, now_s)
         return actions
@@ -323,9 +327,7 @@ class CallSession:
             course.turn.retract(holding)
         actions = course.tools.finished(started_as, answer, has_chat=course.link.is_ready)
         if actions:
-            course.turn.words_are_due(now_s)
-        if Deadline.GO_ON in course.deadlines:
-            course.deadlines[Deadline.GO_ON] = now_s + THINKS_FOR_S
+            self._duties.tool_answered(now_s)
         return actions
 
     def tool_holds(self, started_as: str, sentence: str, now_s: float) -> list[Action]:
@@ -358,6 +360,18 @@ class CallSession:
     def say(self, text: str, now_s: float) -> list[Action]:
         """Have the agent speak a text word for word, as soon as it can."""
         return self._duties.say(text, now_s)
+
+    def owes(self, text: str) -> bool:
+        """Whether the server was told to speak this, or will be, and has not begun."""
+        return self._course.turn.owes(text)
+
+    def untold(self, message: evi.ClientMessage) -> list[Action]:
+        """What the server was to be told did not reach it, because its chat is gone."""
+        return self._course.tell(message)
+
+    def pause_is_uncertain(self, now_s: float) -> None:
+        """Nobody knows whether a pause or its end has reached the server, or when it will."""
+        self._course.deadlines[Deadline.PAUSE_AGAIN] = now_s + PAUSE_AGAIN_S
 
     def set_context(self, text: str | None) -> list[Action]:
         """Tell the model something for all its later answers; None takes it back."""
@@ -406,12 +420,7 @@ class CallSession:
         actions = self._digits_entered(course.digits.woke(now_s))
         if Deadline.CALL_LENGTH in due:
             actions += self._farewell.hang_up(EndReason.MAX_DURATION, now_s)
-        if Deadline.FILLER in due:
-            actions += self._duties.fill(now_s)
-        if Deadline.GO_ON in due:
-            actions += self._duties.go_on(now_s)
-        if Deadline.BREAK in due:
-            actions += [*self._duties.ask_to_wait(now_s), *self._duties.press_keys(now_s)]
+        actions += self._duties.woke(due, now_s)
         return actions + self._changes.woke(now_s)
 
     # What the server is told

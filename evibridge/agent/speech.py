@@ -1,5 +1,6 @@
 """The agent's voice in one call: what may be heard of it, and what was."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 from evibridge.agent.conversation import UNNAMED, Conversation, Line
@@ -150,8 +151,11 @@ class AgentSpeech:
         """A mark came back; returns the utterances that were heard to their end by now."""
         return [_report(line) for line in self._settled(self._playout.echoed(mark, now_s))]
 
-    def cut_off(self, now_s: float) -> CutOff:
-        """Nothing that was announced so far is heard from now on."""
+    def cut_off(self, now_s: float, no_loss: Container[str] = ()) -> CutOff:
+        """Nothing that was announced so far is heard from now on.
+
+        `no_loss` has the ids of utterances whose words are not lost, because they are said again.
+        """
         self._stale |= self._live
         self._live.clear()
         self._bound()
@@ -165,7 +169,11 @@ class AgentSpeech:
             may_play_on,
             [_report(line) for line in lines],
             " ".join(line.text_heard for line in lines if line.text_heard),
-            " ".join(line.text for line in lines if line.text_heard != line.text),
+            " ".join(
+                line.text
+                for line in lines
+                if line.text_heard != line.text and line.utterance_id not in no_loss
+            ),
         )
 
     def _bound(self) -> None:

@@ -64,6 +64,7 @@ class Steering:
                 ]
             case Command.RESUME if course.is_paused:
                 course.is_paused, course.paused_by = False, None
+                course.responses.forget()  # nobody could answer
                 self._duties.await_chat(now_s, FILLER_AFTER_S)
                 return [
                     *course.match_pause(),
@@ -76,12 +77,11 @@ class Steering:
                 return [*self._talk.silence_agent(now_s), act.Publish(events.CallHeld())]
             case Command.RELEASE if course.is_held:
                 course.is_held, course.held_by = False, None
+                course.responses.forget()
                 self._duties.await_chat(now_s, FILLER_AFTER_S)
-                course.turn.repeat_missed(now_s)  # the server has never stopped
                 return [
                     act.Publish(events.CallReleased()),
-                    *self._duties.tell_texts(now_s),
-                    *self._duties.ask_to_wait(now_s),
+                    *self._go_on(now_s),
                     *self._duties.press_keys(now_s),
                 ]
             case Command.HANG_UP if course.phase.is_talking:
@@ -95,6 +95,13 @@ class Steering:
             case _:
                 pass
         return []
+
+    def _go_on(self, now_s: float) -> list[Action]:
+        """After a hold, in which the server has never stopped, unless its chat is a later one."""
+        if self._course.has_to_take_up:
+            return self._duties.take_up(now_s, within_s=THINKS_FOR_S)
+        self._course.turn.repeat_missed(now_s)
+        return [*self._duties.tell_texts(now_s), *self._duties.ask_to_wait(now_s)]
 
     def _switch(
         self,
@@ -128,6 +135,9 @@ class Steering:
     def _transfer(self, transfer: wish.Transfer, by: str, now_s: float) -> list[Action]:
         self._refuse_if_ending()
         given = _given("transfer", by, transfer.to)
+        if transfer.say_first is not None and not self._course.link.is_ready:
+            sentence = "The EVI server is away: try again in a moment, or transfer without a word."
+            raise CommandRefused("agent_is_away", sentence)
         said = [] if transfer.say_first is None else self._say(transfer.say_first, now_s)
         return [given, *said, *self._farewell.transfer(transfer.to, now_s)]
 
@@ -166,7 +176,7 @@ class Steering:
             raise CommandRefused(
                 "tool_is_not_open", "No tool call waits for an answer under this id."
             )
-        course.turn.words_are_due(now_s)
+        self._duties.tool_answered(now_s)
         return done
 
     def _change(self, change: evi.SessionSettings) -> list[Action]:

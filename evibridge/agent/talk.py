@@ -30,7 +30,7 @@ class Talk:
             course.deadlines.pop(Deadline.GO_ON, None)
         if said.from_text and course.turn.was_asked_again(said.content):
             return []
-        course.caller_speaks = said.interim
+        course.caller_spoke_s = now_s if said.interim else None
         said_it = act.Publish(
             events.CallerSaid(said.content, said.interim, said.from_text, said.scores)
         )
@@ -62,14 +62,18 @@ class Talk:
         """The agent is about to speak a sentence."""
         course = self._course
         course.server.converses()
+        is_disclosure = course.disclosure.is_part(said)
         if course.is_silenced:  # it was on its way already, and must not be heard from its middle
             course.speech.refuse(said.id)
-            course.turn.refused(
-                said.content, from_text=said.from_text, may_be_repeated=course.wants_pause
-            )
+            if is_disclosure:
+                course.disclosure.forgotten()
+            else:
+                course.turn.refused(
+                    said.content, from_text=said.from_text, may_be_repeated=course.wants_pause
+                )
             return []
-        is_told = said.from_text or course.turn.was_told(said.content)
-        if not is_told and self._owes_disclosure(now_s):
+        is_told = is_disclosure or said.from_text or course.turn.was_told(said.content)
+        if course.disclosure.comes_first and not is_disclosure:
             course.speech.refuse(said.id)
             course.turn.refused(said.content, from_text=False, may_be_repeated=False)
             return []
@@ -80,33 +84,31 @@ class Talk:
         utterance_id = course.speech.announced(said.id, said.content, now_s)
         if utterance_id is None:
             return []
+        course.caller_spoke_s = None
         course.deadlines.pop(Deadline.LAST_WORDS, None)
         said_it = act.Publish(events.AgentSaid(utterance_id, said.content))
+        if is_disclosure:
+            return [said_it, *self._disclosed(utterance_id, now_s)]
         if is_told:
             course.turn.spoken(said.content)
             if course.last_words is not None and not course.turn.owes(course.last_words):
                 course.owes_last_words = False
-            return [said_it, *self._after_disclosure(now_s)]
+            return [said_it]
         course.deadlines.pop(Deadline.GO_ON, None)
         course.turn.server_answers()
-        course.responses.answers(said.id)
+        course.responses.answers(said.id, now_s)
         told = course.server.answers() if starts_turn else []
         return [*course.tools.answered_otherwise(), *told, said_it]
 
-    def _owes_disclosure(self, now_s: float) -> bool:
-        """Whether the caller has to hear something else first; a server may be too slow for it."""
+    def _disclosed(self, utterance_id: str, now_s: float) -> list[Action]:
+        """What came too early, such as a greeting, is said behind what had to come first."""
         course = self._course
-        if course.disclosure is None:
-            return False
-        if not (course.turn.owes_texts(now_s) and course.turn.owes(course.disclosure)):
-            course.disclosure = None
-        return course.disclosure is not None
-
-    def _after_disclosure(self, now_s: float) -> list[Action]:
-        """What came too early, such as a greeting, is said once the first words are being said."""
-        if self._course.disclosure is None or self._owes_disclosure(now_s):
+        course.turn.speaks_texts()
+        came_first = course.disclosure.comes_first
+        course.disclosure.begun(utterance_id)
+        if not came_first:
             return []
-        self._course.turn.repeat_missed(now_s, also_if_repeated=True)
+        course.turn.repeat_missed(now_s, also_if_repeated=True)
         return self._duties.tell_texts(now_s)
 
     def turn_ended(self, now_s: float) -> list[Action]:
@@ -126,7 +128,7 @@ class Talk:
     def caller_interrupts(self, now_s: float) -> list[Action]:
         """The server has heard the caller speak over the agent."""
         self._course.caller_sounded_s = now_s
-        self._course.caller_speaks = True
+        self._course.caller_spoke_s = now_s
         return self._cut_in(now_s)
 
     def _cut_in(self, now_s: float) -> list[Action]:
@@ -136,7 +138,7 @@ class Talk:
             course.deadlines.pop(Deadline.LAST_WORDS, None)
             course.turn.words_are_due(now_s)
         stopped = [
-            *self._stopped(course.speech.cut_off(now_s)),
+            *self._stopped(course.cut_off(now_s), now_s),
             *self._duties.press_keys(now_s),
         ]
         if course.last_words is None:
@@ -151,15 +153,15 @@ class Talk:
     def silence_agent(self, now_s: float) -> list[Action]:
         """An operator silences the agent, who learns what was heard, and may go on later."""
         course = self._course
-        cut = course.speech.cut_off(now_s)
+        cut = course.cut_off(now_s)
         course.turn.missed(
             cut.lost, may_be_repeated=course.is_paused and not course.turn.is_answered
         )
-        return self._stopped(cut)
+        return self._stopped(cut, now_s)
 
-    def _stopped(self, cut: CutOff) -> list[Action]:
+    def _stopped(self, cut: CutOff, now_s: float) -> list[Action]:
         self._course.responses.forget()
-        actions: list[Action] = [act.Publish(report) for report in cut.reports]
+        actions = self._course.heard(cut.reports, now_s)
         if cut.may_play_on:
             actions = [act.ClearPlayback(), *actions]
         if cut.was_audible:

@@ -217,8 +217,8 @@ class ToolDesk:
         return sentences
 
     def told_holding(self, started_as: str) -> str | None:
-        """What the caller was told who waits for this tool."""
-        tool = self._started_as(started_as)
+        """What the caller was told who waits for this tool, which may have another id by now."""
+        tool = self._open.get(started_as) or self._started_as(started_as)
         return None if tool is None else tool.told_holding
 
     def awaits_verdict(self, started_as: str, timeout_s: float) -> list[Action]:

@@ -22,6 +22,8 @@ class ToolWatch:
         self._began_s: dict[str, float] = {}
         self._waiting: dict[str, _Waiting] = {}
         self._verdicts: dict[str, str] = {}
+        self._superseded: _Waiting | None = None
+        """The tool that has just ended, if it waited."""
 
     def follow(self, event: CallEvent, now_s: float) -> CallEvent:
         """Take note of an event; returns it with what is known of it here."""
@@ -29,7 +31,7 @@ class ToolWatch:
             case ToolStarted(tool_call_id):
                 self._began_s[tool_call_id] = now_s
             case ApprovalWanted(tool_call_id):
-                self._waiting[tool_call_id] = _Waiting(event, now_s + event.timeout_s)
+                return self._wait(event, now_s)
             case ApprovalGiven(tool_call_id):
                 self._waiting.pop(tool_call_id, None)
                 verdict = "approved" if event.is_approved else "declined"
@@ -37,12 +39,22 @@ class ToolWatch:
                 if len(self._verdicts) > MAX_VERDICTS:
                     del self._verdicts[next(iter(self._verdicts))]
             case ToolFinished(tool_call_id):
-                self._waiting.pop(tool_call_id, None)
+                self._superseded = self._waiting.pop(tool_call_id, None)
                 began_s = self._began_s.pop(tool_call_id, now_s)
                 return replace(event, duration_ms=round((now_s - began_s) * 1000))
             case _:
                 pass
         return event
+
+    def _wait(self, wanted: ApprovalWanted, now_s: float) -> ApprovalWanted:
+        until_s = now_s + wanted.timeout_s
+        before, self._superseded = self._superseded, None
+        if before is not None and _is_same(before.wanted, wanted):
+            # The next chat asks for the same: the tool that waits serves it, and its time runs on.
+            until_s = min(until_s, before.until_s)
+            wanted = replace(wanted, timeout_s=round(max(0.0, until_s - now_s), 1))
+        self._waiting[wanted.tool_call_id] = _Waiting(wanted, until_s)
+        return wanted
 
     def waiting(self, now_s: float) -> tuple[PendingApproval, ...]:
         """Tools that wait for an operator."""
@@ -59,3 +71,7 @@ class ToolWatch:
     def why_not_waiting(self, tool_call_id: str) -> str:
         """Tell an operator why he cannot decide about a tool."""
         return self._verdicts.get(tool_call_id, "No tool waits under this id.")
+
+
+def _is_same(before: ApprovalWanted, wanted: ApprovalWanted) -> bool:
+    return (before.name, before.parameters) == (wanted.name, wanted.parameters)

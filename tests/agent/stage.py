@@ -219,6 +219,7 @@ class Stage:
         *,
         call_s: float = 4 * 3600.0,
         filler: bytes | None = None,
+        control_plane: ControlPlane | None = None,
     ) -> None:
         self.evi = MemoryEvi()
         self.phone = MemoryPhone()
@@ -228,7 +229,7 @@ class Stage:
         self.spoken_ms = 0
         plan = CallPlan(
             server=EviServer("http://evi.example", dial=self.evi.dial),
-            control_plane=ControlPlane("http://evi.example", None),
+            control_plane=control_plane or ControlPlane("http://evi.example", None),
             settings=lambda: evi.SessionSettings(system_prompt="Be brief."),
             tools=ToolRunner(tools or Tools(), default_timeout_s=5),
             limits=CallLimits(call_s=call_s, resume_s=20),

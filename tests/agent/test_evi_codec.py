@@ -212,3 +212,9 @@ def test_a_mutated_message_is_read_or_refused(
 ) -> None:
     with contextlib.suppress(BadMessage):
         encode(decode(json.dumps({**example, member: value}).encode()))
+
+
+def test_half_a_surrogate_pair_is_written_as_a_question_mark() -> None:
+    written = encode(evi.AssistantInput("Fine \ud83d"))
+
+    assert json.loads(written) == {"type": "assistant_input", "text": "Fine ?"}

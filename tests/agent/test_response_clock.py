@@ -1,4 +1,4 @@
-from evibridge.agent.response_clock import MAX_LATE_S, ResponseClock
+from evibridge.agent.response_clock import ANSWER_WITHIN_S, MAX_LATE_S, ResponseClock
 
 
 def asked_clock() -> ResponseClock:
@@ -11,7 +11,7 @@ def asked_clock() -> ResponseClock:
 
 def test_an_answer_is_timed_from_the_end_of_the_callers_words_to_its_first_sound() -> None:
     clock = asked_clock()
-    clock.answers("u1")
+    clock.answers("u1", 13.5)
 
     assert clock.is_awaited
     assert clock.sounded("u1", 13.75) == 1250
@@ -23,14 +23,14 @@ def test_a_sentence_that_answers_nothing_is_not_timed() -> None:
 
     assert not clock.is_awaited
     assert clock.sounded("said by an operator", 13.5) is None
-    clock.answers("u1")
+    clock.answers("u1", 13.5)
     assert clock.sounded("said by an operator", 13.6) is None
     assert clock.sounded("u1", 13.75) == 1250
 
 
 def test_nobody_waits_for_what_is_said_unasked() -> None:
     clock = ResponseClock()
-    clock.answers("greeting")
+    clock.answers("greeting", 0.9)
 
     assert not clock.is_awaited
     assert clock.sounded("greeting", 1.0) is None
@@ -38,15 +38,15 @@ def test_nobody_waits_for_what_is_said_unasked() -> None:
 
 def test_an_answer_that_was_announced_without_an_id_is_the_next_that_sounds() -> None:
     clock = asked_clock()
-    clock.answers(None)
+    clock.answers(None, 13.5)
 
     assert clock.sounded("u1", 13.75) == 1250
 
 
 def test_the_first_sentence_of_an_answer_counts() -> None:
     clock = asked_clock()
-    clock.answers("u1")
-    clock.answers("u2")
+    clock.answers("u1", 13.5)
+    clock.answers("u2", 13.5)
 
     assert clock.sounded("u2", 13.75) is None
     assert clock.sounded("u1", 13.75) == 1250
@@ -54,18 +54,18 @@ def test_the_first_sentence_of_an_answer_counts() -> None:
 
 def test_the_last_of_the_callers_words_count() -> None:
     clock = asked_clock()
-    clock.answers("u1")
+    clock.answers("u1", 13.5)
     clock.caller_said(4000, 14.9, typed=False)
 
     assert not clock.is_awaited
-    clock.answers("u2")
+    clock.answers("u2", 13.5)
     assert clock.sounded("u2", 15.0) == 1000
 
 
 def test_typed_words_end_when_they_come() -> None:
     clock = ResponseClock()
     clock.caller_said(0, 20.0, typed=True)
-    clock.answers("u1")
+    clock.answers("u1", 20.1)
 
     assert clock.sounded("u1", 20.3) == 300
 
@@ -75,14 +75,23 @@ def test_words_that_would_have_ended_long_ago_or_later_count_as_just_said() -> N
         clock = ResponseClock()
         clock.hears_from(0.0)
         clock.caller_said(end_ms, MAX_LATE_S + 1, typed=False)
-        clock.answers("u1")
+        clock.answers("u1", MAX_LATE_S + 1.1)
 
         assert clock.sounded("u1", MAX_LATE_S + 1.2) == 200
 
 
 def test_an_answer_that_was_cut_off_is_not_timed() -> None:
     clock = asked_clock()
-    clock.answers("u1")
+    clock.answers("u1", 13.5)
     clock.forget()
 
     assert clock.sounded("u1", 13.75) is None
+
+
+def test_what_is_said_much_later_answers_nothing() -> None:
+    clock = asked_clock()
+    clock.answers("u1", 12.5 + ANSWER_WITHIN_S + 0.1)
+
+    assert not clock.is_awaited
+    clock.answers("u2", 12.5 + ANSWER_WITHIN_S + 0.2)
+    assert not clock.is_awaited

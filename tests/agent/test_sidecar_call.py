@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 from structlog.testing import capture_logs
@@ -283,7 +284,8 @@ class TestWaysToTheChat:
 
     def test_what_cannot_be_written_is_refused(self) -> None:
         async def scene(stage: SidecarStage) -> None:
-            assert await refusal(stage, wish.Say("\ud800")) == "message_refused"
+            unwritable = evi.SessionSettings(metadata={"key": object()})
+            assert await refusal(stage, wish.Send(unwritable)) == "message_refused"
             assert await ask(stage, wish.Say("Hello.")) is Via.CONTROL_PLANE
 
         with capture_logs() as logs:
@@ -363,6 +365,8 @@ class TestMirrors:
         texts = [line.text for line in snapshot.lines]
         assert texts == ["Is it there?", "It is there.", "Hello?"]
         assert 0 <= snapshot.lines[0].at_s < 1 <= snapshot.lines[2].at_s
+        short = stage.call.snapshot(with_lines=False)
+        assert short == replace(stage.call.snapshot(), lines=())
         assert snapshot.lasts_s >= 1
         assert snapshot.ended is None
         assert stage.call.snapshot().ended is EndReason.CHAT_ENDED

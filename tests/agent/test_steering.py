@@ -8,6 +8,7 @@ from evibridge.agent import commands as wish
 from evibridge.agent import evi_messages as evi
 from evibridge.agent.actions import Command
 from evibridge.agent.commands import OperatorCommand
+from evibridge.agent.duties import THINKS_FOR_S
 from evibridge.agent.session import CallSession
 from evibridge.agent.snapshot import CallState
 from evibridge.errors import CommandRefused
@@ -25,6 +26,7 @@ from tests.agent.test_session import (
     talking_session,
     told,
     tool_call,
+    wake,
 )
 
 ADA = "Ada"
@@ -177,6 +179,14 @@ class TestTheEnd:
         assert act.HangUp(EndReason.TRANSFERRED, "+4930123456") in actions
         assert published(actions)[0] == given("transfer", "+4930123456")
 
+    def test_a_server_that_is_away_cannot_say_where_the_caller_is_put_through_to(self) -> None:
+        session = talking_session()
+        lose_chat(session, 1.0)
+
+        transfer = wish.Transfer("+4930123456", say_first="I connect you.")
+        assert refusal(session, transfer) == "agent_is_away"
+        assert ends(obey(session, wish.Transfer("+4930123456"))) == [EndReason.TRANSFERRED]
+
     def test_the_caller_hears_first_where_he_is_put_through_to(self) -> None:
         session = talking_session()
 
@@ -276,10 +286,48 @@ class TestMessagesOfTheControlPlane:
 
         assert evi.AssistantInput("One moment.") not in told(session.chat_said(second, CHAT, 3.5))
 
+    def test_a_server_that_has_an_operators_answer_is_left_to_think(self) -> None:
+        session = talking_session()
+        session.chat_said(FIRST, said("where is it"), 1.0)
+        session.chat_said(FIRST, tool_call("call_1"), 1.5)
+        second = lose_chat(session, 2.0)
+        session.chat_said(second, CHAT, 2.5)
+        session.chat_said(second, tool_call("call_1"), 2.6)
+        obey(session, wish.Send(evi.ToolResponse("call_1", "On its way.")), 4.0)
+
+        assert session.next_wake_s is not None
+        assert told(session.woke(4.6)) == []
+
     def test_a_tool_call_that_waits_for_no_answer_gets_none(self) -> None:
         answer = evi.ToolResponse("call_9", "hello")
 
         assert refusal(talking_session(), wish.Send(answer)) == "tool_is_not_open"
+
+
+class TestAfterAHold:
+    def test_a_question_whose_chat_was_lost_meanwhile_is_asked_again(self) -> None:
+        session = talking_session()
+        session.chat_said(FIRST, said("where is it"), 1.0)
+        obey(session, wish.Hold(), 1.5)
+        second = lose_chat(session, 2.0)
+        session.chat_said(second, CHAT, 2.5)
+        obey(session, wish.Release(), 10.0)
+
+        at_s, actions = wake(session)
+
+        assert at_s <= 10.0 + THINKS_FOR_S
+        assert told(actions) == [evi.UserInput("where is it")]
+
+    def test_of_all_that_the_agent_wanted_to_say_the_last_turn_is_said(self) -> None:
+        session = talking_session()
+        obey(session, wish.Hold(), 1.0)
+        for number in range(3):
+            session.chat_said(FIRST, sentence(f"n{number}", "Are you still there?"), 30.0 * number)
+            session.chat_said(FIRST, evi.AssistantEnd(), 30.0 * number + 1)
+
+        released = obey(session, wish.Release(), 120.0)
+
+        assert told(released) == [evi.AssistantInput("Are you still there?")]
 
 
 class TestWhatACallDoes:
@@ -301,6 +349,13 @@ class TestWhatACallDoes:
         assert session.state(2.5).doing is CallState.AGENT_SPEAKING
         session.chat_said(FIRST, evi.UserInterruption(0), 2.6)
         assert session.state(2.6).doing is CallState.CALLER_SPEAKING
+
+    def test_a_cough_is_not_taken_for_speech_for_long(self) -> None:
+        session = talking_session()
+        speak(session, "u1", 5000, 1.0)
+        session.chat_said(FIRST, evi.UserInterruption(0), 2.0)
+        assert session.state(2.1).doing is CallState.CALLER_SPEAKING
+        assert session.state(60.0).doing is CallState.LISTENING
 
     def test_tools_and_what_they_wait_for_come_before_talk(self) -> None:
         session = talking_session()

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from evibridge.agent.snapshot import PendingApproval
 from evibridge.agent.tool_watch import MAX_VERDICTS, ToolWatch
 from evibridge.events import (
@@ -66,3 +68,23 @@ def test_verdicts_are_forgotten_at_last() -> None:
 
     assert watch.why_not_waiting("call_0") == "No tool waits under this id."
     assert watch.why_not_waiting("call_1") == "Ada has approved it already."
+
+
+def test_a_tool_that_serves_the_same_call_of_the_next_chat_waits_no_longer() -> None:
+    watch = ToolWatch()
+    watch.follow(WANTED, 10.0)
+    watch.follow(ToolFinished("call_1", "refund", "superseded"), 24.0)
+
+    again = watch.follow(replace(WANTED, tool_call_id="call_2"), 24.0)
+
+    assert again == replace(WANTED, tool_call_id="call_2", timeout_s=6.0)
+    assert [each.expires_in_s for each in watch.waiting(25.0)] == [5.0]
+
+
+def test_a_tool_for_something_else_has_its_own_time() -> None:
+    watch = ToolWatch()
+    watch.follow(WANTED, 10.0)
+    watch.follow(ToolFinished("call_1", "refund", "superseded"), 24.0)
+    other = replace(WANTED, tool_call_id="call_2", parameters="{}")
+
+    assert watch.follow(other, 24.0) == other

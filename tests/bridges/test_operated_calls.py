@@ -55,7 +55,9 @@ async def test_a_message_that_may_have_arrived_is_not_sent_again(
     twilio, chat = await scene.talk()
     scene.evi.control_plane_status = 0
 
-    assert await operate(scene, twilio, Inject("Where is my order?")) is Via.CONTROL_PLANE
+    with pytest.raises(CommandRefused) as refused:
+        await operate(scene, twilio, Inject("Where is my order?"))
+    assert refused.value.code == "delivery_unknown"
     await scene.evi.next_posted()
     assert await operate(scene, twilio, SetContext("He is in a hurry.")) is Via.CHAT_SOCKET
     told = await chat.expect("session_settings")  # before it, nothing came by the chat
@@ -75,6 +77,28 @@ async def test_what_the_call_tells_waits_behind_what_an_operator_does(scene: Sce
 
     assert (await scene.evi.next_posted())["type"] == "pause_assistant_message"
     await chat.expect("user_input")
+
+
+@pytest.mark.usefixtures("_impatient")
+async def test_a_pause_of_which_nothing_is_known_is_told_by_the_chat_as_well(
+    scene: Scene,
+) -> None:
+    twilio, chat = await scene.talk()
+    scene.evi.control_plane_status = 0
+
+    assert await operate(scene, twilio, Pause()) is Via.CHAT_SOCKET
+    await chat.expect("pause_assistant_message")
+
+
+@pytest.mark.usefixtures("_impatient")
+async def test_a_sentence_that_is_not_spoken_in_time_is_told_by_the_chat_as_well(
+    scene: Scene,
+) -> None:
+    twilio, chat = await scene.talk()
+    scene.evi.control_plane_status = 0
+
+    assert await operate(scene, twilio, Say("We close at six.")) is Via.CHAT_SOCKET
+    assert (await chat.expect("assistant_input"))["text"] == "We close at six."
 
 
 @pytest.mark.usefixtures("_impatient")
