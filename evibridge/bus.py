@@ -11,7 +11,7 @@ from itertools import chain, islice, takewhile
 
 import structlog
 
-from evibridge.events import CallerSaid, CallEvent
+from evibridge.events import CallBegan, CallDialled, CallEnded, CallerSaid, CallEvent
 
 MAX_KEPT = 2000
 """Events kept of a call, an hour of talk, and most that are given of all calls together."""
@@ -25,7 +25,7 @@ class Told:
 
     Attributes:
         seq: grows from event to event of all calls, also over restarts of the service
-        at_s: Unix time
+        at_s: Unix time, which goes back with no event of the service, whatever the clock does
     """
 
     call_id: str
@@ -55,13 +55,15 @@ class _Subscription:
 class _Kept:
     """The newest events of one call, and the number of the last that has gone."""
 
-    __slots__ = ("events", "lost_seq")
+    __slots__ = ("events", "has_ended", "lost_seq")
 
-    def __init__(self) -> None:
+    def __init__(self, lost_seq: int) -> None:
         self.events: deque[Told] = deque()
-        self.lost_seq = 0
+        self.has_ended = False
+        self.lost_seq = lost_seq
 
     def add(self, told: Told) -> None:
+        self.has_ended |= isinstance(told.event, CallEnded)
         if len(self.events) == MAX_KEPT:
             self.lost_seq = self.events.popleft().seq
         self.events.append(told)
@@ -74,6 +76,9 @@ class _Kept:
 class EventBus:
     """Tells readers what happens in calls, and keeps it for those that come later.
 
+    A call that begins under the id of one that has ended, as a sidecar of the same chat does, is
+    another call: what was kept of the first is forgotten.
+
     Args:
         clock: Unix time in seconds
     """
@@ -81,7 +86,8 @@ class EventBus:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         # A number from before a restart is smaller than this one.
-        self._last_seq = self._lost_seq = int(clock() * 1000)
+        self._last_at_s = clock()
+        self._last_seq = self._lost_seq = int(self._last_at_s * 1000)
         self._kept: dict[str, _Kept] = {}
         # Replaced, not changed: they may be looked through when somebody comes or goes.
         self._subscriptions: dict[str | None, tuple[_Subscription, ...]] = {}
@@ -99,9 +105,9 @@ class EventBus:
         What a reader publishes while it is told of something is told after that, so that all
         readers get all events in order.
         """
-        now_s = self._clock()
-        self._last_seq = max(self._last_seq + 1, int(now_s * 1000))
-        told = Told(call_id, self._last_seq, now_s, event)
+        self._last_at_s = max(self._last_at_s, self._clock())
+        self._last_seq = max(self._last_seq + 1, int(self._last_at_s * 1000))
+        told = Told(call_id, self._last_seq, self._last_at_s, event)
         if not told.is_interim:
             self._keep(told)
         self._untold.append(told)
@@ -159,16 +165,26 @@ class EventBus:
         kept = self._kept.get(call_id)
         return () if kept is None else tuple(kept.events)
 
+    def has_ended(self, call_id: str) -> bool:
+        """Whether the end of a call was told, and is not forgotten."""
+        kept = self._kept.get(call_id)
+        return kept is not None and kept.has_ended
+
     def forget(self, call_id: str) -> None:
-        """Keep nothing of a call any more; its readers stay, and what they are told is kept."""
-        kept = self._kept.pop(call_id, None)
-        if kept is not None:
+        """Keep nothing of a call any more that has ended; one that goes on keeps everything.
+
+        Its readers stay, and what they are told is kept.
+        """
+        if self.has_ended(call_id):
+            kept = self._kept.pop(call_id)
             self._lost_seq = max(self._lost_seq, kept.events[-1].seq)
 
     def _keep(self, told: Told) -> None:
         kept = self._kept.get(told.call_id)
         if kept is None:
-            kept = self._kept[told.call_id] = _Kept()
+            kept = self._kept[told.call_id] = _Kept(lost_seq=0)
+        elif kept.has_ended and isinstance(told.event, CallBegan | CallDialled):
+            kept = self._kept[told.call_id] = _Kept(lost_seq=kept.events[-1].seq)
         kept.add(told)
         self._lost_seq = max(self._lost_seq, kept.lost_seq)
 

@@ -43,8 +43,14 @@ class AllCalls:
         is_over = ringing is None or ringing.ended is not None
         return None if ringing is None or is_over else RingingCall(ringing, self._outbound)
 
-    def snapshot(self, call_id: str) -> CallSnapshot | None:
-        """A call as it is now, or as it was at its end if that is not long ago."""
+    def snapshot(self, call_id: str, *, with_lines: bool = True) -> CallSnapshot | None:
+        """A call as it is now, or as it was at its end if that is not long ago.
+
+        `with_lines` is as in `OperatedCall.snapshot`.
+        """
+        live = self._calls.operated(call_id)
+        if live is not None:
+            return live.snapshot(with_lines=with_lines)
         return self._calls.snapshot(call_id) or self._outbound.snapshot(call_id)
 
     def live_calls(self) -> Iterable[OperatedCall]:
@@ -121,8 +127,8 @@ class OperatorSide:
     async def _attach(self, chat_id: str, by: str) -> tuple[CallSnapshot, bool]:
         call, is_new = await self._sidecars.attach(chat_id)
         if is_new:
-            self._bus.publish(call.snapshot().call_id, CommandGiven("attach", by))
-        return call.snapshot(), is_new
+            self._bus.publish(call.call_id, CommandGiven("attach", by))
+        return call.snapshot(with_lines=False), is_new
 
     def _keep_unanswered(self, told: Told) -> None:
         """A call that nobody has answered leaves its record as well."""
@@ -141,14 +147,14 @@ class OperatorSide:
         return None if call is None else snapshot_of(call, self._latest.of(call_id))
 
     def _summary(self, call_id: str) -> Mapping[str, object] | None:
-        call = self._all_calls.snapshot(call_id)
+        call = self._all_calls.snapshot(call_id, with_lines=False)
         return None if call is None else summary_of(call, self._latest.of(call_id))
 
     def _is_live(self, call_id: str) -> bool:
         return self._all_calls.get(call_id) is not None
 
     def _live_ids(self) -> Iterable[str]:
-        return [call.snapshot().call_id for call in self._all_calls.live_calls()]
+        return [call.call_id for call in self._all_calls.live_calls()]
 
     def _levels(self, call_id: str, sink: LevelSink) -> Callable[[], None] | None:
         call = self._calls.get(call_id)

@@ -9,11 +9,23 @@ from structlog.testing import capture_logs
 
 from evibridge import bus as bus_module
 from evibridge.bus import EventBus, Told
-from evibridge.events import AgentPaused, AgentResumed, CallBegan, CallerSaid, DigitPressed
+from evibridge.events import (
+    AgentPaused,
+    AgentResumed,
+    CallBegan,
+    CallDialled,
+    CallEnded,
+    CallerSaid,
+    CallEvent,
+    DigitPressed,
+    EndReason,
+)
 
 NOON_S = 1_795_867_200.0
 INTERIM = CallerSaid("Where is", interim=True, typed=False)
 FINAL = CallerSaid("Where is my order?", interim=False, typed=False)
+BEGAN = CallBegan()
+ENDED = CallEnded(EndReason.EVI_LOST)
 
 
 def a_bus() -> EventBus:
@@ -162,6 +174,18 @@ def test_numbers_are_the_milliseconds_of_the_day_or_go_on_from_the_last_one() ->
     assert press(bus, "4")[0].seq == bus.last_seq == began_ms + 5001
 
 
+def test_what_happens_later_is_never_told_as_earlier_though_the_clock_is_set_back() -> None:
+    now_s = NOON_S
+    bus = EventBus(lambda: now_s)
+    now_s -= 3600.0
+    press(bus, "1")
+    now_s += 3605.0
+    press(bus, "2")
+    now_s -= 60.0
+    press(bus, "3")
+    assert [told.at_s for told in bus.history("CA1")] == [NOON_S, NOON_S + 5, NOON_S + 5]
+
+
 # What is kept
 
 
@@ -239,6 +263,7 @@ def test_a_forgotten_call_has_no_events_and_its_readers_stay() -> None:
     bus.subscribe(told.append, "CA1")
     began = bus.last_seq
     press(bus, "12")
+    bus.publish("CA1", ENDED)
     press(bus, "9", call_id="CA2")
     bus.forget("CA1")
     bus.forget("CA3")
@@ -249,12 +274,64 @@ def test_a_forgotten_call_has_no_events_and_its_readers_stay() -> None:
     assert digits(told) == "123"
 
 
+def test_a_call_that_goes_on_is_not_forgotten() -> None:
+    bus = a_bus()
+    told = press(bus, "12")
+    bus.forget("CA1")
+    assert list(bus.history("CA1")) == told
+
+
+@pytest.mark.parametrize("begins", [BEGAN, CallDialled("+4930123456", "ada")])
+def test_of_two_calls_with_one_id_the_second_is_kept_alone(begins: CallEvent) -> None:
+    bus = a_bus()
+    bus.publish("CA1", BEGAN)
+    ended = bus.publish("CA1", ENDED)
+    late = bus.publish("CA1", AgentPaused())
+    assert (bus.has_ended("CA1"), bus.since("CA1", ended.seq)) == (True, [late])
+
+    second = [bus.publish("CA1", begins), bus.publish("CA1", BEGAN)]
+    assert not bus.has_ended("CA1")
+    assert list(bus.history("CA1")) == second
+    assert bus.since("CA1", late.seq) == second
+    assert bus.since("CA1", ended.seq) is None
+    assert bus.since(None, ended.seq) is None
+    assert bus.since("CA1", 0) is None
+
+
+def test_a_call_of_which_nothing_is_known_has_not_ended() -> None:
+    assert not a_bus().has_ended("CA1")
+
+
 # Any order of things
 
 KEPT = 4
 CALLS = ("a", "b")
 FORGET = None
-STEPS = st.tuples(st.sampled_from(CALLS), st.sampled_from([INTERIM, FINAL, FORGET]))
+STEPS = st.tuples(st.sampled_from(CALLS), st.sampled_from([INTERIM, FINAL, BEGAN, ENDED, FORGET]))
+
+
+class OneId:
+    """What has to be kept of the calls of one id, before only so many events are."""
+
+    def __init__(self) -> None:
+        self.told: list[Told] = []
+        self.lost_seq = 0
+
+    def add(self, told: Told) -> None:
+        if told.event is BEGAN and self.has_ended:
+            self.lost_seq = self.told[-1].seq
+            self.told = []
+        if not told.is_interim:
+            self.told.append(told)
+
+    def forget(self) -> None:
+        if self.has_ended:
+            self.told = []
+            self.lost_seq = 0
+
+    @property
+    def has_ended(self) -> bool:
+        return any(told.event is ENDED for told in self.told)
 
 
 @settings(deadline=None)
@@ -263,7 +340,7 @@ STEPS = st.tuples(st.sampled_from(CALLS), st.sampled_from([INTERIM, FINAL, FORGE
     times=st.lists(st.floats(0, 1e10), min_size=1, max_size=21),
 )
 def test_what_can_be_had_is_complete_whatever_happens(
-    steps: list[tuple[str, CallerSaid | None]], times: list[float]
+    steps: list[tuple[str, CallEvent | None]], times: list[float]
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bus_module, "MAX_KEPT", KEPT)
@@ -272,21 +349,25 @@ def test_what_can_be_had_is_complete_whatever_happens(
         began = bus.last_seq
         told: list[Told] = []
         bus.subscribe(told.append)
-        not_forgotten: dict[str, list[Told]] = {call_id: [] for call_id in CALLS}
+        wanted = {call_id: OneId() for call_id in CALLS}
         for call_id, event in steps:
             if event is FORGET:
                 bus.forget(call_id)
-                not_forgotten[call_id] = []
+                wanted[call_id].forget()
             else:
-                not_forgotten[call_id].append(bus.publish(call_id, event))
+                wanted[call_id].add(bus.publish(call_id, event))
         seqs = [each.seq for each in told]
         assert seqs == sorted({*seqs, began})[1:]
+        assert [each.at_s for each in told] == sorted(each.at_s for each in told)
         for seq in (0, began, *seqs):
             for call_id in CALLS:
-                of_call = final(not_forgotten[call_id])
+                of_call = wanted[call_id].told
+                assert bus.has_ended(call_id) == wanted[call_id].has_ended
                 assert list(bus.history(call_id)) == of_call[-KEPT:]
                 later = after(seq, of_call)
-                is_complete = bool(of_call) and len(later) <= KEPT
+                is_complete = (
+                    bool(of_call) and seq >= wanted[call_id].lost_seq and len(later) <= KEPT
+                )
                 assert bus.since(call_id, seq) == (later if is_complete else None)
             later = after(seq, final(told))
             kept = bus.history("a") + bus.history("b")

@@ -37,6 +37,10 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
         """Virtual seconds."""
         return self._instant.now_s
 
+    def stand_still(self, duration_s: float) -> None:
+        """Time passes, and the process is stopped meanwhile."""
+        self._instant.now_s += duration_s
+
 
 def run_in_virtual_time(main: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end on a clock of its own."""

@@ -6,10 +6,16 @@ from functools import partial
 
 import structlog
 
-from evibridge.audio.timeline import JITTER_S, Timeline
+from evibridge.audio.timeline import JITTER_S, MAX_CALLER_UNTAKEN_S, Timeline
 
 LAG_S = JITTER_S + 0.03
 """How far the sound is behind the call: a piece of 20 ms that comes late still finds its place."""
+MAX_PIECE_S = 1.5
+"""More than anybody waits for. More is there only if the process was stopped: minutes of sound at
+once would hold up every call."""
+CATCH_UP_EVERY_S = 0.2
+"""How often such a piece is handed out until there is no more: a minute takes 8 s, and neither the
+loop nor the disk of a recording has much to do."""
 FRAME_BYTES = 4
 
 log = structlog.get_logger(__name__)
@@ -44,6 +50,7 @@ class CallTap:
 
     __slots__ = (
         "_due_s",
+        "_is_behind",
         "_is_closed",
         "_is_telling",
         "_listeners",
@@ -51,6 +58,7 @@ class CallTap:
         "_rate_hz",
         "_timeline",
         "_timer",
+        "_told_s",
         "on_use_changed",
     )
 
@@ -62,6 +70,10 @@ class CallTap:
         self._timer: asyncio.TimerHandle | None = None
         self._due_s = 0.0
         self._is_telling = False
+        self._told_s = 0.0
+        """Up to where sound was handed out."""
+        self._is_behind = False
+        """Whether there was more than one piece of it."""
         self._is_closed = False
         self.on_use_changed: Callable[[], None] = _nothing
         """Called when `is_used` has changed. A tap that is used from now on does not know what the
@@ -94,8 +106,9 @@ class CallTap:
     def listen(self, sink: Callable[[bytes], None], every_ms: int = 50) -> Callable[[], None]:
         """Hand the call's sound, from now on and without a gap, to a sink, in the event loop.
 
-        It comes `LAG_S` late, as int16 stereo PCM: left the caller, right the agent. A sink that
-        raises gets no more. Nothing comes of a call that is over.
+        It comes `LAG_S` late, or later if the loop did not run for a while, as int16 stereo PCM:
+        left the caller, right the agent. A sink that raises gets no more. Nothing comes of a call
+        that is over.
 
         Args:
             sink: must not wait for anything
@@ -111,6 +124,8 @@ class CallTap:
         is_first = self._timeline is None
         if self._timeline is None:
             self._timeline = Timeline(self._rate_hz, now_s)
+            self._told_s = now_s
+            self._is_behind = False
         skipped_bytes = FRAME_BYTES * self._timeline.untaken(now_s)
         listener = _Listener(sink, every_ms / 1000, skipped_bytes)
         self._listeners.append(listener)
@@ -120,9 +135,13 @@ class CallTap:
         return partial(self._stop, listener)
 
     def close(self) -> None:
-        """The call is over: everything up to now is told, and nothing after that."""
+        """The call is over: everything up to now is told, and nothing after that.
+
+        Of a call that ends behind more than a minute in which the process was stopped, the first
+        minute is told.
+        """
         self._is_closed = True
-        self._tell(self._loop.time())
+        self._tell(self._loop.time(), most_s=MAX_CALLER_UNTAKEN_S)
         for listener in tuple(self._listeners):
             self._stop(listener)
 
@@ -135,11 +154,14 @@ class CallTap:
             self._timeline = None
             self.on_use_changed()
 
-    def _tell(self, until_s: float) -> None:
-        """Hand out what has not been handed out yet."""
+    def _tell(self, until_s: float, most_s: float = MAX_PIECE_S) -> None:
+        """Hand out what has not been handed out yet, or the first of it if that is much."""
         if self._timeline is None or self._is_telling:  # by a sink, while others wait for theirs
             return
-        stereo16 = self._timeline.take(until_s)
+        end_s = min(until_s, self._told_s + most_s)
+        stereo16 = self._timeline.take(end_s)
+        self._told_s = max(self._told_s, end_s)
+        self._is_behind = end_s < until_s
         self._is_telling = True
         for listener in tuple(self._listeners):
             if listener in self._listeners:  # another sink may have stopped it
@@ -166,6 +188,8 @@ class CallTap:
             self._timer = None
         if self._listeners:
             period_s = min(listener.period_s for listener in self._listeners)
+            if self._is_behind:
+                period_s = CATCH_UP_EVERY_S
             self._due_s = max(from_s + period_s, self._loop.time())
             self._timer = self._loop.call_at(self._due_s, self._tick)
 

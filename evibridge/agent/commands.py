@@ -115,11 +115,20 @@ class OperatedCall(Protocol):
     """A live call, as operators see it."""
 
     @property
+    def call_id(self) -> str:
+        """Of the call."""
+
+    @property
     def is_over(self) -> bool:
         """Whether nothing can bring the call back."""
 
-    def snapshot(self) -> CallSnapshot:
-        """The call as it is now."""
+    def snapshot(self, *, with_lines: bool = True) -> CallSnapshot:
+        """The call as it is now.
+
+        Args:
+            with_lines: whether `lines` is wanted, which takes a millisecond in a long call; it is
+                empty if not, as lists of calls have it
+        """
 
     async def operate(self, command: OperatorCommand, by: str) -> Via | None:
         """Do what an operator asks for.

@@ -102,10 +102,16 @@ class SidecarCall:
         """Whether nothing can bring the sidecar back."""
         return self._ended.done()
 
-    def snapshot(self) -> CallSnapshot:
-        """The sidecar as it is now."""
+    @property
+    def call_id(self) -> str:
+        """Of the sidecar, which is its chat's."""
+        return self.facts.call_id
+
+    def snapshot(self, *, with_lines: bool = True) -> CallSnapshot:
+        """The sidecar as it is now; see `OperatedCall.snapshot`."""
         now_s = self._loop.time()
         state = self._session.state()
+        lines = state.lines if with_lines else ()
         return CallSnapshot(
             call_id=self.facts.call_id,
             chat_id=self.facts.call_id,
@@ -119,7 +125,7 @@ class SidecarCall:
             caller=self.facts.caller,
             called=self.facts.called,
             digits=self.digits,
-            lines=tuple(replace(line, at_s=line.at_s - self._began_s) for line in state.lines),
+            lines=tuple(line.counted_from(self._began_s) for line in lines),
             ended=self._ended.result() if self._ended.done() else None,
             state=state.doing,
             kind=CallKind.SIDECAR,

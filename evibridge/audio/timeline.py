@@ -27,8 +27,9 @@ JITTER_S = 0.22
 measured on streams that live, and nothing was lost in them."""
 LEAN_S = 0.06
 """More than the ordinary jitter of a stream: what goes beyond is led back."""
-MAX_CALLER_UNTAKEN_S = 5.0
-"""Nobody takes, if so much waits: what the caller says then is dropped."""
+MAX_CALLER_UNTAKEN_S = 60.0
+"""Nobody takes, or is far behind after the process was stopped, if so much waits: what the caller
+says then is dropped."""
 MAX_AGENT_UNTAKEN_S = 600.0
 """Twilio's own buffer holds 10 minutes; what is queued behind is dropped."""
 

@@ -254,7 +254,7 @@ class OutboundCalls:
             if not call.call_sid:  # else Twilio has said otherwise
                 self._forget(call)
                 self._given_up.append(call.token)
-                log.warning("call_not_made", why=refusal.code, error=str(refusal))
+                log.warning("call_not_made", why=refusal.code)
                 raise
         else:
             self._name(call, call_sid)

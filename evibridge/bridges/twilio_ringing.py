@@ -19,12 +19,18 @@ class RingingCall:
         self._outbound = outbound
 
     @property
+    def call_id(self) -> str:
+        """Of the call."""
+        return self._snapshot.call_id
+
+    @property
     def is_over(self) -> bool:
         """Whether nobody is called any more."""
         return self._snapshot.ended is not None
 
-    def snapshot(self) -> CallSnapshot:
-        """The call as it was when it was looked up."""
+    def snapshot(self, *, with_lines: bool = True) -> CallSnapshot:
+        """The call as it was when it was looked up; nothing was said in it."""
+        del with_lines
         return self._snapshot
 
     async def operate(self, command: OperatorCommand, by: str) -> Via | None:

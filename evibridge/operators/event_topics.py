@@ -8,7 +8,6 @@ import orjson
 
 from evibridge.bus import EventBus
 from evibridge.event_wire import utc_text
-from evibridge.events import CallEnded
 
 LevelSink = Callable[[float, float], None]
 """Told how loud caller and agent are, each from 0 to 1."""
@@ -67,11 +66,9 @@ class OneCall:
 
     def is_over(self) -> bool:
         """Whether the call has ended."""
-        told = self._bus.history(self.call_id)
-        if not told:
-            return self.call_id not in self._calls.live()
-        # It is the last event, unless something goes on that the call did not wait for.
-        return any(isinstance(each.event, CallEnded) for each in reversed(told))
+        if self._bus.history(self.call_id):
+            return self._bus.has_ended(self.call_id)
+        return self.call_id not in self._calls.live()
 
 
 class AllCalls:

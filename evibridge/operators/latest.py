@@ -6,7 +6,14 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from evibridge.bus import EventBus, Told
-from evibridge.events import AgentSaid, CallEnded, CallerSaid, TurnAnswered
+from evibridge.events import (
+    AgentSaid,
+    CallBegan,
+    CallDialled,
+    CallEnded,
+    CallerSaid,
+    TurnAnswered,
+)
 
 MAX_ENDED = 100
 """Calls that have ended, the newest: as many as there are snapshots of."""
@@ -49,6 +56,8 @@ class Latest:
 
     def told(self, told: Told) -> None:
         """Take in one event."""
+        if isinstance(told.event, CallBegan | CallDialled):  # another call may have had its id
+            self._ended.pop(told.call_id, None)
         latest = _after(self.of(told.call_id), told)
         if isinstance(told.event, CallEnded):
             self._live.pop(told.call_id, None)

@@ -80,10 +80,10 @@ async def _live(
     wanted = words(query.q)
     found = []
     for call in tuple(parts.calls.live_calls()):
-        snapshot = call.snapshot()
+        snapshot = call.snapshot(with_lines=bool(wanted))
         if (before is None or _place(snapshot) < before) and _has(snapshot, wanted):
             found.append(snapshot)
-        await asyncio.sleep(0)  # audio goes first: a long call takes milliseconds
+        await asyncio.sleep(0)  # audio goes first: to search a long call takes milliseconds
     return sorted(found, key=_place, reverse=True)
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from evibridge.agent.call_tap import LAG_S, CallTap
+from evibridge.agent.call_tap import LAG_S, MAX_PIECE_S, CallTap
+from evibridge.audio.timeline import MAX_CALLER_UNTAKEN_S
 from tests.virtual_clock import VirtualClockLoop, run_in_virtual_time
 
 RATE_HZ = 8000
@@ -53,6 +54,11 @@ class Scene:
 
     def ear(self) -> Ear:
         return Ear(self.loop)
+
+    def stand_still(self, duration_s: float) -> None:
+        """The process is stopped, and time passes."""
+        assert isinstance(self.loop, VirtualClockLoop)
+        self.loop.stand_still(duration_s)
 
     async def until(self, at_s: float) -> None:
         """Let time pass."""
@@ -292,5 +298,67 @@ def test_the_agents_voice_is_in_step_if_silence_stands_for_what_is_queued() -> N
         scene.tap.close()
 
         assert ear.heard()[1] == pytest.approx([1.0, 1.2])
+
+    in_a_call(play)
+
+
+# A process that was stopped
+
+
+def test_a_recording_stays_in_step_with_a_call_that_stood_still() -> None:
+    async def play(scene: Scene) -> None:
+        recorder, late = scene.ear(), scene.ear()
+        scene.tap.listen(recorder, every_ms=1000)
+        await scene.until(2.1)
+        scene.tap.agent(CHUNK)
+        scene.stand_still(50.0)
+        scene.tap.caller(VOICE)
+        await scene.until(52.5)
+        scene.tap.listen(late)
+        await scene.until(80.0)
+        scene.tap.caller(VOICE)
+        await scene.until(81.0)
+        scene.tap.close()
+
+        assert recorder.frames == 81.0 * RATE_HZ
+        caller, agent = recorder.heard()
+        assert caller == pytest.approx([52.08, 52.1, 79.98, 80.0])
+        assert agent == pytest.approx([2.1, 2.3])
+        assert max(map(len, recorder.pieces)) <= MAX_PIECE_S * RATE_HZ * 4
+        assert late.frames == 28.5 * RATE_HZ
+        assert late.heard()[0] == pytest.approx([27.48, 27.5])
+
+    in_a_call(play)
+
+
+def test_sound_that_has_waited_is_handed_out_a_piece_at_a_time() -> None:
+    async def play(scene: Scene) -> None:
+        ear = scene.ear()
+        scene.tap.listen(ear)
+        await scene.until(1.0)
+        scene.stand_still(10.0)
+        await scene.until(14.0)
+
+        late = [
+            at_s
+            for at_s, piece in zip(ear.at_s, ear.pieces, strict=True)
+            if len(piece) == MAX_PIECE_S * RATE_HZ * 4
+        ]
+        assert late == pytest.approx([11.0, 11.0, 11.2, 11.4, 11.6, 11.8, 12.0])
+        assert [len(piece) // 4 for piece in ear.pieces[-20:]] == [400] * 20
+
+    in_a_call(play)
+
+
+def test_of_a_call_that_ends_after_it_stood_still_for_long_a_minute_is_told() -> None:
+    async def play(scene: Scene) -> None:
+        ear = scene.ear()
+        scene.tap.listen(ear)
+        await scene.until(1.0)
+        heard_before = ear.frames
+        scene.stand_still(600.0)
+        scene.tap.close()
+
+        assert ear.frames == heard_before + MAX_CALLER_UNTAKEN_S * RATE_HZ
 
     in_a_call(play)

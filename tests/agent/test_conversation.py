@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,6 +72,11 @@ class TestLines:
 
         assert line == Line("agent", 1.0, "Hello there.", "Hello there.", "a", 1000, 1000)
         assert conversation.lines() == (line,)
+
+    def test_their_times_can_be_counted_from_another_moment(self) -> None:
+        line = spoken("Hello there.", 1000).settle(Heard("a", 1000, 400))
+
+        assert line.counted_from(0.75) == replace(line, at_s=0.25)
 
     def test_of_a_long_call_the_oldest_are_forgotten(self) -> None:
         conversation = Conversation()

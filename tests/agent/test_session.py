@@ -1486,7 +1486,7 @@ def test_what_was_said_and_heard_can_be_asked_for_at_any_time() -> None:
     session.chat_said(FIRST, said("Hello?"), 1.0)
     speak(session, "a", 1000, 2.0)
 
-    caller, agent = session.state(2.25).lines
+    caller, agent = session.lines(2.25)
 
     assert (caller.who, caller.text_heard) == ("caller", "Hello?")
     assert (agent.text, agent.text_heard) == ("Good day to you.", "Good")

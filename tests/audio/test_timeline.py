@@ -287,14 +287,14 @@ def placement_error(left: Samples, arrivals_s: NDArray[np.float64]) -> NDArray[n
 
 def test_what_the_caller_says_is_bounded_while_nobody_takes() -> None:
     timeline = Timeline(RATE_HZ, 0.0)
-    for number in range(1, 3000):
+    for number in range(1, 4000):
         timeline.caller(piece(number), number * PIECE_S)
-    left, _ = sides(timeline.take(60.0))
+    left, _ = sides(timeline.take(80.0))
 
     assert np.flatnonzero(left)[-1] < (MAX_CALLER_UNTAKEN_S + JITTER_S) * RATE_HZ
 
-    timeline.caller(piece(0), 60.02)
-    assert any(timeline.take(60.1))
+    timeline.caller(piece(0), 80.02)
+    assert any(timeline.take(80.1))
 
 
 # The agent

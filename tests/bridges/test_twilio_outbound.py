@@ -6,6 +6,7 @@ from xml.etree import ElementTree as ET
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
 from evibridge.agent.snapshot import CallSnapshot, CallState
 from evibridge.bridges import twilio_outbound
@@ -301,7 +302,7 @@ class TestRefusals:
     async def test_what_twilio_refuses_is_told_with_its_words(self, stage: OutboundStage) -> None:
         stage.rest.script("", error(400, 21219))
 
-        with pytest.raises(CommandRefused) as refused:
+        with capture_logs() as logs, pytest.raises(CommandRefused) as refused:
             await stage.dial()
 
         assert refused.value.code == "carrier_refused"
@@ -310,6 +311,10 @@ class TestRefusals:
             "verify the number in Twilio's console, a trial account calls no others."
         )
         assert (stage.events, stage.twilio.free_places) == ([], 2)
+        # Twilio's words name the number that was called.
+        assert logs == [
+            {"event": "call_not_made", "why": "carrier_refused", "log_level": "warning"}
+        ]
 
     async def test_wrong_credentials_are_told(
         self, evi: TinyEvi, rest: TinyTwilioRest, http: aiohttp.ClientSession

@@ -69,13 +69,19 @@ class PlayedCall:
     """What it answers the next commands with."""
     may_answer: asyncio.Event | None = None
     was_asked: asyncio.Event = field(default_factory=asyncio.Event)
+    lines_were_read: bool = False
+
+    @property
+    def call_id(self) -> str:
+        return self.now.call_id
 
     @property
     def is_over(self) -> bool:
         return self.now.ended is not None
 
-    def snapshot(self) -> CallSnapshot:
-        return self.now
+    def snapshot(self, *, with_lines: bool = True) -> CallSnapshot:
+        self.lines_were_read |= with_lines
+        return self.now if with_lines else replace(self.now, lines=())
 
     async def operate(self, command: OperatorCommand, by: str) -> Via | None:
         self.asked.append((command, by))

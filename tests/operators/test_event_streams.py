@@ -98,6 +98,23 @@ async def test_a_call_that_has_ended_is_told_as_it_was(
     assert await watcher.close_code() == 1000
 
 
+async def test_a_call_that_begins_under_the_id_of_another_is_told_alone(
+    stage: Stage, http: aiohttp.ClientSession
+) -> None:
+    first = stage.tell(CallBegan())
+    stage.tell(ENDED)
+    stage.tell(CallBegan())
+    for query in ("", "?since=0", f"?since={first.seq}"):
+        watcher = await watch(http, stage, f"/v1/calls/CA1/events{query}")
+        assert (await watcher.next())["call"]["events"] == 1
+        stage.tell(AgentPaused())
+        assert (await watcher.next())["type"] == "agent_paused"
+        stage.tell(ENDED)
+        assert (await watcher.next())["type"] == "call_ended"
+        assert await watcher.close_code() == 1000
+        stage.tell(CallBegan())
+
+
 async def test_what_is_kept_of_a_call_that_has_ended_can_be_read(
     stage: Stage, http: aiohttp.ClientSession
 ) -> None:

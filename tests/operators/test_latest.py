@@ -1,9 +1,14 @@
+import pytest
+
 from evibridge.bus import EventBus
 from evibridge.events import (
+    AgentPaused,
     AgentSaid,
     CallBegan,
+    CallDialled,
     CallEnded,
     CallerSaid,
+    CallEvent,
     EndReason,
     TurnAnswered,
 )
@@ -82,9 +87,23 @@ def test_a_call_that_has_ended_is_remembered_for_a_while() -> None:
 def test_what_comes_after_the_end_does_not_make_a_call_live_again() -> None:
     bus, latest = following()
     bus.publish("CA1", CallEnded(EndReason.CALLER_HUNG_UP))
-    late = bus.publish("CA1", CallBegan())
+    late = bus.publish("CA1", AgentPaused())
+    assert latest.of("CA1").seq == late.seq
     for number in range(MAX_ENDED):
         bus.publish(f"other {number}", CallEnded(EndReason.CALLER_HUNG_UP))
 
-    assert late.seq > 0
     assert latest.of("CA1") == LatestOfCall()
+
+
+@pytest.mark.parametrize("begins", [CallBegan(), CallDialled("+4930123456", "ada")])
+def test_a_call_that_begins_under_the_id_of_another_has_nothing_of_it(begins: CallEvent) -> None:
+    bus, latest = following()
+    bus.publish("CA1", AgentSaid("u1", "Goodbye."))
+    bus.publish("CA1", CallEnded(EndReason.EVI_LOST))
+    began = bus.publish("CA1", begins)
+    assert latest.of("CA1") == LatestOfCall(began.seq)
+
+    bus.publish("CA1", said("Hello again."))
+    for number in range(MAX_ENDED):
+        bus.publish(f"other {number}", CallEnded(EndReason.CALLER_HUNG_UP))
+    assert latest.of("CA1").last_line == ("caller", "Hello again.")
