@@ -26,8 +26,11 @@ PATIENCE_S = 60.0
 
 
 @asynccontextmanager
-async def started(command: str, until: str, **variables: str) -> AsyncIterator[None]:
-    """A command of the README that serves, for as long as the context is open."""
+async def started(command: str, until: str, **variables: str) -> AsyncIterator[list[str]]:
+    """A command of the README that goes on for as long as the context is open.
+
+    What it has printed meanwhile is in the list afterwards.
+    """
     process = await asyncio.create_subprocess_exec(
         *shlex.split(command),
         cwd=ROOT,
@@ -40,10 +43,11 @@ async def started(command: str, until: str, **variables: str) -> AsyncIterator[N
     try:
         async with asyncio.timeout(PATIENCE_S):
             rest = await reading
-        yield
+        printed: list[str] = []
+        yield printed
         os.killpg(process.pid, signal.SIGINT)
         async with asyncio.timeout(PATIENCE_S):
-            await rest
+            printed.append((await rest).decode())
             await process.wait()
     finally:
         if process.returncode is None:
@@ -87,6 +91,8 @@ def test_these_are_the_commands_that_are_tried_here() -> None:
         ".venv/bin/evibridge run examples/bookshop.py --evi-url http://127.0.0.1:8765",
         ".venv/bin/evibridge tools list examples/bookshop.py",
         ".venv/bin/evibridge tools check examples/bookshop.py",
+        ".venv/bin/evibridge calls watch",
+        '.venv/bin/evibridge calls list --state ended --search "order"',
         "make bench",
     ]
 
@@ -107,12 +113,21 @@ async def calls() -> dict[str, str]:
     )
     async with AsyncExitStack() as stack:
         await asyncio.gather(*map(stack.enter_async_context, services))
-        said, interrupted, said_to_bridge = await asyncio.gather(
-            finished(f"{COMMANDS[1]} --url http://127.0.0.1:{port}"),
-            finished(f"{COMMANDS[2]} --url http://127.0.0.1:{port}"),
-            finished(f"{COMMANDS[1]} --url http://127.0.0.1:{bridge_port}"),
-        )
-    return {"said": said, "interrupted": interrupted, "said to the bridge": said_to_bridge}
+        here = f"--url http://127.0.0.1:{port}"
+        async with started(f"{COMMANDS[8]} {here}", until="Calls that go on: 0") as watched:
+            said, interrupted, said_to_bridge = await asyncio.gather(
+                finished(f"{COMMANDS[1]} {here}"),
+                finished(f"{COMMANDS[2]} {here}"),
+                finished(f"{COMMANDS[1]} --url http://127.0.0.1:{bridge_port}"),
+            )
+        found = await finished(f"{COMMANDS[9]} {here}")
+    return {
+        "said": said,
+        "interrupted": interrupted,
+        "said to the bridge": said_to_bridge,
+        "watched": watched[0],
+        "found": found,
+    }
 
 
 async def test_a_newcomer_talks_to_the_agent_after_two_commands(calls: dict[str, str]) -> None:
@@ -144,6 +159,12 @@ async def test_the_engine_serves_alone_and_a_bridge_uses_it(calls: dict[str, str
     assert "Friday" in calls["said to the bridge"]
 
 
+async def test_calls_are_watched_and_found_afterwards(calls: dict[str, str]) -> None:
+    assert re.search(r"  caller +Where is order 1042\?\n", calls["watched"])
+    assert re.search(r"  call +Caller hung up\.\n", calls["watched"])
+    assert re.search(r"^ended .+Caller hung up", calls["found"], re.MULTILINE)
+
+
 async def test_another_port_can_be_given() -> None:
     port = free_port()
     async with started(COMMANDS[3].replace("8081", port), until=f"127.0.0.1:{port}"):
@@ -162,7 +183,7 @@ async def test_the_tools_can_be_looked_at_and_checked() -> None:
 
 
 async def test_the_benchmarks_are_started_by_make() -> None:
-    assert "-m benchmarks" in await finished(f"{COMMANDS[8]} --dry-run")
+    assert "-m benchmarks" in await finished(f"{COMMANDS[10]} --dry-run")
 
 
 def test_every_setting_is_in_the_readme() -> None:

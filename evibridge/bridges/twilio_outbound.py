@@ -270,7 +270,6 @@ class OutboundCalls:
         if call.call_sid or not call_sid:
             return
         call.call_sid = call_sid
-        log.info("call_dialled", call_id=call_sid)
         self._publish(call_sid, CallDialled(call.to, call.by))
         if self._is_closed:
             self._call_off(call, EndReason.SHUTDOWN)

@@ -58,7 +58,6 @@ FAULTS: Mapping[str, Fault] = {
 REFUSED_WITH: Mapping[str, int] = {
     "carrier_unreachable": 503,
     "chat_not_found": 404,
-    "chat_was_lost": 503,
     "evi_unreachable": 503,
     "service_full": 503,
 }

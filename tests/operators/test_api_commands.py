@@ -174,7 +174,7 @@ async def test_a_call_that_only_its_record_knows_is_over(stage: Stage) -> None:
         ("agent_is_paused", 409),
         ("call_is_over", 409),
         ("tool_is_not_waiting", 409),
-        ("chat_was_lost", 503),
+        ("chat_was_lost", 409),
         ("evi_unreachable", 503),
     ],
 )
