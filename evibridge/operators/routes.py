@@ -76,7 +76,7 @@ def _command_route(command: CallCommand) -> Route:
         command.summary,
         Scope.CONTROL,
         {200: Success("It is done, or will be.", CommandDone)},
-        (*_WITH_BODY, "call_not_found", "call_is_over", "chat_was_lost", "evi_unreachable"),
+        (*_WITH_BODY, "call_not_found", "call_is_over", "evi_unreachable"),
         command,
         command.models,
     )
