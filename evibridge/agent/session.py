@@ -305,6 +305,8 @@ class CallSession:
         course = self._course
         if not course.phase.has_server or not course.link.is_ready:
             return []
+        if path is not ToolPath.SOCKET and course.tools.knows(call.tool_call_id):
+            return []  # news of a call that has come by the chat, perhaps by one that is lost
         actions = course.tools.called(call, path)
         if actions:
             course.deadlines.pop(Deadline.GO_ON, None)

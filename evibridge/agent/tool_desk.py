@@ -89,6 +89,10 @@ class ToolDesk:
         """Whether a tool waits for an operator to approve of it."""
         return any(tool.verdict_within_s is not None for tool in self._open.values())
 
+    def knows(self, tool_call_id: str) -> bool:
+        """Whether this id was called already."""
+        return tool_call_id in self._past
+
     # The server
 
     def called(self, call: evi.ToolCall, path: ToolPath = ToolPath.SOCKET) -> list[Action]:

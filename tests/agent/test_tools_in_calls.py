@@ -10,8 +10,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from evibridge import events
+from evibridge.agent import evi_messages as evi
 from evibridge.errors import ToolUnavailable
-from evibridge.events import EndReason
+from evibridge.events import EndReason, ToolPath
 from evibridge.tools_registry.context import ToolContext
 from evibridge.tools_registry.progress import Verdict
 from evibridge.tools_registry.registry import Tools
@@ -411,19 +412,27 @@ class _Storm:
         chat = stage.evi.open_chats[-1]
         match self.random.choice(["new", "new", "same", "again", "mind", "loss"]):
             case "new":
-                self._ask(chat, f"call_{number}", number)
+                self._ask(stage, chat, f"call_{number}", number)
             case "same":
-                self._ask(chat, f"call_{number}", 0)
+                self._ask(stage, chat, f"call_{number}", 0)
             case "again" if self.asked:
-                self._ask(chat, *self.random.choice(self.asked))
+                self._ask(stage, chat, *self.random.choice(self.asked))
             case "mind":
                 chat.hear("Something else, please.")
             case "loss":
                 chat.end(1006)
 
-    def _ask(self, chat: MemoryChat, tool_call_id: str, number: int) -> None:
+    def _ask(self, stage: Stage, chat: MemoryChat, tool_call_id: str, number: int) -> None:
+        """The same call comes by the chat, and perhaps by a mirror and by webhooks, at any time."""
         self.asked.append((tool_call_id, number))
         parameters = f'{{"number":{number}}}'
+        call = evi.ToolCall(tool_call_id, "work", parameters)
+        paths = self.random.choices([*ToolPath], k=self.random.randint(0, 3))
+        for path in (each for each in paths if each is not ToolPath.SOCKET):
+            delay_s = self.random.choice([0, 0.005, 0.2, 2])
+            asyncio.get_running_loop().call_later(delay_s, stage.call.tool_called, call, path)
+            if delay_s == 0:
+                stage.call.tool_called(call, path)
         chat.say(type="tool_call", tool_call_id=tool_call_id, name="work", parameters=parameters)
 
 
