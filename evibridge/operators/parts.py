@@ -3,12 +3,14 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from evibridge.agent.commands import OperatedCall
 from evibridge.agent.snapshot import CallSnapshot
 from evibridge.operators.latest import Latest
 from evibridge.records.index import Page
+
+T = TypeVar("T")
 
 
 class OperatedCalls(Protocol):
@@ -32,18 +34,37 @@ class CallRecords(Protocol):
 
         Raises:
             BadMessage: the cursor `before` is none
-            Overloaded: nothing can be looked up any more
+            Overloaded: nothing can be looked up at the moment, or any more
         """
 
-    async def load(self, call_id: str) -> dict[str, Any] | None:
-        """The record of a call; None if there is none.
+    async def load(self, call_id: str) -> bytes | None:
+        """The JSON text of the record of a call; None if there is none.
 
         Raises:
-            Overloaded: nothing can be looked up any more
+            Overloaded: nothing can be looked up at the moment, or any more
         """
 
-    def recording_path(self, call_id: str) -> Path:
-        """Where the recording of a call is, if it has one."""
+    async def view(self, call_id: str, make: Callable[[Mapping[str, Any]], T]) -> T | None:
+        """What another thread makes of the record of a call; None if there is none.
+
+        Args:
+            call_id: of the call
+            make: gets the members of the record, but of its events only the last
+
+        Raises:
+            Overloaded: nothing can be looked up at the moment, or any more
+        """
+
+    async def recording(self, call_id: str, *, newest: bool = False) -> Path | None:
+        """Where the recording of a call is that its record names; None if it has none.
+
+        Args:
+            call_id: of the call
+            newest: the one that was written last, as also if there is no record
+
+        Raises:
+            Overloaded: nothing can be looked up at the moment, or any more
+        """
 
 
 Dial = Callable[[str, str | None, Mapping[str, str], str], Awaitable[CallSnapshot]]

@@ -1,6 +1,7 @@
 """What operators read over HTTP: lists, calls, and what is kept of those that have ended."""
 
-import asyncio
+from collections.abc import Mapping
+from typing import Any
 
 from aiohttp import web
 from pydantic import ValidationError
@@ -33,10 +34,10 @@ class Reading:
         call = self._parts.calls.snapshot(call_id)
         if call is not None:
             return answer(200, snapshot_of(call, self._parts.latest.of(call_id)))
-        record = await self._parts.records.load(call_id)
-        if record is None:
+        shown = await self._parts.records.view(call_id, _shown)
+        if shown is None:
             raise refused("call_not_found")
-        return answer(200, snapshot_of_record(record))
+        return shown
 
     async def get_record(self, request: web.Request) -> Answer:
         """The record of a call."""
@@ -45,13 +46,14 @@ class Reading:
         if record is None:
             is_known = self._parts.calls.snapshot(call_id) is not None
             raise refused("record_not_found" if is_known else "call_not_found")
-        return answer(200, record)
+        return Answer(200, record)
 
     async def get_recording(self, request: web.Request) -> web.StreamResponse:
         """The sound of a call; of one that goes on, what there is by now."""
         call_id = request.match_info["call_id"]
-        path = self._parts.records.recording_path(call_id)
-        if not await asyncio.to_thread(path.is_file):
+        goes_on = self._parts.calls.get(call_id) is not None
+        path = await self._parts.records.recording(call_id, newest=goes_on)
+        if path is None:
             await self.get_call(request)  # or there is no call
             raise refused("recording_not_found")
         return web.FileResponse(path, headers={**NEVER_STORED, "Content-Type": "audio/wav"})
@@ -59,3 +61,7 @@ class Reading:
     async def get_openapi(self, _: web.Request) -> Answer:
         """What all of it is like."""
         return answer(200, openapi_document())
+
+
+def _shown(record: Mapping[str, Any]) -> Answer:
+    return answer(200, snapshot_of_record(record))

@@ -56,7 +56,7 @@ def call_record(
         # A call that cannot tell why it is over was not meant to be.
         end_reason=snapshot.ended or EndReason.FAULT,
         turns=turns(snapshot.lines, events),
-        tools=tool_uses(told, lambda at_s: round(at_s - began_at_s, 3)),
+        tools=tool_uses(told, lambda at_s: round(max(0.0, at_s - began_at_s), 3)),
         commands=_commands(told),
         latencies=_latencies(events),
         interruptions=sum(isinstance(event, AgentInterrupted) for event in events),

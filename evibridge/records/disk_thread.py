@@ -20,12 +20,21 @@ class DiskThread:
     def __init__(self) -> None:
         self._work: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
         self._has_started = False
+        # The loop's thread counts the one, the disk's thread the other.
+        self._given = 0
+        self._done = 0
+
+    @property
+    def waiting(self) -> int:
+        """How much is to be done, with what is being done now."""
+        return self._given - self._done
 
     def run(self, work: Callable[[], object]) -> None:
         """Do something behind everything else; from the event loop's thread only."""
         if not self._has_started:
             self._has_started = True
             Thread(target=self._serve, name="disk", daemon=True).start()
+        self._given += 1
         self._work.put(work)
 
     def close(self) -> None:
@@ -38,4 +47,5 @@ class DiskThread:
                 work()
             except Exception:  # a defect of one recording does not end the others
                 log.exception("disk_work_failed")
+            self._done += 1
             del work  # audio is not kept until something else comes

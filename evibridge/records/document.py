@@ -5,7 +5,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import orjson
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
@@ -132,8 +132,13 @@ class Recording(_Members):
     """Why it is not of the whole call, a sentence; None if it is."""
 
 
-class Record(_Members):
-    """A call. Times of day are UTC to the millisecond, as `2026-11-28T09:12:00.123Z`."""
+class Outline(_Members):
+    """A record without its events, which are most of it: they take no time to be read.
+
+    Times of day are UTC to the millisecond, as `2026-11-28T09:12:00.123Z`.
+    """
+
+    model_config = ConfigDict(extra="ignore")
 
     version: Literal[1]
     call_id: Text
@@ -160,8 +165,18 @@ class Record(_Members):
     """How many keys the caller has pressed."""
     recording: Recording | None
     """None if the call was not recorded."""
+
+
+class Record(Outline):
+    """A call."""
+
+    model_config = ConfigDict(extra="allow")
+
     events: list[dict[str, Any]]
     """Those that were kept, as operators' streams have them."""
+
+
+R = TypeVar("R", bound=Outline)
 
 
 def parsed(members: Mapping[str, Any]) -> Record:
@@ -170,27 +185,43 @@ def parsed(members: Mapping[str, Any]) -> Record:
     Raises:
         BadMessage: they are not those of a record of this version
     """
-    try:
-        return Record.model_validate(members)
-    except ValidationError as error:
-        where = ".".join(map(str, error.errors(include_input=False)[0]["loc"]))
-        raise BadMessage(
-            f"This is no record of a call, or of another version than {VERSION}: see {where!r}."
-        ) from None
+    return _validated(Record, members)
 
 
-def decoded(text: bytes) -> Record:
-    """Read a record from its JSON text.
+def outlined(members: Mapping[str, Any]) -> Outline:
+    """Read the members of a record, and leave its events as they are.
 
     Raises:
-        BadMessage: it is no JSON, or no record of this version
+        BadMessage: they are not those of a record of this version
+    """
+    return _validated(Outline, members)
+
+
+def members_of(text: bytes) -> dict[str, Any]:
+    """Read the JSON text of a record, whose members may be anything yet.
+
+    Raises:
+        BadMessage: it is no JSON object
     """
     try:
-        return parsed(orjson.loads(text))
+        members = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise BadMessage(f"The record is no JSON: {error}.") from error
+    if not isinstance(members, dict):
+        raise BadMessage("The record is no JSON object.")
+    return members
 
 
 def encoded(record: Record) -> bytes:
     """Write a record as JSON text."""
     return orjson.dumps(record.model_dump())
+
+
+def _validated(model: type[R], members: Mapping[str, Any]) -> R:
+    try:
+        return model.model_validate(members)
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors(include_input=False)[0]["loc"]))
+        raise BadMessage(
+            f"This is no record of a call, or of another version than {VERSION}: see {where!r}."
+        ) from None

@@ -4,24 +4,24 @@ All of it can be read again from the records: `index.sqlite` is a shortcut. One 
 made anew, and one that cannot be used at all is kept in memory.
 """
 
-import os
+import asyncio
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from threading import Event
 from typing import Any, TypeVar
 
 import orjson
 import structlog
 
 from evibridge.errors import BadMessage
-from evibridge.records.disk_work import DiskWork
-from evibridge.records.document import Record
+from evibridge.records.disk_work import SEARCHING, DiskWork
+from evibridge.records.document import outlined
 from evibridge.records.index_file import (
     Entry,
     Indexed,
@@ -31,14 +31,17 @@ from evibridge.records.index_file import (
     is_damage,
     remove_index,
 )
-from evibridge.records.store import SUFFIX, RecordStore, file_name, is_file_name
+from evibridge.records.pacing import Pacing
+from evibridge.records.store import RecordStore, file_name, is_file_name
 from evibridge.records.summary import began_ms, summary, words, words_of
 
 FILE_NAME = "index.sqlite"
 MAX_WORDS = 16
 """Searched for; what follows is not looked at."""
 FILES_AT_ONCE = 50
-"""Read between two looks at whether the service ends."""
+"""Put down together, so that the disk is waited for once."""
+CATCH_UP_EVERY_S = 600.0
+"""What is deleted is forgotten after that at most, also if nobody searches."""
 SETTLED_NS = 1_000_000_000
 """A folder may change again within one tick of its clock, a few ms, and look as before."""
 
@@ -68,7 +71,8 @@ class CallIndex:
     def __init__(self, store: RecordStore, *, full_text: bool | None = None) -> None:
         self._store = store
         self._disk = DiskWork()
-        self._is_closing = False
+        self._is_closing = Event()
+        self._timer: asyncio.TimerHandle | None = None
         # The disk's thread alone uses what follows.
         self._full_text = has_full_text() if full_text is None else full_text
         self._path: Path | None = store.folder / FILE_NAME
@@ -77,12 +81,13 @@ class CallIndex:
         self._caught_up_ns: int | None = None
 
     def open(self) -> None:
-        """Begin to read what is not known yet; whoever searches waits for it."""
-        self._disk.begin(partial(self._use, self._catch_up))
+        """Begin to read what is not known yet, now and then; whoever searches waits for it."""
+        self._disk.begin(self._tidy_up)
+        self._timer = asyncio.get_running_loop().call_later(CATCH_UP_EVERY_S, self.open)
 
     def note(self, call_id: str) -> None:
         """The record of a call has come or changed; whoever searches from now on finds it."""
-        self._disk.begin(partial(self._use, partial(self._put, names=[file_name(call_id)])))
+        self._disk.begin(partial(self._use, partial(self._read_again, name=file_name(call_id))))
 
     async def search(self, text: str | None, limit: int, before: str | None = None) -> Page:
         """Find ended calls by what was said, numbers, names of tools, end reason or id.
@@ -95,7 +100,7 @@ class CallIndex:
 
         Raises:
             BadMessage: the cursor is none
-            Overloaded: the index is closed
+            Overloaded: the index is closed, or the disk is too slow
         """
         place = None if before is None else _place(before)
         wanted = words(text or "")[:MAX_WORDS]
@@ -104,7 +109,7 @@ class CallIndex:
             self._catch_up(index)
             return index.found(wanted, limit + 1, place)
 
-        found = await self._disk.result_of(lambda: self._use(find))
+        found = await self._disk.result_of(lambda: self._use(find), SEARCHING)
         return Page(
             [orjson.loads(each) for _, each in found[:limit]],
             _cursor(found[limit - 1][0]) if len(found) > limit else None,
@@ -112,9 +117,10 @@ class CallIndex:
 
     async def close(self) -> None:
         """Stop reading, and close the file."""
-        self._is_closing = True
-        self._disk.begin(self._close)
-        await self._disk.close()
+        self._is_closing.set()
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._disk.close(self._close)
 
     # In the disk's thread
 
@@ -149,53 +155,65 @@ class CallIndex:
             self._index.close()
             self._index = None
 
+    def _tidy_up(self) -> None:
+        self._store.remove_half_written()
+        self._use(self._catch_up)
+
+    def _read_again(self, index: IndexFile, name: str) -> None:
+        index.put([self._indexed(name)])
+        index.scrub()
+
     def _catch_up(self, index: IndexFile) -> None:
         """Read the records that are not known yet, newest first, if the folder has changed."""
+        pacing = Pacing(self._is_closing)
         try:
             changed_ns = self._store.folder.stat().st_mtime_ns
-            if changed_ns == self._caught_up_ns:
-                return
-            files = self._files()
+            files = None if changed_ns == self._caught_up_ns else self._files(pacing)
         except OSError as error:
             log.warning("call_records_unlisted", why=error.strerror)
             return
+        if files is not None:
+            self._follow(index, files, pacing)
+            has_settled = time.time_ns() - changed_ns > SETTLED_NS
+            self._caught_up_ns = changed_ns if has_settled else None
+        if not self._is_closing.is_set():
+            index.scrub()
+
+    def _files(self, pacing: Pacing) -> dict[str, int]:
+        """All records of the folder by name, with the time in ns at which each was changed."""
+        files = {}
+        for name, changed_ns in self._store.files():
+            files[name] = changed_ns
+            pacing.rest()
+        return files
+
+    def _follow(self, index: IndexFile, files: Mapping[str, int], pacing: Pacing) -> None:
+        """Forget what has gone, and read what has come or changed."""
         known = index.known()
         if gone := known.keys() - files.keys():
             index.remove(gone)
-        changed = [name for name, mtime_ns in files.items() if known.get(name) != mtime_ns]
+        changed = [name for name, changed_ns in files.items() if known.get(name) != changed_ns]
         unread = iter(sorted(changed, key=files.__getitem__, reverse=True))
         while names := list(islice(unread, FILES_AT_ONCE)):
-            if self._is_closing:
-                return
-            self._put(index, names)
-        has_settled = time.time_ns() - changed_ns > SETTLED_NS
-        self._caught_up_ns = changed_ns if has_settled else None
-
-    def _files(self) -> dict[str, int]:
-        """All records of the folder by name, with the time in ns at which each was changed."""
-        files = {}
-        with os.scandir(self._store.folder) as found:
-            for file in found:
-                name = file.name.removesuffix(SUFFIX)
-                if file.name.endswith(SUFFIX) and is_file_name(name):
-                    with suppress(FileNotFoundError):  # it was there a moment ago
-                        files[name] = file.stat().st_mtime_ns
-        return files
-
-    def _put(self, index: IndexFile, names: Sequence[str]) -> None:
-        index.put([self._indexed(name) for name in names])
+            read = []
+            for name in names:
+                if self._is_closing.is_set():
+                    return
+                read.append(self._indexed(name))
+                pacing.rest()
+            index.put(read)
 
     def _indexed(self, name: str) -> Indexed:
-        try:
-            mtime_ns = self._store.record_path(name).stat().st_mtime_ns
-        except OSError:
-            mtime_ns = 0
-        record = self._store.load(name)
-        return Indexed(name, mtime_ns, None if record is None else _entry(record))
+        changed_ns = self._store.changed_ns(name)
+        return Indexed(name, changed_ns, self._store.read(name, _entry))
 
 
-def _entry(record: Record) -> Entry:
-    return Entry(began_ms(record), orjson.dumps(summary(record)), words_of(record))
+def _entry(members: Mapping[str, Any]) -> Entry:
+    record = outlined(members)
+    try:
+        return Entry(began_ms(record), orjson.dumps(summary(record)), words_of(record))
+    except orjson.JSONEncodeError as error:
+        raise BadMessage(f"It cannot be told of in a list: {error}.") from error
 
 
 def _cursor(place: Place) -> str:

@@ -84,6 +84,8 @@ def remove_index(path: Path) -> None:
 class IndexFile:
     """What is known of the folder's files, and how it is searched.
 
+    Nothing of what is removed stays in the files once `scrub` has returned.
+
     Args:
         path: of the database, which is made if it is not there; None keeps it in memory
         full_text: whether to use FTS5, or to look through all texts
@@ -95,6 +97,7 @@ class IndexFile:
 
     def __init__(self, path: Path | None, *, full_text: bool) -> None:
         self._full_text = full_text
+        self._has_removed = True  # whoever had it open before may have been killed
         if path is not None:
             path.touch(mode=0o600)
         self._database = sqlite3.connect(
@@ -103,6 +106,7 @@ class IndexFile:
         try:
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = NORMAL")
+            self._database.execute("PRAGMA secure_delete = ON")
             self._make_tables()
         except sqlite3.Error:
             self._database.close()
@@ -120,14 +124,26 @@ class IndexFile:
         """Take note of files, in place of what was known of them; all of them or none."""
         with self._transaction():
             for file in files:
-                self._remove(file.name)
-                self._add(file)
+                if not self._has_again(file):
+                    self._remove(file.name)
+                    self._add(file)
 
     def remove(self, names: Iterable[str]) -> None:
         """Forget files."""
         with self._transaction():
             for name in names:
                 self._remove(name)
+
+    def scrub(self) -> None:
+        """Leave nothing in the files of what was removed, if anything was since the last time."""
+        if not self._has_removed:
+            return
+        if self._full_text:
+            # It marks words as removed; a new index of all words is one without the marked.
+            with self._transaction():
+                self._database.execute("INSERT INTO words (words) VALUES ('optimize')")
+        (is_busy, *_) = self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        self._has_removed = bool(is_busy)
 
     def found(
         self, words: Sequence[str], limit: int, before: Place | None
@@ -178,6 +194,18 @@ class IndexFile:
                 self._database.execute(each)
             self._database.execute(f"PRAGMA user_version = {version}")
 
+    def _has_again(self, file: Indexed) -> bool:
+        """Take note of a file that says what it said before, if it does."""
+        if file.entry is None:
+            return False
+        query = (
+            "UPDATE calls SET mtime_ns = ? WHERE name = ? AND began_ms = ? AND summary = ? "
+            "AND (SELECT text FROM words WHERE words.rowid = calls.id) = ?"
+        )
+        entry = file.entry
+        values = (file.mtime_ns, file.name, entry.began_ms, entry.summary, _text(entry))
+        return self._database.execute(query, values).rowcount > 0
+
     def _add(self, file: Indexed) -> None:
         entry = file.entry
         row = self._database.execute(
@@ -190,14 +218,16 @@ class IndexFile:
             ),
         ).lastrowid
         if entry is not None:
-            text = f" {' '.join(entry.words)} "
-            self._database.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (row, text))
+            self._database.execute(
+                "INSERT INTO words (rowid, text) VALUES (?, ?)", (row, _text(entry))
+            )
 
     def _remove(self, name: str) -> None:
         self._database.execute(
             "DELETE FROM words WHERE rowid = (SELECT id FROM calls WHERE name = ?)", (name,)
         )
-        self._database.execute("DELETE FROM calls WHERE name = ?", (name,))
+        removed = self._database.execute("DELETE FROM calls WHERE name = ?", (name,))
+        self._has_removed |= removed.rowcount > 0
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -209,3 +239,8 @@ class IndexFile:
                 self._database.execute("ROLLBACK")
             raise
         self._database.execute("COMMIT")
+
+
+def _text(entry: Entry) -> str:
+    """The words as they stand in the table, each between spaces."""
+    return f" {' '.join(entry.words)} "

@@ -1,8 +1,7 @@
 """What becomes of calls: their sound and their record, on their way to the disk."""
 
 import asyncio
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -10,7 +9,7 @@ import structlog
 from evibridge.agent.call import Call
 from evibridge.agent.calls import MAX_ENDED
 from evibridge.agent.snapshot import CallSnapshot
-from evibridge.bus import EventBus
+from evibridge.bus import EventBus, Told
 from evibridge.errors import Overloaded
 from evibridge.events import RecordingFailed
 from evibridge.records.disk_thread import DiskThread
@@ -47,9 +46,11 @@ class Keeper:
         self._records = records
         self._records_sound = records_sound
         self._disk = DiskThread()
-        self._recorded: dict[str, _Recorded] = {}
+        self._recorded: dict[tuple[str, float], _Recorded] = {}
+        """By id and time of beginning: a call may come back while the one before is ending."""
         self._keeping: set[asyncio.Task[None]] = set()
-        self._ended: deque[str] = deque()
+        self._ended: dict[str, None] = {}
+        """Calls whose events are still told to who comes late, in the order of their ends."""
 
     def began(self, call: Call) -> None:
         """A call whose audio comes here has begun."""
@@ -65,16 +66,20 @@ class Keeper:
         path = self._records.recording_path(call_id)
         recording = Recording(path, call.rate_hz, self._disk, on_failed)
         stop = call.tap.listen(recording.write, every_ms=RECORDS_EVERY_MS)
-        self._recorded[call_id] = _Recorded(recording, stop, call.rate_hz)
+        began = (call_id, call.snapshot().began_at_s)
+        self._recorded[began] = _Recorded(recording, stop, call.rate_hz)
 
     def ended(self, snapshot: CallSnapshot) -> None:
         """A call is over; every event of it was told."""
-        keeping = asyncio.get_running_loop().create_task(self._keep(snapshot))
+        call_id = snapshot.call_id
+        recorded = self._recorded.pop((call_id, snapshot.began_at_s), None)
+        if recorded is not None:
+            recorded.stop()
+        # The bus may forget them before the disk has time.
+        keep = self._keep(snapshot, self._bus.history(call_id), recorded)
+        keeping = asyncio.get_running_loop().create_task(keep)
         self._keeping.add(keeping)
         keeping.add_done_callback(self._keeping.discard)
-        self._ended.append(snapshot.call_id)
-        if len(self._ended) > MAX_ENDED:
-            self._bus.forget(self._ended.popleft())
 
     async def close(self) -> None:
         """Return when everything is on the disk, or the disk takes too long."""
@@ -83,27 +88,37 @@ class Keeper:
         self._disk.close()
         await self._records.close()
 
-    async def _keep(self, snapshot: CallSnapshot) -> None:
+    async def _keep(
+        self, snapshot: CallSnapshot, told: Sequence[Told], recorded: _Recorded | None
+    ) -> None:
         call_id = snapshot.call_id
-        recorded = self._recorded.pop(call_id, None)
-        facts = None
-        if recorded is not None:
-            recorded.stop()
-            await recorded.recording.close()
-            facts = self._facts(call_id, recorded)
         try:
-            await self._records.keep(snapshot, self._bus.history(call_id), facts)
-        except Overloaded:
-            log.warning("record_not_kept", call_id=call_id, error="the service ended before")
+            facts = None
+            if recorded is not None:
+                await recorded.recording.close()
+                facts = _facts(recorded)
+            await self._records.keep(snapshot, told, facts)
+        except Overloaded as error:
+            log.warning("call_record_not_kept", call_id=call_id, why=str(error))
         except Exception:  # a defect here is no call's
-            log.exception("record_not_kept", call_id=call_id)
+            log.exception("call_record_not_kept", call_id=call_id)
+        self._forget_oldest(call_id)
 
-    def _facts(self, call_id: str, recorded: _Recorded) -> RecordingFacts:
-        recording = recorded.recording
-        has_file = recording.lasts_s is not None
-        return RecordingFacts(
-            file=self._records.recording_path(call_id).name if has_file else None,
-            seconds=recording.lasts_s or 0.0,
-            rate_hz=recorded.rate_hz,
-            failure=recording.failure,
-        )
+    def _forget_oldest(self, newest: str) -> None:
+        """A call that goes on under the id of one that has ended keeps its events: see the bus."""
+        self._ended.pop(newest, None)
+        self._ended[newest] = None
+        if len(self._ended) > MAX_ENDED:
+            oldest = next(iter(self._ended))
+            del self._ended[oldest]
+            self._bus.forget(oldest)
+
+
+def _facts(recorded: _Recorded) -> RecordingFacts:
+    recording = recorded.recording
+    return RecordingFacts(
+        file=recording.file,
+        seconds=recording.lasts_s or 0.0,
+        rate_hz=recorded.rate_hz,
+        failure=recording.failure,
+    )

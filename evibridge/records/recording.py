@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from evibridge.records.disk_thread import DiskThread
+from evibridge.records.numbered import numbered
 from evibridge.records.wav_on_disk import FRAME_BYTES, WavOnDisk
 
 BATCH_S = 0.9
@@ -14,6 +15,8 @@ BATCH_S = 0.9
 than a second, so that a tap that is listened to every second fills one each time."""
 MAX_UNWRITTEN_S = 10.0
 """Of sound that may wait for the disk: one that is so late is too slow, or hangs."""
+MAX_WAITING = 2000
+"""Pieces of all recordings that may wait for the disk when another one begins: some 60 MB."""
 CLOSE_TIMEOUT_S = 5.0
 
 
@@ -24,7 +27,7 @@ class Recording:
     and used in the event loop.
 
     Args:
-        path: of the file, which must not exist; its folders are made
+        path: of the file; if it is taken, a number is added. Its folders are made.
         rate_hz: of each side
         disk: writes it
         on_failed: told once, in a sentence for the owner, that the recording ends before the call
@@ -45,9 +48,19 @@ class Recording:
         self._failure: str | None = None
         # The disk's thread writes these; the loop's reads all but the first.
         self._wav: WavOnDisk | None = None
+        self._file: str | None = None
         self._lasts_s: float | None = None
         self._done_bytes = 0
-        disk.run(self._begin)
+        self._has_begun = disk.waiting < MAX_WAITING
+        if self._has_begun:
+            disk.run(self._begin)
+        else:
+            self._fail("The call is not recorded: its disk hangs.")
+
+    @property
+    def file(self) -> str | None:
+        """Name of the file; None if there is none."""
+        return self._file
 
     @property
     def lasts_s(self) -> float | None:
@@ -76,7 +89,7 @@ class Recording:
 
     async def close(self) -> None:
         """The call is over; returns when the file is complete, or the disk takes too long."""
-        if self._is_closed:
+        if self._is_closed or not self._has_begun:
             return
         self._is_closed = True
         self._hand_over()
@@ -112,10 +125,18 @@ class Recording:
 
     def _begin(self) -> None:
         try:
-            self._wav = WavOnDisk(self._path, self._rate_hz)
+            self._wav, self._file = self._made()
             self._lasts_s = 0.0
         except OSError as error:
             self._report(f"The call is not recorded: its file cannot be made ({_said(error)}).")
+
+    def _made(self) -> tuple[WavOnDisk, str]:
+        """Make the file under a name that is not taken."""
+        *paths, last = numbered(self._path)
+        for path in paths:
+            with suppress(FileExistsError):
+                return WavOnDisk(path, self._rate_hz), path.name
+        return WavOnDisk(last, self._rate_hz), last.name
 
     def _append(self, stereo16: bytes) -> None:
         wav = self._wav

@@ -93,7 +93,7 @@ def _entries(record: Record) -> Iterator[_Entry]:
         yield _Entry(use.at_s, "tool", _used(use))
     for command in record.commands:
         at_s = (datetime.fromisoformat(command.at) - began).total_seconds()
-        yield _Entry(at_s, "operator", _asked(command))
+        yield _Entry(max(0.0, at_s), "operator", _asked(command))
 
 
 def _said(turn: Turn) -> str:

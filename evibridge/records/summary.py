@@ -5,7 +5,7 @@ import unicodedata
 from datetime import datetime
 from typing import Any
 
-from evibridge.records.document import Record
+from evibridge.records.document import Outline
 
 MAX_WORD = 64
 """Characters of a word that count; nothing that is said is longer."""
@@ -14,7 +14,7 @@ _WORD = re.compile(r"[^\W_]+")
 _ACCENTS = re.compile("[\u0300-\u036f]+")
 
 
-def summary(record: Record) -> dict[str, Any]:
+def summary(record: Outline) -> dict[str, Any]:
     """Return the members that lists of calls have of an ended call, as of a live one."""
     last = record.turns[-1] if record.turns else None
     waited = record.latencies.response_ms
@@ -39,34 +39,31 @@ def summary(record: Record) -> dict[str, Any]:
     }
 
 
-def _expression(record: Record) -> dict[str, Any] | None:
+def _expression(record: Outline) -> dict[str, Any] | None:
     """How the caller sounded most, when he was last heard."""
     scores = next((turn.scores for turn in reversed(record.turns) if turn.scores), None)
     return None if scores is None else {"name": scores[0].name, "score": scores[0].score}
 
 
-def began_ms(record: Record) -> int:
+def began_ms(record: Outline) -> int:
     """When the call began, in Unix milliseconds."""
     return round(datetime.fromisoformat(record.began_at).timestamp() * 1000)
 
 
 def words(text: str) -> list[str]:
     """Return the words of a text as they are compared: letters and digits without accents."""
-    plain = _ACCENTS.sub("", unicodedata.normalize("NFKD", text)).casefold()
-    return [word[:MAX_WORD] for word in _WORD.findall(plain)]
+    plain = text if text.isascii() else _ACCENTS.sub("", unicodedata.normalize("NFKD", text))
+    return [word[:MAX_WORD] for word in _WORD.findall(plain.casefold())]
 
 
-def words_of(record: Record) -> list[str]:
+def words_of(record: Outline) -> list[str]:
     """Return the words by which a call is found."""
-    return words(
-        "\n".join(
-            (
-                record.call_id,
-                record.end_reason.value,
-                record.caller or "",
-                record.called or "",
-                *(turn.text for turn in record.turns),
-                *(use.name for use in record.tools),
-            )
-        )
+    texts = (
+        record.call_id,
+        record.end_reason.value,
+        record.caller or "",
+        record.called or "",
+        *(turn.text for turn in record.turns),
+        *(use.name for use in record.tools),
     )
+    return [word for text in texts for word in words(text)]

@@ -1,5 +1,8 @@
+import os
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -8,7 +11,10 @@ import structlog
 from evibridge.agent.conversation import Line
 from evibridge.agent.snapshot import CallState, PendingApproval
 from evibridge.events import AgentSaid, CallerSaid, EndReason, TurnAnswered
-from tests.operators.api_stage import NOON, WALL, Stage, open_stage, snapshot
+from evibridge.records import records
+from evibridge.records.disk_work import Patience
+from evibridge.records.document import Recording
+from tests.operators.api_stage import NOON, PATIENCE_S, WALL, Stage, open_stage, snapshot
 from tests.parties import wav
 
 HELD = snapshot(
@@ -49,6 +55,10 @@ SUMMARY: dict[str, Any] = {
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     async with open_stage(tmp_path) as stage:
         yield stage
+
+
+def wait(event: Event) -> None:
+    event.wait(PATIENCE_S)
 
 
 async def ids(stage: Stage, query: str) -> list[str]:
@@ -193,7 +203,8 @@ async def test_the_record_of_a_call_is_given_as_it_is(stage: Stage) -> None:
 
     answer = await stage.get("/v1/calls/CA1/record")
 
-    assert answer.json() == await stage.records.load("CA1")
+    assert answer.body == await stage.records.load("CA1")
+    assert answer.json()["call_id"] == "CA1"
 
 
 async def test_a_call_that_goes_on_has_no_record(stage: Stage) -> None:
@@ -220,6 +231,21 @@ async def test_a_recording_is_given_whole_or_in_parts(stage: Stage) -> None:
         assert answer.headers["Cache-Control"] == "no-store"
 
 
+async def test_of_several_recordings_the_one_of_the_record_is_given(stage: Stage) -> None:
+    first = stage.records.recording_path("CA1")
+    for path, sound in ((first, b"before the crash"), (first.with_name("CA1.2.wav"), b"after")):
+        path.write_bytes(sound)
+    for path, written_s in ((first, 2.0), (first.with_name("CA1.2.wav"), 1.0)):
+        os.utime(path, (written_s, written_s))
+    ended = snapshot(ended=EndReason.CALLER_HUNG_UP)
+    facts = Recording(file="CA1.2.wav", seconds=1.0, rate_hz=8000, failure=None)
+    assert await stage.records.keep(ended, (), facts)
+
+    assert (await stage.get("/v1/calls/CA1/recording")).body == b"before the crash"
+    stage.end_call()
+    assert (await stage.get("/v1/calls/CA1/recording")).body == b"after"
+
+
 async def test_a_call_may_have_no_recording(stage: Stage) -> None:
     assert (await stage.get("/v1/calls/CA1/recording")).refusal == (404, "recording_not_found")
     await stage.keep_record(snapshot("CA8", ended=EndReason.CALLER_HUNG_UP))
@@ -235,11 +261,26 @@ async def test_when_records_are_closed_nothing_can_be_looked_up(stage: Stage) ->
     assert (await stage.get("/v1/calls/CA1")).status == 200
 
 
+async def test_whoever_asks_while_the_disk_hangs_is_not_kept_waiting(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "LOOKING_UP", Patience(timeout_s=0.01, max_ahead=100))
+    goes_on = Event()
+    stage.records._disk.begin(partial(wait, goes_on))
+
+    for path in ("CA9", "CA1/record", "CA1/recording"):
+        assert (await stage.get(f"/v1/calls/{path}")).refusal == (503, "overloaded")
+    assert (await stage.post("/v1/calls/CA9/pause")).refusal == (503, "overloaded")
+    assert (await stage.get("/v1/calls/CA1")).status == 200
+    goes_on.set()
+
+
 # Lists
 
 
 async def test_the_list_has_what_is_to_be_known_at_a_glance(stage: Stage) -> None:
     stage.call.now = HELD
+    stage.bus.publish("CA1", AgentSaid("u1", "Good morning, Ada."))
 
     answer = await stage.get("/v1/calls", by=WALL)
 
@@ -267,6 +308,14 @@ async def many(stage: Stage) -> Stage:
             )
         )
     return stage
+
+
+async def test_what_was_said_is_read_only_to_be_searched(stage: Stage) -> None:
+    await stage.get("/v1/calls")
+    assert not stage.call.lines_were_read
+
+    await stage.get("/v1/calls?q=hello")
+    assert stage.call.lines_were_read
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from evibridge.event_wire import event_members
 from evibridge.events import ChatOpening, EndReason
 from evibridge.records import document
 from evibridge.records.call_record import call_record
-from evibridge.records.document import Recording, decoded, encoded, parsed
+from evibridge.records.document import Recording, encoded, members_of, outlined, parsed
 from tests.agent.stage import Stage
 from tests.records.calls import BEGAN_AT, ENDED, agent, caller, record, told
 from tests.virtual_clock import run_in_virtual_time
@@ -270,12 +270,12 @@ def test_a_real_call_is_recorded_as_it_went() -> None:
 
 def test_a_record_is_read_as_it_was_written() -> None:
     kept = record("CA1", (1.0, said("Grüß Gott!")), lines=[caller(1.0, "Grüß Gott!")])
-    assert decoded(encoded(kept)) == kept
+    assert parsed(members_of(encoded(kept))) == kept
 
 
 def test_half_a_surrogate_pair_costs_no_record() -> None:
     kept = record("CA1", (1.0, said("a\ud800b")), lines=[caller(1.0, "a\ud800b")])
-    again = decoded(encoded(kept))
+    again = parsed(members_of(encoded(kept)))
     assert again.turns[0].text == "a?b"
     assert again.events[0]["text"] == "a?b"
 
@@ -300,7 +300,15 @@ def test_members_that_a_later_service_adds_are_carried_along() -> None:
 )
 def test_what_is_no_record_is_refused(text: bytes) -> None:
     with pytest.raises(BadMessage):
-        decoded(text)
+        parsed(members_of(text))
+    with pytest.raises(BadMessage):
+        outlined(members_of(text))
+
+
+def test_an_outline_has_all_but_the_events_whatever_they_are() -> None:
+    kept = record("CA1", (1.0, said("Hello.")), lines=[caller(1.0, "Hello.")])
+    outline = outlined({**kept.model_dump(), "events": "many"})
+    assert outline.model_dump() == kept.model_dump(exclude={"events"})
 
 
 def test_the_page_on_records_names_every_member() -> None:

@@ -14,7 +14,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from evibridge.agent.call_tap import CallTap
+from evibridge.records import recording as recording_module
 from evibridge.records.disk_thread import DiskThread
+from evibridge.records.numbered import numbered
 from evibridge.records.recording import CLOSE_TIMEOUT_S, MAX_UNWRITTEN_S, Recording
 from evibridge.records.wav_on_disk import WavOnDisk
 from tests.records.little_room import room_for
@@ -142,6 +144,53 @@ async def test_a_file_that_cannot_be_made_is_told_and_the_call_goes_on(
     assert recording.lasts_s is None
 
 
+async def test_a_name_that_is_taken_gets_a_number(disk: DiskThread, path: Path) -> None:
+    recordings = [Recording(path, RATE_HZ, disk, pytest.fail) for _ in range(3)]
+    for number, recording in enumerate(recordings):
+        recording.write(bytes([number, 0, 0, 0]))
+        await closed(recording)
+
+    files = [recording.file for recording in recordings]
+    assert files == ["call.wav", "call.2.wav", "call.3.wav"]
+    for number, file in enumerate(files):
+        assert file is not None
+        assert played(path.with_name(file)) == bytes([number, 0, 0, 0])
+
+
+async def test_there_is_an_end_to_numbers(disk: DiskThread, path: Path) -> None:
+    path.parent.mkdir()
+    for taken in numbered(path):
+        taken.touch()
+    failures: list[str] = []
+    recording = Recording(path, RATE_HZ, disk, failures.append)
+    await closed(recording)
+
+    assert failures == ["The call is not recorded: its file cannot be made (File exists)."]
+    assert recording.file is None
+
+
+async def test_nothing_more_waits_for_a_disk_that_hangs(
+    disk: DiskThread, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording_module, "MAX_WAITING", 4)
+    goes_on, failures = threading.Event(), list[str]()
+    disk.run(goes_on.wait)
+    first = Recording(path, RATE_HZ, disk, pytest.fail)
+    for _ in range(2):
+        first.write(SECOND)
+    waiting = disk.waiting
+    second = Recording(path, RATE_HZ, disk, failures.append)
+    second.write(20 * SECOND)
+    await closed(second)
+
+    assert disk.waiting == waiting == 4
+    assert failures == [second.failure] == ["The call is not recorded: its disk hangs."]
+    assert (second.file, second.lasts_s) == (None, None)
+    goes_on.set()
+    await closed(first)
+    assert played(path) == 2 * SECOND
+
+
 async def test_a_disk_that_is_too_slow_ends_the_recording(disk: DiskThread, path: Path) -> None:
     failures: list[str] = []
     goes_on = threading.Event()
@@ -161,7 +210,7 @@ async def test_only_the_first_failure_is_told(disk: DiskThread, tmp_path: Path) 
     failures: list[str] = []
     goes_on = threading.Event()
     disk.run(goes_on.wait)
-    recording = Recording(tmp_path, RATE_HZ, disk, failures.append)
+    recording = Recording(tmp_path / ("call" * 100), RATE_HZ, disk, failures.append)
     for _ in range(12):
         recording.write(SECOND)
     goes_on.set()

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from threading import Event
 
+import orjson
 import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
@@ -12,9 +13,9 @@ from structlog.testing import capture_logs
 from evibridge import events
 from evibridge.errors import Overloaded, SettingsError
 from evibridge.records import disk_work
-from evibridge.records.document import Recording
+from evibridge.records.document import Recording, encoded, parsed
 from evibridge.records.records import Records
-from tests.records.calls import ENDED, caller, told
+from tests.records.calls import ENDED, caller, record, told
 from tests.records.little_room import room_for
 
 WAIT_S = 5.0
@@ -46,8 +47,9 @@ async def test_a_call_is_kept_shown_and_found(records: Records) -> None:
 
     assert await records.keep(ended, history, recording)
 
-    kept = await records.load("CA1")
-    assert kept is not None
+    text = await records.load("CA1")
+    assert text is not None
+    kept = orjson.loads(text)
     assert kept["turns"][0]["text"] == "Where is my order?"
     assert kept["recording"]["file"] == records.recording_path("CA1").name
     assert [event["type"] for event in kept["events"]] == ["call_began"]
@@ -57,6 +59,27 @@ async def test_a_call_is_kept_shown_and_found(records: Records) -> None:
 async def test_a_call_that_was_not_kept_is_not_there(records: Records) -> None:
     assert await records.load("CA1") is None
     assert await found(records) == []
+
+
+async def test_of_the_events_of_a_record_its_view_has_only_the_last(records: Records) -> None:
+    history = told((0.0, events.CallBegan()), (1.0, events.CommandGiven("say", "ada", "Hello.")))
+    assert await records.keep(ENDED, history)
+
+    kept = await records.view("CA1", parsed)
+
+    assert kept is not None
+    assert [event["type"] for event in kept.events] == ["command_given"]
+    assert await records.view("CA2", parsed) is None
+
+
+async def test_a_record_whose_events_are_none_cannot_be_viewed(
+    records: Records, tmp_path: Path
+) -> None:
+    text = encoded(record()).replace(b'"events":[]', b'"events":"many"')
+    (tmp_path / "data" / "calls" / "CA1.json").write_bytes(text)
+    with capture_logs() as logs:
+        assert await records.view("CA1", parsed) is None
+    assert [line["event"] for line in logs] == ["call_record_unreadable"]
 
 
 async def test_calls_are_kept_while_others_are_searched_for(records: Records) -> None:

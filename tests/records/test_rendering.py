@@ -54,6 +54,19 @@ def test_a_call_reads_as_it_went() -> None:
     )
 
 
+def test_a_clock_that_was_set_back_tells_no_time_before_the_call() -> None:
+    kept = record(
+        "CA1",
+        (-3600.0, events.ToolStarted("t1", "order_status", "{}")),
+        (-3600.0, events.CommandGiven("say", "ana", "Goodbye.")),
+    )
+    early = kept.commands[0].model_copy(update={"at": "2026-11-28T08:12:00.123Z"})
+    assert kept.tools[0].at_s == 0.0
+    told = lines(kept.model_copy(update={"commands": [early]}))
+    assert "0:00.0 tool order_status {}: not ended" in told
+    assert "0:00.0 operator ana: say Goodbye." in told
+
+
 def test_a_call_without_a_word_reads_as_one() -> None:
     text = lines(record(chat_id="", caller=None, called=None))
     assert text[1] == "phone, inbound, from unknown to unknown"

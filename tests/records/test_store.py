@@ -1,3 +1,4 @@
+import os
 import stat
 from pathlib import Path
 
@@ -7,8 +8,8 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from evibridge.errors import SettingsError
-from evibridge.records.document import encoded
-from evibridge.records.store import RecordStore, file_name, is_file_name
+from evibridge.records.document import Recording, encoded, outlined, parsed
+from evibridge.records.store import MAX_BYTES, RecordStore, file_name, is_file_name
 from tests.records.calls import record
 from tests.records.little_room import room_for
 
@@ -92,19 +93,20 @@ def test_a_folder_that_cannot_be_made_is_told_by_its_setting(tmp_path: Path) -> 
 def test_a_record_is_read_as_it_was_kept(store: RecordStore, call_id: str) -> None:
     kept = record(call_id)
     assert store.save(kept)
-    assert store.load(file_name(call_id)) == kept
+    assert store.read(file_name(call_id), parsed) == kept
+    assert store.text(file_name(call_id)) == encoded(kept)
 
 
 def test_a_call_that_was_not_kept_has_no_record(store: RecordStore) -> None:
     with capture_logs() as logs:
-        assert store.load("CA1") is None
+        assert store.text("CA1") is None
     assert not logs
 
 
 def test_the_latest_record_of_a_call_is_the_one(store: RecordStore) -> None:
     store.save(record(caller="+1"))
     store.save(record(caller="+2"))
-    kept = store.load("CA1")
+    kept = store.read("CA1", outlined)
     assert kept is not None
     assert kept.caller == "+2"
     assert [path.name for path in store.folder.iterdir()] == ["CA1.json"]
@@ -119,7 +121,7 @@ def test_a_full_disk_costs_a_record_and_leaves_the_older_one(store: RecordStore)
     assert line["event"] == "call_record_not_kept"
     assert line["call_id"] == "CA1"
     assert line["why"] == f"The record cannot be written in {store.folder} (File too large)."
-    kept = store.load("CA1")
+    kept = store.read("CA1", outlined)
     assert kept is not None
     assert kept.caller == "+1"
     assert [path.name for path in store.folder.iterdir()] == ["CA1.json"]
@@ -144,7 +146,7 @@ def test_a_name_that_is_taken_costs_a_record_and_leaves_nothing(store: RecordSto
 def test_a_damaged_record_is_told_and_as_good_as_none(store: RecordStore, damage: bytes) -> None:
     store.record_path("CA1").write_bytes(damage)
     with capture_logs() as logs:
-        assert store.load("CA1") is None
+        assert store.text("CA1") is None
     (line,) = logs
     assert line["event"] == "call_record_unreadable"
     assert line["file"] == "CA1.json"
@@ -153,5 +155,104 @@ def test_a_damaged_record_is_told_and_as_good_as_none(store: RecordStore, damage
 def test_a_record_that_may_not_be_read_is_told_without_its_path(store: RecordStore) -> None:
     store.record_path("CA1").mkdir()
     with capture_logs() as logs:
-        assert store.load("CA1") is None
+        assert store.text("CA1") is None
     assert [line["why"] for line in logs] == ["Is a directory"]
+
+
+@pytest.mark.timeout(10)
+def test_only_a_file_of_the_folder_itself_is_a_record(store: RecordStore, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_bytes(encoded(record("CA1")))
+    store.record_path("CA1").symlink_to(tmp_path / "elsewhere")
+    store.record_path("CA2").symlink_to("CA2.json")
+    store.record_path("CA3").symlink_to("nowhere")
+    os.mkfifo(store.record_path("CA4"))
+    os.mkfifo(store.record_path("CA5"))
+    store.record_path("CA6").mkdir()
+    somebody_who_writes_nothing = os.open(store.record_path("CA5"), os.O_RDWR)
+    with capture_logs():
+        found = [store.text(f"CA{number}") for number in range(1, 7)]
+    os.close(somebody_who_writes_nothing)
+    assert found == 6 * [None]
+    assert not list(store.files())
+
+
+def test_a_file_that_is_longer_than_any_record_is_none(store: RecordStore) -> None:
+    store.record_path("CA1").touch()
+    os.truncate(store.record_path("CA1"), MAX_BYTES + 1)
+    with capture_logs() as logs:
+        assert store.text("CA1") is None
+    assert [line["why"] for line in logs] == ["It is longer than any record."]
+
+
+def test_what_a_killed_process_has_half_written_is_removed(store: RecordStore) -> None:
+    kept, notes = store.folder / "CA1.json", store.folder / ".notes.tmp"
+    half, written_now = store.folder / ".ab_c1234.tmp", store.folder / ".ab_c1235.tmp"
+    for path in (kept, notes, half, written_now):
+        path.write_text("{")
+        os.utime(path, (1.0, 1.0))
+    os.utime(written_now)
+    (store.folder / ".ab_c1236.tmp").mkdir()
+
+    store.remove_half_written()
+
+    assert not half.exists()
+    assert all(path.exists() for path in (kept, notes, written_now))
+    RecordStore(store.folder / "nowhere").remove_half_written()
+
+
+# Recordings
+
+
+def keep(store: RecordStore, file: str | None) -> None:
+    """Keep a record that names a recording."""
+    facts = Recording(file=file, seconds=1.0, rate_hz=8000, failure=None)
+    assert store.save(record("CA1").model_copy(update={"recording": facts}))
+
+
+@pytest.fixture
+def sounds(store: RecordStore) -> list[Path]:
+    """Three recordings of a call, the second of which was written last."""
+    paths = [store.folder / name for name in ("CA1.wav", "CA1.2.wav", "CA1.3.wav")]
+    for path, written_s in zip(paths, (1.0, 3.0, 2.0), strict=True):
+        path.touch()
+        os.utime(path, (written_s, written_s))
+    return paths
+
+
+def test_the_recording_of_a_call_is_the_one_that_its_record_names(
+    store: RecordStore, sounds: list[Path]
+) -> None:
+    keep(store, "CA1.3.wav")
+    assert store.recording("CA1", newest=False) == sounds[2]
+    assert store.recording("CA1", newest=True) == sounds[1]
+
+
+def test_without_a_record_the_newest_recording_is_the_one(
+    store: RecordStore, sounds: list[Path]
+) -> None:
+    assert store.recording("CA1", newest=False) == sounds[1]
+    store.record_path("CA1").write_bytes(b"{")
+    assert store.recording("CA1", newest=False) == sounds[1]
+
+
+@pytest.mark.usefixtures("sounds")
+@pytest.mark.parametrize("file", ["CA2.wav", "../CA1.wav", "/etc/passwd", "CA1.json", "", None])
+def test_a_record_names_no_file_but_a_recording_of_its_call(
+    store: RecordStore, file: str | None
+) -> None:
+    (store.folder / "CA2.wav").touch()
+    keep(store, file)
+    assert store.recording("CA1", newest=False) is None
+
+
+@pytest.mark.usefixtures("sounds")
+def test_a_call_that_was_not_recorded_has_no_recording(store: RecordStore) -> None:
+    store.save(record("CA1"))
+    assert store.recording("CA1", newest=False) is None
+    assert store.recording("CA2", newest=False) is None
+
+
+def test_a_link_is_no_recording(store: RecordStore, sounds: list[Path]) -> None:
+    sounds[1].unlink()
+    sounds[1].symlink_to("/etc/passwd")
+    assert store.recording("CA1", newest=True) == sounds[2]

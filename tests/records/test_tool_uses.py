@@ -4,7 +4,7 @@ import pytest
 
 from evibridge import events
 from evibridge.events import ToolPath
-from evibridge.records.document import decoded, encoded
+from evibridge.records.document import encoded, members_of, parsed
 from tests.records.calls import record
 
 
@@ -81,11 +81,11 @@ def test_of_a_tool_whose_call_is_forgotten_the_rest_is_told() -> None:
 def test_arguments_that_are_no_json_for_a_record_are_kept_as_text(written: str) -> None:
     kept = record("CA1", (3.0, events.ToolStarted("t1", "search", written)))
     assert kept.tools[0].arguments == written
-    assert decoded(encoded(kept)) == kept
+    assert parsed(members_of(encoded(kept))) == kept
 
 
 def test_arguments_may_be_nested_as_deeply_as_can_be_written() -> None:
     deepest = "[" * 245 + "]" * 245
     kept = record("CA1", (3.0, events.ToolStarted("t1", "search", deepest)))
     assert kept.tools[0].arguments == json.loads(deepest)
-    assert decoded(encoded(kept)) == kept
+    assert parsed(members_of(encoded(kept))) == kept
