@@ -58,6 +58,15 @@ def paragraph(head: str, text: str, width: int) -> str:
     return lines or head
 
 
+def heard_of(text: str, text_heard: str) -> str:
+    """The agent's words, those that were not heard in brackets."""
+    words, heard = text.split(), text_heard.split()
+    if words[: len(heard)] != heard:
+        return f"{text} [heard: {text_heard}]"
+    unheard = words[len(heard) :]
+    return " ".join((*heard, f"[not heard: {' '.join(unheard)}]") if unheard else words)
+
+
 def _fitting(text: str, width: int) -> Iterator[str]:
     for character in text:
         width -= _width(character)

@@ -1,22 +1,17 @@
 """The record of a call as text for a terminal."""
 
 import json
-import re
-import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from evibridge.events import Direction
 from evibridge.records.document import GivenCommand, Record, ToolUse, Turn, parsed
+from evibridge.terminal_text import harmless, heard_of, paragraph
 
 MIN_WIDTH = 40
 """Columns; a narrower terminal breaks the lines itself."""
-
-# Control characters move the cursor or colour what follows, those of the writing direction make a
-# line read as another one, and half a surrogate pair cannot be printed.
-_HARMFUL = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_REPLACEMENT = "\ufffd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,34 +38,24 @@ def readable(members: Mapping[str, Any], width: int = 80) -> str:
     """
     record = parsed(members)
     width = max(width, MIN_WIDTH)
-    lines = [_paragraph("", text, width) for text in _heading(record)]
+    lines = [paragraph("", harmless(text), width) for text in _heading(record)]
     entries = sorted(_entries(record), key=lambda entry: entry.at_s or 0.0)
     lines += ["", *(_entry(entry, width) for entry in entries)] if entries else []
-    lines += ["", *(_paragraph("", text, width) for text in _figures(record))]
+    lines += ["", *(paragraph("", harmless(text), width) for text in _figures(record))]
     return "\n".join(lines) + "\n"
-
-
-def _paragraph(label: str, text: str, width: int) -> str:
-    return textwrap.fill(
-        _HARMFUL.sub(_REPLACEMENT, " ".join(text.split())),
-        width,
-        initial_indent=label,
-        subsequent_indent=" " * len(label),
-        break_on_hyphens=False,
-    )
 
 
 def _entry(entry: _Entry, width: int) -> str:
     at = "" if entry.at_s is None else f"{int(entry.at_s // 60)}:{entry.at_s % 60:04.1f}"
-    return _paragraph(f"{at:>8}  {entry.who:8}  ", entry.text, width)
+    return paragraph(f"{at:>8}  {entry.who:8}  ", harmless(entry.text), width)
 
 
 def _heading(record: Record) -> Iterator[str]:
     yield f"Call {record.call_id}"
-    yield (
-        f"{record.kind}, {record.direction}, from {record.caller or 'unknown'} "
-        f"to {record.called or 'unknown'}"
-    )
+    numbers = [record.caller or "unknown", record.called or "unknown"]
+    if record.direction is Direction.OUTBOUND:  # whoever speaks with the agent was called
+        numbers.reverse()
+    yield f"{record.kind}, {record.direction}, from {numbers[0]} to {numbers[1]}"
     began = datetime.fromisoformat(record.began_at).astimezone(UTC)
     minutes, seconds = divmod(round(record.lasts_s), 60)
     yield f"began {began:%Y-%m-%d %H:%M:%S} UTC, lasted {minutes} min {seconds} s"
@@ -106,19 +91,9 @@ def _said(turn: Turn) -> str:
         notes.append(f"after {turn.response_ms} ms")
     if turn.scores:
         notes.append(f"{turn.scores[0].name} {turn.scores[0].score:.2f}")
-    text = (turn.text if turn.who == "caller" else _heard(turn)) or "(no words)"
+    words = turn.text if turn.who == "caller" else heard_of(turn.text, turn.text_heard)
+    text = words or "(no words)"
     return f"{text} ({', '.join(notes)})" if notes else text
-
-
-def _heard(turn: Turn) -> str:
-    """The agent's words, those that were not heard in brackets."""
-    if turn.text_heard == turn.text:
-        return turn.text
-    words, heard = turn.text.split(), turn.text_heard.split()
-    if words[: len(heard)] != heard:
-        return f"{turn.text} [heard: {turn.text_heard}]"
-    unheard = f"[not heard: {' '.join(words[len(heard) :])}]"
-    return " ".join((*heard, unheard))
 
 
 def _used(use: ToolUse) -> str:

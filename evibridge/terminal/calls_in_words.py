@@ -65,15 +65,6 @@ def parties(call: Summary | Snapshot) -> str:
     return f"{call['kind']}, {call['direction']}, from {caller} to {called}"
 
 
-def heard_of(text: str, text_heard: str) -> str:
-    """The agent's words, those that were not heard in brackets."""
-    words, heard = text.split(), text_heard.split()
-    if words[: len(heard)] != heard:
-        return f"{text} [heard: {text_heard}]"
-    unheard = words[len(heard) :]
-    return " ".join((*heard, f"[not heard: {' '.join(unheard)}]") if unheard else words)
-
-
 def length(seconds: float) -> str:
     """How long a call lasts, as 1:36, or as 1:02:03."""
     minutes, seconds = divmod(int(seconds), 60)

@@ -6,13 +6,12 @@ from datetime import UTC, datetime, timedelta
 from evibridge.operators.views import Said, Snapshot, Summary
 from evibridge.terminal.calls_in_words import (
     ENDS,
-    heard_of,
     length,
     parties,
     state_of,
     time_in_call,
 )
-from evibridge.terminal_text import beginning, columns, harmless, paragraph
+from evibridge.terminal_text import beginning, columns, harmless, heard_of, paragraph
 
 ID_COLUMNS = 10
 """Of an id: enough for those of calls to differ, and to be typed instead of all of it."""

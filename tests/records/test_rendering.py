@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from evibridge import events
 from evibridge.errors import BadMessage
-from evibridge.events import CallEvent
+from evibridge.events import CallEvent, Direction
 from evibridge.records.call_record import call_record
 from evibridge.records.document import Record, Recording
 from evibridge.records.rendering import MIN_WIDTH, readable
@@ -65,6 +65,11 @@ def test_a_clock_that_was_set_back_tells_no_time_before_the_call() -> None:
     told = lines(kept.model_copy(update={"commands": [early]}))
     assert "0:00.0 tool order_status {}: not ended" in told
     assert "0:00.0 operator ana: say Goodbye." in told
+
+
+def test_whoever_was_called_is_named_behind_the_number_that_called() -> None:
+    text = lines(record(direction=Direction.OUTBOUND, caller="+4930111", called="+1415222"))
+    assert text[1] == "phone, outbound, from +1415222 to +4930111"
 
 
 def test_a_call_without_a_word_reads_as_one() -> None:

@@ -13,7 +13,6 @@ from evibridge.operators.views import Snapshot, Summary, snapshot_of, summary_of
 from evibridge.terminal.calls_in_words import (
     ENDS,
     STATES,
-    heard_of,
     length,
     parties,
     state_of,
@@ -21,7 +20,7 @@ from evibridge.terminal.calls_in_words import (
     took,
 )
 from evibridge.terminal.calls_pages import page, table
-from evibridge.terminal_text import columns
+from evibridge.terminal_text import columns, heard_of
 from tests.operators.api_stage import snapshot
 
 NOW = datetime(2026, 11, 28, 12, 30, tzinfo=UTC)
