@@ -47,9 +47,6 @@ from evibridge.tools_registry.runner import ToolRunner
 if TYPE_CHECKING:
     from evibridge.engine.server import Engine
 
-MAX_BODY_BYTES = 64 * 1024
-"""Twilio's forms are below 4 kB."""
-
 OnEvent = Callable[[str, events.CallEvent], None]
 """Gets the id of a call and an event of it."""
 
@@ -184,7 +181,7 @@ class ServiceParts:
 def _build(
     agent: Agent, settings: Settings, engine: EngineConfig | None, on_event: OnEvent
 ) -> ServiceParts:
-    app = web.Application(client_max_size=MAX_BODY_BYTES)
+    app = web.Application()
     bus = EventBus()
     calls = Calls(max_calls=settings.max_calls)
     metrics = ServiceMetrics(calls)
