@@ -47,10 +47,12 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     ),
     "events and metrics": (
         "evibridge.metrics",
+        "evibridge.bus",
         "evibridge.events",
         "evibridge.agent.call:Call._publish",
+        "evibridge.agent.tool_watch",
     ),
-    "logs": ("evibridge.service",),
+    "logs": ("evibridge.event_log",),
     OTHER: ("evibridge",),
 }
 """Stage to functions: `module:function`, a module, or a package. The most exact one counts."""

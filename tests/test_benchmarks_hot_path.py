@@ -63,6 +63,7 @@ async def test_calls_take_all_that_is_said_in_them() -> None:
             events.AgentHeard: UTTERANCES,
             events.AgentInterrupted: 1,
             events.CallerSaid: 8,
+            events.TurnAnswered: 4,
         }
         heard = [event for event in told if isinstance(event, events.AgentHeard)]
         assert sum(event.sent_ms for event in heard) == pytest.approx(20_000, abs=400)

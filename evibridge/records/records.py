@@ -35,6 +35,7 @@ class Records:
         """
         self._store.open()
         self._index.open()
+        self._disk.begin(lambda: None)  # its thread is not begun in the middle of a call
 
     async def keep(
         self, snapshot: CallSnapshot, told: Sequence[Told], recording: Recording | None = None
