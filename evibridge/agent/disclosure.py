@@ -30,9 +30,12 @@ class Disclosure:
 
     def __init__(self, text: str | None) -> None:
         self.text = text
+        self._words = _words(text or "")
         self._state = _State.OVER if text is None else _State.OWED
         self._tells = 0
         self._utterances: set[str] = set()
+        self._said: list[str] = []
+        """Words of its sentences that the caller heard, or hears."""
         self.is_given_up = False
         """Whether the agent speaks without."""
         self.wake_s: float | None = None
@@ -76,15 +79,30 @@ class Disclosure:
             self._state, self.wake_s = _State.OWED, None
 
     def is_part(self, said: evi.AssistantMessage) -> bool:
-        """Whether a sentence of the agent is of it; EVI marks what it was told to speak."""
-        if self._state is _State.OVER or self.text is None:
-            return False
-        return said.content in self.text if said.from_text else said.content == self.text
+        """Whether a sentence of the agent is of it.
 
-    def begun(self, utterance_id: str) -> None:
+        EVI marks what it was told to speak. A server may write it in another way, numbers in words
+        and without its stops; as long as this has to come first, it was told nothing else.
+        """
+        if self._state is _State.OVER:
+            return False
+        words = _words(said.content)
+        if not said.from_text:
+            return words == self._words
+        return self._state is _State.TOLD or words in self._words
+
+    def begun(self, utterance_id: str, text: str) -> None:
         """A sentence of it is about to be spoken."""
         self._utterances.add(utterance_id)
+        self._said.append(_words(text))
         self._state, self.wake_s = _State.SAID, None
+
+    def is_copy(self, said: evi.AssistantMessage) -> bool:
+        """Whether the server, told again, says a sentence that was said already or is being said.
+
+        That is nobody's answer, and the caller has to hear it once.
+        """
+        return said.from_text and self._tells > 1 and _words(said.content) in self._said
 
     def heard(self, report: AgentHeard, now_s: float) -> None:
         """What of an utterance was heard, now that it is over."""
@@ -100,4 +118,10 @@ class Disclosure:
         """The rest of it will not be heard: it is owed again, as a whole."""
         if self._state is _State.SAID:
             self._utterances.clear()
+            self._said.clear()
             self._state, self.wake_s = _State.OWED, now_s + BEGINS_WITHIN_S
+
+
+def _words(text: str) -> str:
+    """What is said, however it is written."""
+    return " ".join("".join(filter(str.isalnum, word)) for word in text.casefold().split())

@@ -62,6 +62,9 @@ class Talk:
         """The agent is about to speak a sentence."""
         course = self._course
         course.server.converses()
+        if course.disclosure.is_copy(said):
+            course.speech.refuse(said.id)
+            return []
         is_disclosure = course.disclosure.is_part(said)
         if course.is_silenced:  # it was on its way already, and must not be heard from its middle
             course.speech.refuse(said.id)
@@ -88,7 +91,7 @@ class Talk:
         course.deadlines.pop(Deadline.LAST_WORDS, None)
         said_it = act.Publish(events.AgentSaid(utterance_id, said.content))
         if is_disclosure:
-            return [said_it, *self._disclosed(utterance_id, now_s)]
+            return [said_it, *self._disclosed(utterance_id, said.content, now_s)]
         if is_told:
             course.turn.spoken(said.content)
             if course.last_words is not None and not course.turn.owes(course.last_words):
@@ -100,12 +103,12 @@ class Talk:
         told = course.server.answers() if starts_turn else []
         return [*course.tools.answered_otherwise(), *told, said_it]
 
-    def _disclosed(self, utterance_id: str, now_s: float) -> list[Action]:
+    def _disclosed(self, utterance_id: str, text: str, now_s: float) -> list[Action]:
         """What came too early, such as a greeting, is said behind what had to come first."""
         course = self._course
         course.turn.speaks_texts()
         came_first = course.disclosure.comes_first
-        course.disclosure.begun(utterance_id)
+        course.disclosure.begun(utterance_id, text)
         if not came_first:
             return []
         course.turn.repeat_missed(now_s, also_if_repeated=True)

@@ -209,6 +209,28 @@ def test_a_sentence_of_the_models_own_does_not_stand_for_it() -> None:
     assert not session.accepts("g1")
 
 
+def test_a_server_may_write_it_in_another_way() -> None:
+    session = disclosing_session()
+    session.chat_said(FIRST, CHAT, 0.2)
+
+    for words in ("I am a MACHINE,", "and this call is recorded"):
+        part = evi.AssistantMessage(words, words, from_text=True, is_quick_response=False)
+        session.chat_said(FIRST, part, 0.5)
+        assert session.accepts(words)
+
+
+def test_what_a_slow_server_says_a_second_time_is_not_heard() -> None:
+    session = disclosing_session()
+    session.chat_said(FIRST, CHAT, 0.2)
+    assert woken_to_tell(session) == [TOLD]
+    say_it_all(session, 4.0)
+
+    copy = evi.AssistantMessage("d2", DISCLOSURE, from_text=True, is_quick_response=False)
+    assert session.chat_said(FIRST, copy, 6.0) == []
+
+    assert not session.accepts("d2")
+
+
 def test_a_disclosure_that_says_nothing_is_a_mistake() -> None:
     with pytest.raises(ValueError, match="blank"):
         Agent(system_prompt="You call people.", disclosure="  ")
