@@ -94,10 +94,10 @@ class ChatChanges:
         course = self._course
         course.caller_spoke_s = None
         course.disclosure.forgotten()
-        if not course.speech.turn_is_over:
-            course.disclosure.broken_off(now_s)
         course.tools.chat_lost()
         course.turn.chat_lost()
-        if not course.speech.turn_is_over:
+        if not course.speech.turn_is_over and course.disclosure.is_being_said:
+            course.disclosure.broken_off(now_s)
+        elif not course.speech.turn_is_over:
             course.turn.missed(course.conversation.unfinished, may_be_repeated=False)
         return place(course.speech.break_off())

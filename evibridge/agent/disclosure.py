@@ -114,9 +114,14 @@ class Disclosure:
         elif not self._utterances and self._state is _State.SAID:
             self._state = _State.OVER
 
+    @property
+    def is_being_said(self) -> bool:
+        """Whether it has begun, and not all of it was heard yet."""
+        return self._state is _State.SAID
+
     def broken_off(self, now_s: float) -> None:
         """The rest of it will not be heard: it is owed again, as a whole."""
-        if self._state is _State.SAID:
+        if self.is_being_said:
             self._utterances.clear()
             self._said.clear()
             self._state, self.wake_s = _State.OWED, now_s + BEGINS_WITHIN_S

@@ -190,6 +190,35 @@ def test_a_chat_that_is_lost_in_the_middle_of_it_leaves_all_of_it_to_the_next_on
     second = lose_chat(session, 1.0)
 
     assert told(session.chat_said(second, CHAT, 1.5)).count(TOLD) == 1
+    spoken = evi.AssistantMessage("d2", DISCLOSURE, from_text=True, is_quick_response=False)
+    assert told(session.chat_said(second, spoken, 1.8)) == []
+
+
+def test_a_chat_that_is_lost_between_its_sentences_leaves_all_of_it_to_the_next_one() -> None:
+    session = disclosing_session()
+    session.chat_said(FIRST, CHAT, 0.2)
+    first = evi.AssistantMessage("d1", "I am a machine", from_text=True, is_quick_response=False)
+    session.chat_said(FIRST, first, 0.5)
+    marks = session.agent_audio_sent("d1", 500, 0.5)
+    rest = evi.AssistantMessage("d2", "this call is recorded", True, False)
+    session.chat_said(FIRST, rest, 0.6)
+    marks += session.agent_audio_sent("d2", 100, 0.6)
+    heard_out(session, marks, 1.2)
+    second = lose_chat(session, 1.3)
+
+    assert told(session.chat_said(second, CHAT, 1.8)).count(TOLD) == 1
+
+
+def test_a_caller_who_talks_before_its_first_sound_has_it_said_again() -> None:
+    session = disclosing_session()
+    session.chat_said(FIRST, CHAT, 0.2)
+    speaking_it(session, 0.5)
+    session.chat_said(FIRST, evi.UserInterruption(0), 0.6)
+
+    assert told(session.chat_said(FIRST, said("hello?"), 1.0)) == [TOLD]
+    again = evi.AssistantMessage("d2", DISCLOSURE, from_text=True, is_quick_response=False)
+    session.chat_said(FIRST, again, 1.5)
+    assert session.accepts("d2")
 
 
 def test_what_an_operator_has_said_comes_after_it() -> None:

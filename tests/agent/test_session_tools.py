@@ -8,9 +8,10 @@ from evibridge.agent.commands import Decide
 from evibridge.agent.course import BREAK_S
 from evibridge.agent.manners import Manners
 from evibridge.agent.session import CallSession
-from evibridge.events import EndReason
+from evibridge.events import EndReason, ToolPath
 from evibridge.tools_registry.progress import Verdict
 from tests.agent.test_session import (
+    CHAT,
     FIRST,
     context,
     ends,
@@ -331,6 +332,24 @@ class TestLastWords:
         at_s, actions = wake(session)
         assert at_s < 5
         assert ends(actions) == [EndReason.AGENT_HUNG_UP]
+
+
+class TestPaths:
+    def test_a_webhook_that_comes_late_tells_the_next_chat_nothing(self) -> None:
+        session = working_session()
+        session.tool_finished("call_1", evi.ToolResponse("call_1", "done"), 2.0)
+        second = lose_chat(session, 3.0)
+        session.chat_said(second, CHAT, 3.5)
+
+        assert session.tool_called(tool_call("call_1"), ToolPath.WEBHOOK) == []
+
+    def test_a_call_that_comes_by_webhook_alone_is_run(self) -> None:
+        session = talking_session()
+
+        started = session.tool_called(tool_call("call_1"), ToolPath.WEBHOOK)
+
+        assert act.StartTool(tool_call("call_1")) in started
+        assert session.chat_said(FIRST, tool_call("call_1"), 1.0) == []
 
 
 class TestTransfer:

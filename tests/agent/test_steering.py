@@ -16,6 +16,7 @@ from evibridge.events import CommandGiven, EndReason
 from tests.agent.test_session import (
     CHAT,
     FIRST,
+    SECOND,
     ends,
     lose_chat,
     new_session,
@@ -350,6 +351,12 @@ class TestWhatACallDoes:
         session.chat_said(FIRST, evi.UserInterruption(0), 2.6)
         assert session.state(2.6).doing is CallState.CALLER_SPEAKING
 
+    def test_an_agent_who_is_about_to_speak_is_not_the_caller_speaking(self) -> None:
+        session = talking_session()
+        session.chat_said(FIRST, said("where", interim=True), 1.0)
+        session.chat_said(FIRST, sentence("u1"), 1.2)
+        assert session.state(1.3).doing is CallState.LISTENING
+
     def test_a_cough_is_not_taken_for_speech_for_long(self) -> None:
         session = talking_session()
         speak(session, "u1", 5000, 1.0)
@@ -385,6 +392,35 @@ class TestResponses:
 
         assert published(first) == [events.TurnAnswered(1100)]
         assert published(more) == []
+
+    def test_what_was_asked_of_a_paused_agent_is_not_timed(self) -> None:
+        session = talking_session()
+        obey(session, wish.Pause(), 1.0)
+        session.chat_said(FIRST, said("where is it"), 2.0)
+        obey(session, wish.Resume(), 20.0)
+
+        assert published(speak(session, "u1", 200, 21.0)) == []
+
+    def test_a_chat_that_heard_what_was_kept_meanwhile_is_timed_from_there(self) -> None:
+        session = talking_session()
+        second = lose_chat(session, 3.0)
+        session.chat_said(second, CHAT, 3.5)  # and hears the caller from second 3 on
+        heard = evi.UserMessage("where is it", False, False, begin_ms=500, end_ms=1500)
+        session.chat_said(second, heard, 4.9)
+        session.chat_said(second, sentence("u1"), 5.0)
+
+        assert published(session.agent_audio_sent("u1", 200, 5.2)) == [events.TurnAnswered(700)]
+
+    def test_a_chat_that_takes_over_in_a_silence_is_timed_from_then(self) -> None:
+        session = talking_session()
+        session.command(Command.RENEW_CHAT, 10.0)
+        session.woke(10.0)
+        session.chat_said(SECOND, CHAT, 10.5)
+        heard = evi.UserMessage("where is it", False, False, begin_ms=500, end_ms=1500)
+        session.chat_said(SECOND, heard, 12.4)
+        session.chat_said(SECOND, sentence("u1"), 12.5)
+
+        assert published(session.agent_audio_sent("u1", 200, 13.0)) == [events.TurnAnswered(1000)]
 
     def test_how_voices_sounded_is_told(self) -> None:
         session = talking_session()
