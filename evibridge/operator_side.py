@@ -99,7 +99,7 @@ class OperatorSide:
         self._api = OperatorApi(parts, access)
         watched = WatchedCalls(self._snapshot, self._summary, self._live_ids, self._levels)
         self._events = EventStreams(bus, watched, self._admit)
-        self._audio = AudioStreams(calls.get, self._is_live, self._admit, bus)
+        self._audio = AudioStreams(calls.get, self._is_live, self._rings, self._admit, bus)
 
     @property
     def socket_routes(self) -> tuple[SocketRoute, ...]:
@@ -152,6 +152,9 @@ class OperatorSide:
 
     def _is_live(self, call_id: str) -> bool:
         return self._all_calls.get(call_id) is not None
+
+    def _rings(self, call_id: str) -> bool:
+        return isinstance(self._all_calls.get(call_id), RingingCall)
 
     def _live_ids(self) -> Iterable[str]:
         return [call.call_id for call in self._all_calls.live_calls()]

@@ -24,6 +24,7 @@ FRAME_BYTES = 4
 """int16, two channels."""
 
 NO_SUCH_CALL = "No call that goes on has this id: see GET /v1/calls."
+RINGS = "Nobody has answered yet."
 NO_SOUND = "The sound of this call does not come through this service."
 FULL = "As many listen as may: close one, or try again in a moment."
 
@@ -34,6 +35,7 @@ class AudioStreams:
     Args:
         call: gives the live call of an id, if its audio comes here
         is_live: tells whether there is a live call of an id, wherever its audio flows
+        rings: tells whether somebody is being called under an id
         admit: says why somebody may not listen, None if he may
         bus: tells when calls end
     """
@@ -42,12 +44,14 @@ class AudioStreams:
         self,
         call: Callable[[str], Call | None],
         is_live: Callable[[str], bool],
+        rings: Callable[[str], bool],
         admit: Callable[[Upgrade], Refusal | None],
         bus: EventBus,
     ) -> None:
         self._bus = bus
         self._call = call
         self._is_live = is_live
+        self._rings = rings
         self._admit = admit
         self._listeners: set[AudioListener] = set()
         self.route = SocketRoute(PATH, self._accept, MAX_MESSAGE_BYTES)
@@ -64,13 +68,18 @@ class AudioStreams:
         call_id = upgrade.parameters["call_id"]
         call = self._call(call_id)
         if call is None or call.is_over:
-            is_elsewhere = self._is_live(call_id)
-            return Refusal(409, NO_SOUND) if is_elsewhere else Refusal(404, NO_SUCH_CALL)
+            return self._not_heard(call_id)
         if len(self._listeners) >= MAX_LISTENERS:
             return Refusal(503, FULL)
         listener = AudioListener(call, self._bus, self._listeners.discard)
         self._listeners.add(listener)
         return listener
+
+    def _not_heard(self, call_id: str) -> Refusal:
+        """Why there is nothing to listen to."""
+        if self._rings(call_id):
+            return Refusal(409, RINGS)
+        return Refusal(409, NO_SOUND) if self._is_live(call_id) else Refusal(404, NO_SUCH_CALL)
 
 
 class AudioListener(SocketListener):

@@ -44,7 +44,7 @@ class EventStreams:
         self._calls = calls
         self._admit = admit
         self._clock = clock
-        self._levels = Levels(calls.levels, clock)
+        self._levels = Levels(bus, calls.levels, clock)
         self._summaries = Summaries(bus, calls.summary, clock)
         self._slow_readers = SlowReaders()
         self._readers: set[EventReader] = set()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from evibridge.events import Direction
+from evibridge.events import CallKind, Direction
 from evibridge.records.document import GivenCommand, Record, ToolUse, Turn, parsed
 from evibridge.terminal_text import harmless, heard_of, paragraph
 
@@ -52,10 +52,7 @@ def _entry(entry: _Entry, width: int) -> str:
 
 def _heading(record: Record) -> Iterator[str]:
     yield f"Call {record.call_id}"
-    numbers = [record.caller or "unknown", record.called or "unknown"]
-    if record.direction is Direction.OUTBOUND:  # whoever speaks with the agent was called
-        numbers.reverse()
-    yield f"{record.kind}, {record.direction}, from {numbers[0]} to {numbers[1]}"
+    yield _parties(record)
     began = datetime.fromisoformat(record.began_at).astimezone(UTC)
     minutes, seconds = divmod(round(record.lasts_s), 60)
     yield f"began {began:%Y-%m-%d %H:%M:%S} UTC, lasted {minutes} min {seconds} s"
@@ -68,6 +65,19 @@ def _heading(record: Record) -> Iterator[str]:
         yield f"recording: {file}, {recording.seconds:.1f} s at {recording.rate_hz} Hz"
         if recording.failure is not None:
             yield f"recording: {recording.failure}"
+
+
+def _parties(record: Record) -> str:
+    """What kind of call it was, and between whom, as far as that is known."""
+    if record.kind is CallKind.SIDECAR:  # of others' chats that is never known
+        return str(record.kind)
+    kind = f"{record.kind}, {record.direction}"
+    if record.caller is None and record.called is None:
+        return kind
+    numbers = [record.caller or "unknown", record.called or "unknown"]
+    if record.direction is Direction.OUTBOUND:  # whoever speaks with the agent was called
+        numbers.reverse()
+    return f"{kind}, from {numbers[0]} to {numbers[1]}"
 
 
 def _entries(record: Record) -> Iterator[_Entry]:

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import sys
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import quote
@@ -254,7 +255,7 @@ def _run(url: str, work: Work) -> None:
     shown = token_to_show(token.get_secret_value() if token else None)
 
     async def main() -> None:
-        async with OperatorClient(url, shown) as client:
+        async with OperatorClient(url, shown, tell=partial(typer.echo, err=True)) as client:
             await work(client)
 
     asyncio.run(main())

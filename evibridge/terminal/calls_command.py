@@ -81,7 +81,7 @@ async def show_call(
         as_json: whether to print what the API says of it
         width: of the terminal, in columns
     """
-    path = path_of(await full_id(client, written))
+    path = path_of(await full_id(client, written, or_ended=True))
     document = await client.get(path)
     call = checked(SNAPSHOT, document)
     record = None if call["end_reason"] is None else await _record(client, path)

@@ -25,7 +25,7 @@ async def listen(
         client: asks the service
         show: prints a text
         written: the call's id, or its beginning
-        path: of the file, which must not exist
+        path: of the file, which must not exist, in a folder that does
 
     Raises:
         CommandRefused: there is no such call, or its sound is elsewhere
@@ -33,7 +33,7 @@ async def listen(
         SettingsError: the file cannot be written
         BadMessage: the service tells something else than it should
     """
-    _check_new(path)
+    _check_place(path)
     call_id = await full_id(client, written)
     async with client.stream(f"{path_of(call_id)}/audio") as socket:
         hello = await socket.receive()
@@ -47,14 +47,23 @@ async def listen(
                 wav.close()
                 show(harmless(f"{wav.lasts_s:.1f} s of call {call_id} are in {path}."))
         except OSError as error:
-            raise SettingsError(f"{path} cannot be written ({error.strerror}).") from error
+            raise _not_written(path, error) from error
         if socket.close_code != OVER:
             raise LinkUnreachable("The connection was lost before the call was over.")
 
 
-def _check_new(path: Path) -> None:
-    if path.exists():
-        raise SettingsError(f"{path} exists: name another file.")
+def _check_place(path: Path) -> None:
+    try:
+        if path.exists():
+            raise SettingsError(f"{path} exists: name another file.")
+        if not path.parent.is_dir():
+            raise SettingsError(f"{path.parent} is no folder: make it, or name a file elsewhere.")
+    except OSError as error:
+        raise _not_written(path, error) from error
+
+
+def _not_written(path: Path, error: OSError) -> SettingsError:
+    return SettingsError(f"{path} cannot be written ({error.strerror}).")
 
 
 async def _keep(socket: aiohttp.ClientWebSocketResponse[bool], wav: WavOnDisk) -> None:

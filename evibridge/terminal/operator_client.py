@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self
 from urllib.parse import urlencode
@@ -20,6 +20,8 @@ from evibridge.terminal_text import harmless
 CONNECT_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 15.0
 """More than a service waits for a carrier or an EVI server."""
+READ_WITHIN_S = 20.0
+"""For a document, however often it has to be asked for."""
 PAUSES_S = (0.2, 0.5, 1.0, 2.0, 4.0)
 """Before a request is sent again whose answer was lost, or is not there yet."""
 HEARTBEAT_S = 15.0
@@ -32,6 +34,19 @@ OVER = 1000
 # Both are kinds of what follows.
 _NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 _LOST = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError)
+
+_OPTIONS = {
+    "to": "NUMBER",
+    "from": "--from",
+    "say_first": "--say-first",
+    "parameters": "--parameter",
+    "text": "TEXT",
+    "variables": "NAME=VALUE",
+    "reason": "--reason",
+    "chat_id": "CHAT_ID",
+    "q": "--search",
+}
+"""What people type for members of a request."""
 
 _NOBODY_BEHIND = (502, 503, 504)
 """What proxies answer whose service is not there."""
@@ -55,15 +70,23 @@ class OperatorClient:
         url: origin of the service
         token: an operator's; None to ask as a program of the service's own machine
         pauses_s: before each repetition of a request whose answer was lost
+        tell: told, once for each command, that its answer was lost and it is sent again
 
     Raises:
         SettingsError: it is no origin
     """
 
-    def __init__(self, url: str, token: str | None, pauses_s: Sequence[float] = PAUSES_S) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str | None,
+        pauses_s: Sequence[float] = PAUSES_S,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._origin = _origin(url)
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         self._pauses_s = pauses_s
+        self._tell = tell
         self._http: aiohttp.ClientSession
 
     async def __aenter__(self) -> Self:
@@ -85,7 +108,11 @@ class OperatorClient:
             LinkUnreachable: it does not answer
             SettingsError: it does not know the token, or is something else
         """
-        return await self._ask("GET", _with_query(path, query))
+        try:
+            async with asyncio.timeout(READ_WITHIN_S):
+                return await self._ask("GET", _with_query(path, query))
+        except TimeoutError as error:
+            raise self._unreachable(error) from error
 
     async def post(self, path: str, body: Mapping[str, Any]) -> Any:
         """Have something done, once, however often it has to be sent.
@@ -131,6 +158,8 @@ class OperatorClient:
             except _LOST as error:
                 if lost is None and isinstance(error, _NOT_SENT):
                     raise self._unreachable(error) from error
+                if lost is None and method == "POST" and pause_s is not None:
+                    self._tell(f"{self._origin} has not answered: asking again, as one command.")
                 lost = error
             except CommandRefused as refusal:
                 if refusal.code != "still_running" or pause_s is None:
@@ -244,7 +273,7 @@ def _reason(content_type: str, body: bytes) -> tuple[str, str]:
     try:
         answer = json.loads(text)
         if "detail" in answer:
-            faults = [f"{_place(each['loc'])}: {each['msg']}" for each in answer["detail"]]
+            faults = [f"{_place(each['loc'])}: {_fault(each['msg'])}" for each in answer["detail"]]
             return "unfit", harmless(f"The service cannot use {'; '.join(faults)}.")
         return str(answer["code"]), harmless(answer["message"])
     except (AttributeError, KeyError, TypeError, ValueError):
@@ -253,4 +282,11 @@ def _reason(content_type: str, body: bytes) -> tuple[str, str]:
 
 def _place(loc: Sequence[str | int]) -> str:
     """Where something stands; which part of the request it is, goes without saying."""
-    return ".".join(map(str, loc[1:] or loc))
+    first, *others = loc[1:] or loc
+    return ".".join((_OPTIONS.get(str(first), str(first)), *map(str, others)))
+
+
+def _fault(message: str) -> str:
+    """What is wrong with it; the service's own checks leave out what they speak of."""
+    own = message.removeprefix("Value error, ")
+    return message if own == message else f"it {own}"

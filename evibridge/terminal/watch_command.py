@@ -16,7 +16,10 @@ from evibridge.terminal.operator_client import OVER, OperatorClient
 
 PAUSES_S = (0.5, 1.0, 2.0, 4.0, *[8.0] * 36)
 """Before each attempt to connect again, five minutes in all: a service restarts in less."""
-STOPPED = Line("", "The live view has stopped. Calls go on without it.", Tone.BROKEN)
+SERVICE_IS_CLOSED = 1001
+"""Close code of every stream of a service that ends."""
+BROKEN = Line("", "The connection broke. Calls go on; the live view tries again.", Tone.BROKEN)
+ENDED = Line("", "The service has ended. The live view tries again.", Tone.BROKEN)
 GOES_ON = Line("", "The live view goes on.")
 
 
@@ -62,6 +65,7 @@ class _Following:
         self._watch = watch
         self._query: dict[str, str | int] = {"interim": "true" if interim else "false"}
         self._is_lost = False
+        self._service_has_ended = False
 
     async def to_the_end(self, pauses_s: Sequence[float]) -> None:
         """Read, and connect again where the connection is lost."""
@@ -88,6 +92,7 @@ class _Following:
         query = self._query if since is None else {**self._query, "since": since}
         async with self._client.stream(self._path, **query) as socket:
             self._tell_found()
+            self._service_has_ended = False
             async for message in socket:
                 if message.type is aiohttp.WSMsgType.ERROR:
                     return False
@@ -95,12 +100,13 @@ class _Following:
                     self._lines.show(line)
                 if self._watch.is_over:
                     return True
+        self._service_has_ended = socket.close_code == SERVICE_IS_CLOSED
         return socket.close_code == OVER
 
     def _tell_lost(self, pause_s: float) -> None:
         if not self._is_lost:
             self._lines.end()
-            self._lines.show(STOPPED)
+            self._lines.show(ENDED if self._service_has_ended else BROKEN)
         self._is_lost = True
         again = f"Trying again in {pause_s:g} s."
         self._lines.show(Line("", again, Tone.NEEDED, is_interim=True))

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from evibridge import events
 from evibridge.errors import BadMessage
-from evibridge.events import CallEvent, Direction
+from evibridge.events import CallEvent, CallKind, Direction
 from evibridge.records.call_record import call_record
 from evibridge.records.document import Record, Recording
 from evibridge.records.rendering import MIN_WIDTH, readable
@@ -72,9 +72,17 @@ def test_whoever_was_called_is_named_behind_the_number_that_called() -> None:
     assert text[1] == "phone, outbound, from +1415222 to +4930111"
 
 
+def test_a_number_that_is_not_known_is_called_so_beside_one_that_is() -> None:
+    assert lines(record(caller=None))[1] == "phone, inbound, from unknown to +1415222"
+
+
+def test_a_call_beside_a_chat_has_no_numbers() -> None:
+    assert lines(record(kind=CallKind.SIDECAR, caller=None, called=None))[1] == "sidecar"
+
+
 def test_a_call_without_a_word_reads_as_one() -> None:
     text = lines(record(chat_id="", caller=None, called=None))
-    assert text[1] == "phone, inbound, from unknown to unknown"
+    assert text[1] == "phone, inbound"
     assert text[3:] == [
         "ended: caller hung up",
         "",

@@ -139,10 +139,29 @@ async def test_a_refusal_is_one_sentence_and_exit_code_1(operator: Operator) -> 
     assert [each.code for each in (refused, unfit, unknown)] == [1, 1, 1]
     assert refused.complaint == "The agent is paused."
     assert unfit.complaint == (
-        "The service cannot use to: Value error, must be a number such as +14155550100 or a sip: "
-        "address."
+        "The service cannot use NUMBER: it must be a number such as +14155550100 or a sip: address."
     )
     assert unknown.complaint.startswith("No call has this id")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["say", "CA1", ""], "TEXT: "),
+        (["variables", "CA1", f"name={'x' * 4001}"], "NAME=VALUE.name."),
+        (["dial", "+4930111222", "--from", "me"], "--from: it must be a number"),
+        (["dial", "+4930111222", "--parameter", f"a={'x' * 1001}"], "--parameter.a: "),
+        (["decline", "CA1", "t1", "--reason", "x" * 501], "--reason: "),
+        (["attach", "a chat"], "CHAT_ID: "),
+        (["list", "--search", "x" * 201], "--search: "),
+    ],
+)
+async def test_what_the_service_cannot_use_is_named_as_it_was_typed(
+    operator: Operator, arguments: list[str], named: str
+) -> None:
+    complaint = (await operator.run(*arguments)).complaint
+
+    assert complaint.startswith(f"The service cannot use {named}")
 
 
 @pytest.mark.parametrize(
@@ -218,6 +237,37 @@ async def test_a_call_that_has_ended_is_found_as_well(operator: Operator) -> Non
     ended = await operator.run("pause", LONG_ID[:6])
 
     assert ended.complaint == "The call has ended, so that nothing can be asked of it."
+
+
+async def test_a_live_call_is_steered_and_shown_while_the_records_cannot_be_looked_up(
+    operator: Operator,
+) -> None:
+    operator.put(LONG_ID)
+    await operator.stage.records.close()
+
+    for written in (LONG_ID, LONG_ID[:6]):
+        assert f"(call {LONG_ID}, by anna" in (await operator.run("pause", written)).done
+        assert (await operator.run("show", written)).done.startswith(f"Call {LONG_ID}\n")
+
+
+async def test_a_command_means_a_call_that_goes_on_and_show_either(operator: Operator) -> None:
+    over = operator.put("CA0123ffff")
+    del operator.stage.calls.live[over.call_id]
+    over.end(EndReason.CALLER_HUNG_UP)
+    await operator.stage.keep_record(over.now)
+    operator.put(LONG_ID)
+
+    assert f"(call {LONG_ID}, by anna" in (await operator.run("pause", "CA0123")).done
+    assert (await operator.run("show", "CA0123")).complaint == (
+        f"CA0123 may be {LONG_ID} (listening) or CA0123ffff (ended): write more of the id."
+    )
+
+
+async def test_an_empty_id_is_one_sentence(operator: Operator) -> None:
+    for arguments in (["say", "", "Hello."], ["show", " "], ["watch", ""]):
+        ended = await operator.run(*arguments)
+
+        assert (ended.code, ended.complaint) == (2, "Give the id of a call.")
 
 
 # list

@@ -1,5 +1,7 @@
 import asyncio
+import errno
 import json
+import os
 import wave
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -17,6 +19,7 @@ from evibridge.errors import (
     LinkUnreachable,
     SettingsError,
 )
+from evibridge.records.wav_on_disk import WavOnDisk
 from evibridge.terminal.listen_command import listen
 from evibridge.terminal.operator_client import OperatorClient
 from tests.operators.test_whole_service import HUM, Watched, watched_service
@@ -109,12 +112,16 @@ async def test_the_sound_of_a_call_is_written_until_it_ends(
     assert not right.any()
 
 
+def names_in(folder: Path) -> list[str]:
+    return [each.name for each in folder.iterdir()]
+
+
 def has_two_pieces(path: Path) -> bool:
     return path.exists() and path.stat().st_size == 44 + 2 * len(PIECE)
 
 
 async def test_who_stops_listening_has_what_was_said_until_then(tmp_path: Path) -> None:
-    path = tmp_path / "new folder" / "call.wav"
+    path = tmp_path / "call.wav"
     printed: list[str] = []
     async with (
         asyncio.timeout(PATIENCE_S),
@@ -174,11 +181,33 @@ async def test_a_file_that_is_there_is_kept(tmp_path: Path) -> None:
     assert path.read_text() == "dear"
 
 
-async def test_a_file_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", ["new folder", "file"])
+async def test_no_folder_is_made_for_the_file(tmp_path: Path, folder: str) -> None:
     (tmp_path / "file").touch()
     async with sounding(HELLO, PIECE) as origin:
-        with pytest.raises(SettingsError, match=r"cannot be written \(File exists\)\.$"):
-            await heard(origin, tmp_path / "file" / "call.wav")
+        with pytest.raises(SettingsError, match=f"{folder} is no folder: make it, or name a file"):
+            await heard(origin, tmp_path / folder / "call.wav")
+
+    assert names_in(tmp_path) == ["file"]
+
+
+async def test_a_name_that_no_file_can_have_is_one_sentence(tmp_path: Path) -> None:
+    async with sounding(HELLO, PIECE) as origin:
+        with pytest.raises(SettingsError, match=r"cannot be written \(File name too long\)\.$"):
+            await heard(origin, tmp_path / ("x" * 300))
+
+
+async def test_a_disk_that_is_full_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_full(_: WavOnDisk, stereo16: bytes) -> None:
+        del stereo16
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(WavOnDisk, "append", is_full)
+    async with sounding(HELLO, PIECE) as origin:
+        with pytest.raises(SettingsError, match=r"cannot be written \(No space left on device\)"):
+            await heard(origin, tmp_path / "call.wav")
 
 
 async def test_a_call_that_is_over_cannot_be_heard(watched: Watched) -> None:

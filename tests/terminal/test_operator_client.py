@@ -15,12 +15,16 @@ from evibridge.errors import (
     SettingsError,
 )
 from evibridge.operators.command_rate import CommandRate
+from evibridge.terminal import operator_client
 from evibridge.terminal.operator_answers import DONE, checked
 from evibridge.terminal.operator_client import OperatorClient, token_to_show
 from tests.faults.proxy import proxy
 from tests.operators.api_stage import TOKENS, Stage, open_stage
+from tests.terminal.stage import Terminal
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+pytestmark = pytest.mark.usefixtures("logging_is_undone")
 
 PATIENCE_S = 5.0
 NOBODY = "http://127.0.0.1:1"
@@ -133,7 +137,7 @@ async def test_a_document_is_read_with_a_query(stage: Stage) -> None:
             JSON,
             UNFIT,
             CommandRefused,
-            "The service cannot use to: no number; body: too long.",
+            "The service cannot use NUMBER: no number; body: too long.",
         ),
     ],
 )
@@ -297,6 +301,47 @@ async def test_a_service_that_never_answers_is_one_sentence(method: str, sentenc
     assert len(asked) >= 3  # aiohttp repeats some by itself
     assert len(set(asked)) == 1
     assert (asked[0] is None) is (method == "get")
+
+
+async def test_a_service_that_says_nothing_is_not_waited_for_as_often_as_it_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(operator_client, "READ_WITHIN_S", 0.05)
+
+    async def say_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        silent.append(writer)
+
+    silent: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    async with server:
+        error = await error_of("http://{}:{}".format(*server.sockets[0].getsockname()))
+        for writer in silent:
+            writer.close()
+
+    assert isinstance(error, LinkUnreachable)
+    assert "cannot be reached (it does not answer)" in str(error)
+
+
+async def test_whoever_waits_for_a_command_is_told_once_that_it_is_sent_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = iter([None, None, PAUSED])
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.method == "GET":
+            return web.json_response({"calls": [], "next": None})
+        document = next(answers)
+        if document is None and request.transport is not None:
+            request.transport.close()
+        return web.json_response(document)
+
+    async with served(answer) as origin:
+        ended = await Terminal(monkeypatch, capsys, TOKEN).run(
+            "calls", "pause", "CA1", "--url", origin
+        )
+
+    assert (ended.code, ended.out) == (0, "Paused (call CA1, by anna, via control plane).\n")
+    assert ended.err == f"{origin} has not answered: asking again, as one command.\n"
 
 
 async def test_each_command_has_a_key_of_its_own(stage: Stage) -> None:

@@ -199,7 +199,7 @@ async def test_a_watch_goes_on_where_it_was_lost(watched: Watched) -> None:
         await twilio.hang_up()
         await end()
 
-    stopped = "The live view has stopped. Calls go on without it."
+    stopped = "The connection broke. Calls go on; the live view tries again."
     assert output.lines[4:] == [
         "call      now: listening",
         *(stopped, "The live view goes on.", "caller    Hello?"),
@@ -219,7 +219,7 @@ async def test_a_terminal_is_told_when_it_is_tried_again(watched: Watched) -> No
         await output.until("The live view goes on.\n")
 
     assert output.getvalue().endswith(
-        "Calls go on without it.\n\r\x1b[KTrying again in 0 s.\r\x1b[KThe live view goes on.\n"
+        "the live view tries again.\n\r\x1b[KTrying again in 0 s.\r\x1b[KThe live view goes on.\n"
     )
 
 
@@ -232,7 +232,7 @@ async def test_a_service_that_does_not_come_back_is_one_sentence(watched: Watche
             with pytest.raises(LinkUnreachable, match="cannot be reached"):
                 await end()
 
-    assert output.lines[1:] == ["The live view has stopped. Calls go on without it."]
+    assert output.lines[1:] == ["The connection broke. Calls go on; the live view tries again."]
 
 
 async def test_a_service_that_is_not_there_is_not_waited_for() -> None:
@@ -298,7 +298,7 @@ async def test_a_service_that_has_forgotten_the_call_is_not_asked_again() -> Non
         with pytest.raises(CommandRefused, match=r"^No call has this id\.$"):
             await end()
 
-    assert output.lines[-1] == "The live view has stopped. Calls go on without it."
+    assert output.lines[-1] == "The service has ended. The live view tries again."
 
 
 async def test_a_stream_that_ends_as_it_should_ends_the_watch() -> None:
