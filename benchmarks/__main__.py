@@ -1,9 +1,10 @@
-"""All benchmarks with short defaults, in about four minutes: `make bench`.
+"""All benchmarks with short defaults, in about five minutes: `make bench`.
 
 Each can be run by itself, longer and in more rounds; docs/benchmarks.md tells how.
 """
 
 import asyncio
+from collections.abc import Callable, Mapping
 
 from benchmarks import (
     barge_in,
@@ -11,10 +12,12 @@ from benchmarks import (
     calls_per_core,
     conversations,
     hot_path,
+    recording,
     response_time,
     resume,
     soak,
     tool_dispatch,
+    watched_calls,
 )
 from benchmarks.questions import QUESTIONS
 from benchmarks.report import headline
@@ -27,50 +30,50 @@ CONVERSATIONS = (1, 4)
 QUESTIONS_PER_CALLER = 3
 SECONDS_OF_BARGE_IN = 6.0
 SECONDS_OF_TOOL_CALLS = 3.0
+SECONDS_OF_WATCHING, ROUNDS_OF_WATCHING = 4.0, 2
+MINUTES_OF_RECORDING = 60.0
 LOSSES = 3
 SOAK_CALLS = 200
 SECONDS_PER_SOAK_CALL = 1.0
 SOAK_BLOCKS = 2
 
 
+BENCHMARKS: Mapping[str, Callable[[], str]] = {
+    "Calls per core": lambda: call_figures.shown(
+        asyncio.run(calls_per_core.measure(CALLS, rounds=ROUNDS))
+    ),
+    "Barge-in": lambda: barge_in.shown(asyncio.run(barge_in.measure(seconds=SECONDS_OF_BARGE_IN))),
+    "Tool calls": lambda: tool_dispatch.shown(
+        asyncio.run(tool_dispatch.measure(seconds=SECONDS_OF_TOOL_CALLS))
+    ),
+    "Watched calls": lambda: watched_calls.shown(
+        asyncio.run(watched_calls.measure(seconds=SECONDS_OF_WATCHING, rounds=ROUNDS_OF_WATCHING))
+    ),
+    "Recording": lambda: recording.shown(asyncio.run(recording.measure(MINUTES_OF_RECORDING))),
+    "Back after a loss": lambda: resume.shown(asyncio.run(resume.measure(LOSSES))),
+    "Soak": lambda: soak.shown(
+        asyncio.run(soak.measure(SOAK_CALLS, seconds=SECONDS_PER_SOAK_CALL, blocks=SOAK_BLOCKS))
+    ),
+    "Hot path": lambda: hot_path.shown(hot_path.measure(calls=HOT_CALLS, rounds=HOT_ROUNDS)),
+    "Response time of the engine": lambda: response_time.shown(
+        asyncio.run(response_time.measure(QUESTIONS[:SCRIPTED_QUESTIONS], mind="script"))
+    ),
+    "Conversations at the same time, with a language model": lambda: conversations.shown(
+        asyncio.run(
+            conversations.measure(
+                CONVERSATIONS, rounds=QUESTIONS_PER_CALLER, questions_end=["in a second"]
+            )
+        )
+    ),
+}
+"""By their titles: each takes its time and returns what to print."""
+
+
 def main() -> None:
-    print(f"# Benchmarks\n\n{headline()}\n", flush=True)
-
-    print("## Calls per core\n", flush=True)
-    results = asyncio.run(calls_per_core.measure(CALLS, rounds=ROUNDS))
-    print(f"{call_figures.shown(results)}\n", flush=True)
-
-    print("## Barge-in\n", flush=True)
-    silenced = asyncio.run(barge_in.measure(seconds=SECONDS_OF_BARGE_IN))
-    print(f"{barge_in.shown(silenced)}\n", flush=True)
-
-    print("## Tool calls\n", flush=True)
-    dispatched = asyncio.run(tool_dispatch.measure(seconds=SECONDS_OF_TOOL_CALLS))
-    print(f"{tool_dispatch.shown(dispatched)}\n", flush=True)
-
-    print("## Back after a loss\n", flush=True)
-    losses = asyncio.run(resume.measure(LOSSES))
-    print(f"{resume.shown(losses)}\n", flush=True)
-
-    print("## Soak\n", flush=True)
-    soaked = asyncio.run(
-        soak.measure(SOAK_CALLS, seconds=SECONDS_PER_SOAK_CALL, blocks=SOAK_BLOCKS)
-    )
-    print(f"{soak.shown(soaked)}\n", flush=True)
-
-    print("## Hot path\n", flush=True)
-    path = hot_path.measure(calls=HOT_CALLS, rounds=HOT_ROUNDS)
-    print(f"{hot_path.shown(path)}\n", flush=True)
-
-    print("## Response time of the engine\n", flush=True)
-    answers = asyncio.run(response_time.measure(QUESTIONS[:SCRIPTED_QUESTIONS], mind="script"))
-    print(f"{response_time.shown(answers)}\n", flush=True)
-
-    print("## Conversations at the same time, with a language model\n", flush=True)
-    talks = conversations.measure(
-        CONVERSATIONS, rounds=QUESTIONS_PER_CALLER, questions_end=["in a second"]
-    )
-    print(conversations.shown(asyncio.run(talks)))
+    print(f"# Benchmarks\n\n{headline()}", flush=True)
+    for title, run in BENCHMARKS.items():
+        print(f"\n## {title}\n", flush=True)
+        print(run(), flush=True)
 
 
 if __name__ == "__main__":

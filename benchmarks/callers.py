@@ -7,9 +7,9 @@ Each argument is a program to call, and how: `twilio` is the whole protocol with
 
 When all calls are open and warmed up it writes a line of JSON to standard output: of each program,
 in the order of the arguments, why it could not be called, or null. Then it takes orders from
-standard input. `talk 0 5.0` lets the callers of the first program talk for 5 s; `done` is written
-when they have heard all answers. At the end of the input all callers hang up, and what was measured
-is written, as JSON.
+standard input. `talk 0 5.0` lets the callers of the first program talk for 5 s; when they have
+heard all answers, a line of JSON tells how long they have waited for each, in ms. At the end of the
+input all callers hang up, and what was measured is written, as JSON.
 """
 
 import argparse
@@ -78,6 +78,7 @@ class Callers:
         )
         self._tick = 0
         self._late_ms: list[float] = []
+        self._waited_ms: list[float] = []
         self._last_frame_s = time.perf_counter()
 
     async def talk(self, duration_s: float) -> None:
@@ -119,8 +120,16 @@ class Callers:
     def forget_times(self) -> None:
         """The warm-up is over."""
         self._late_ms.clear()
+        self.note_times()
+        self._waited_ms.clear()
+
+    def note_times(self) -> list[float]:
+        """Return how long the answers took that were heard since the last time, in ms."""
+        waited_ms = [ms for line in self._lines for ms in line.ear.waited_ms]
         for line in self._lines:
             line.ear.waited_ms.clear()
+        self._waited_ms += waited_ms
+        return waited_ms
 
     @property
     def late_p99_ms(self) -> float:
@@ -132,11 +141,12 @@ class Callers:
         await self.hear_out()
         for line in self._lines:
             line.hang_up()
+        self.note_times()
         return CallersReport(
             said_ms=sum(line.frames_sent for line in self._lines) * FRAME_MS,
             owed_ms=sum(map(_owed_ms, self._lines)),
             heard_ms=self._heard_ms,
-            answers_heard_after_ms=[ms for line in self._lines for ms in line.ear.waited_ms],
+            answers_heard_after_ms=self._waited_ms,
             late_p99_ms=self.late_p99_ms,
         )
 
@@ -183,7 +193,7 @@ async def measure(
         callers = everybody[int(number)]
         assert callers is not None
         await _take_turn(callers, float(seconds), everybody)
-        print("done", flush=True)
+        _write(callers.note_times())
     return [None if callers is None else await callers.leave() for callers in everybody]
 
 

@@ -160,6 +160,8 @@ async def serving(
 ) -> AsyncIterator[Server]:
     """Run a program that takes `--port`, with these settings of the service and no others.
 
+    What it keeps of calls is gone with it.
+
     Args:
         arguments: of `python`
         cores: where it runs
@@ -167,10 +169,10 @@ async def serving(
         settings: variables of its environment
     """
     port = port or free_port()
-    environment = plain_environment(**settings)
-    with tempfile.TemporaryDirectory() as empty:  # a folder without .env file
+    with tempfile.TemporaryDirectory() as folder:  # without .env file
+        environment = plain_environment(**{"EVIBRIDGE_DATA_DIR": f"{folder}/data"} | settings)
         async with running(
-            [*arguments, "--port", str(port)], cores, environment=environment, folder=Path(empty)
+            [*arguments, "--port", str(port)], cores, environment=environment, folder=Path(folder)
         ) as program:
             await program.until_it_listens(port)
             yield Server(program, f"http://127.0.0.1:{port}")

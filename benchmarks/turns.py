@@ -65,6 +65,7 @@ class Turn:
         talked_s: how long its callers talked
         lasted_s: until they had heard all answers
         cpu_s: of the program
+        heard_after_ms: from each loud frame until its loud answer was played
         load: share of the load generator's cores that was used; each of its two processes can use
             no more than one
         disturbed: share of the core under test that others had: other programs, and the hypervisor
@@ -73,6 +74,7 @@ class Turn:
     talked_s: float
     lasted_s: float
     cpu_s: float
+    heard_after_ms: list[float]
     load: float
     disturbed: float
 
@@ -165,8 +167,8 @@ async def take_turns(
             command = f"-m benchmarks.callers --calls {calls} --warm-up {warm_up_s}".split()
             addresses = [program.address for program in programs]
             callers = await stack.enter_async_context(running(command + addresses, cores.load))
-            load = _Load((callers, evi.program), len(cores.load))
-            table = _Table(programs, callers, load, cores.under_test)
+            load = Load((callers, evi.program), len(cores.load))
+            table = _Table(programs, Turns(callers, load, cores.under_test))
             usages = await table.seat(calls)
             for _ in range(rounds):
                 await table.go_round(turn_s)
@@ -196,7 +198,7 @@ async def _bridge(evi_origin: str, cores: Cores, calls: int) -> AsyncIterator[Un
         yield UnderTest(BRIDGE, f"twilio={server.origin}", server.program, meter)
 
 
-class _Load:
+class Load:
     """How much of what it may use the load generator uses.
 
     Args:
@@ -225,32 +227,66 @@ class _Load:
         return max(sum(used_s) / self._cores, *used_s) / lasted_s
 
 
+class Turns:
+    """Lets callers talk when it is their turn, and reads what that costs.
+
+    Args:
+        callers: `benchmarks.callers`, of some programs
+        load: of which they are a part
+        cores: of the programs
+    """
+
+    def __init__(self, callers: Program, load: Load, cores: frozenset[int]) -> None:
+        self._callers = callers
+        self._load = load
+        self._cores = cores
+
+    async def opened(self) -> list[str | None]:
+        """Wait until all calls are open; returns why a program cannot be called, for each."""
+        faults: list[str | None] = json.loads(await self._callers.line(timeout_s=OPENING_TIMEOUT_S))
+        return faults
+
+    async def turn(self, number: int, program: UnderTest, turn_s: float) -> Turn:
+        """Give one to a program, which is the callers' `number`."""
+        if program.service is not None:
+            await program.service.start()
+        self._load.start()
+        busy_before_s, cpu_before_s = busy_s(self._cores), program.processes.cpu_s()
+        began_s = time.perf_counter()
+        self._callers.tell(f"talk {number} {turn_s}")
+        heard = await self._callers.line(timeout_s=turn_s + ENDING_TIMEOUT_S)
+        lasted_s = time.perf_counter() - began_s
+        cpu_s = program.processes.cpu_s() - cpu_before_s
+        own_s = 0.0 if program.name == NO_BRIDGE else cpu_s
+        others_s = busy_s(self._cores) - busy_before_s - own_s
+        load, disturbed = self._load.read(), max(0.0, others_s) / lasted_s
+        if program.service is not None:
+            await program.service.stop()
+        return Turn(turn_s, lasted_s, cpu_s, json.loads(heard), load, disturbed)
+
+    async def end(self) -> list[CallersReport | None]:
+        """Let all callers hang up; returns their reports, None of a program without callers."""
+        self._callers.say_no_more()
+        reports = json.loads(await self._callers.line(timeout_s=ENDING_TIMEOUT_S))
+        return [None if report is None else CallersReport(**report) for report in reports]
+
+
 class _Table:
     """Gives each program its turns, and writes down what they cost.
 
     Args:
         programs: under test, in the order of the callers' arguments
-        callers: who talk when they are told to
-        load: of which they are a part
-        cores: of the programs
+        turns: of their callers
     """
 
-    def __init__(
-        self,
-        programs: Sequence[UnderTest],
-        callers: Program,
-        load: _Load,
-        cores: frozenset[int],
-    ) -> None:
-        self._cores = cores
+    def __init__(self, programs: Sequence[UnderTest], turns: Turns) -> None:
         self._programs = programs
-        self._callers = callers
-        self._load = load
+        self._turns = turns
         self._usages: list[Usage] = []
 
     async def seat(self, calls: int) -> list[Usage]:
         """Wait until all calls are open; returns what will be filled in."""
-        faults = json.loads(await self._callers.line(timeout_s=OPENING_TIMEOUT_S))
+        faults = await self._turns.opened()
         self._usages = [
             Usage(program.name, calls, fault)
             for program, fault in zip(self._programs, faults, strict=True)
@@ -261,40 +297,23 @@ class _Table:
         """Give each program one turn."""
         for number, (program, usage) in enumerate(zip(self._programs, self._usages, strict=True)):
             if usage.fault is None:
-                usage.turns.append(await self._turn(number, program, turn_s))
-
-    async def _turn(self, number: int, program: UnderTest, turn_s: float) -> Turn:
-        if program.service is not None:
-            await program.service.start()
-        self._load.start()
-        busy_before_s, cpu_before_s = busy_s(self._cores), program.processes.cpu_s()
-        began_s = time.perf_counter()
-        self._callers.tell(f"talk {number} {turn_s}")
-        await self._callers.line(timeout_s=turn_s + ENDING_TIMEOUT_S)
-        lasted_s = time.perf_counter() - began_s
-        cpu_s = program.processes.cpu_s() - cpu_before_s
-        own_s = 0.0 if program.name == NO_BRIDGE else cpu_s
-        others_s = busy_s(self._cores) - busy_before_s - own_s
-        turn = Turn(turn_s, lasted_s, cpu_s, self._load.read(), max(0.0, others_s) / lasted_s)
-        if program.service is not None:
-            await program.service.stop()
-        return turn
+                usage.turns.append(await self._turns.turn(number, program, turn_s))
 
     async def settle(self, evi_origin: str) -> None:
         """End all calls and take what was counted."""
-        self._callers.say_no_more()
-        reports = json.loads(await self._callers.line(timeout_s=ENDING_TIMEOUT_S))
-        counts = await _counts(evi_origin)
+        reports = await self._turns.end()
+        counts = await audio_counts(evi_origin)
         for program, usage, report in zip(self._programs, self._usages, reports, strict=True):
+            usage.report = report
             if report is not None:
-                usage.report = CallersReport(**report)
-                usage.lost_ms = lost_ms(usage.report, counts.get(program.name))
+                usage.lost_ms = lost_ms(report, counts.get(program.name))
             if program.service is not None:
                 usage.loop_lag_p99 = program.service.lag_p99
                 usage.longest_gc_pause = program.service.longest_gc_pause
 
 
-async def _counts(evi_origin: str) -> dict[str, Any]:
+async def audio_counts(evi_origin: str) -> dict[str, Any]:
+    """What the stand-in has heard and said so far, by `config_id`."""
     async with aiohttp.ClientSession() as http, http.get(f"{evi_origin}/counts") as answer:
         counts: dict[str, Any] = await answer.json()
         return counts
