@@ -206,4 +206,4 @@ def _longer(pcm16: bytes) -> bytes:
 def _smoothest(pcm16: bytes) -> int:
     """Where in these bytes the sample is that differs least from the next one."""
     samples = np.frombuffer(pcm16, np.int16).astype(np.int32)
-    return 2 * int(np.abs(samples[1:] - samples[:-1]).argmin()) if len(samples) > 1 else 0
+    return 2 * int(np.argmin(np.abs(samples[1:] - samples[:-1]))) if len(samples) > 1 else 0
