@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from contextlib import suppress
 from typing import Protocol
 
@@ -32,6 +32,9 @@ class CallKeeper(Protocol):
 
     def ended(self, snapshot: CallSnapshot) -> None:
         """A call is over; every event of it was told."""
+
+    def came_to_nothing(self, call_id: str) -> None:
+        """A sidecar is over that never found its chat: it leaves nothing but its events."""
 
 
 class Calls:
@@ -138,10 +141,15 @@ class Calls:
         log.info("call_began", call_id=facts.call_id, live=self.live)
         return call
 
-    def begin_sidecar(self, chat_id: str) -> SidecarCall:
-        """Begin a call beside a chat that somebody else has opened; there are `free_places`."""
+    def begin_sidecar(self, chat_id: str, past_tool_calls: Collection[str] = ()) -> SidecarCall:
+        """Begin a call beside a chat that somebody else has opened; there are `free_places`.
+
+        Args:
+            chat_id: of a chat that has no call
+            past_tool_calls: ids of the chat's tool calls that are not to run again
+        """
         assert self._plan is not None
-        sidecar = self._sidecars[chat_id] = SidecarCall(chat_id, self._plan)
+        sidecar = self._sidecars[chat_id] = SidecarCall(chat_id, self._plan, past_tool_calls)
         self._supervise(self._run_sidecar(chat_id, sidecar), self._sidecar_supervisors)
         log.info("sidecar_began", call_id=chat_id, live=self.live)
         return sidecar
@@ -195,7 +203,10 @@ class Calls:
             await sidecar.run()
         finally:
             del self._sidecars[chat_id]
-            self._remember(sidecar.snapshot())
+            if sidecar.took_part:
+                self._remember(sidecar.snapshot())
+            elif self._keeper is not None:
+                self._keeper.came_to_nothing(chat_id)
 
     def _remember(self, ended: CallSnapshot) -> None:
         self._ended.append(ended)

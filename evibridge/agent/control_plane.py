@@ -47,12 +47,16 @@ class ControlPlane:
         self._is_closed = False
         self._not_asked_until_s = 0.0
 
-    async def send(self, chat_id: str, message: evi.ClientMessage) -> None:
+    async def send(
+        self, chat_id: str, message: evi.ClientMessage, *, is_only_way: bool = False
+    ) -> None:
         """Send one message to a chat, as if the chat's own client had sent it.
 
         Args:
             chat_id: of a chat that goes on
             message: anything but audio
+            is_only_way: ask also a server that did not answer a moment ago, as there is no socket
+                that the message could go by instead
 
         Raises:
             LinkRefused: it was not delivered; the server answered with this status
@@ -63,7 +67,7 @@ class ControlPlane:
         """
         if self._is_closed:
             raise LinkUnreachable("The service is about to end, and sends nothing any more.")
-        if asyncio.get_running_loop().time() < self._not_asked_until_s:
+        if not is_only_way and asyncio.get_running_loop().time() < self._not_asked_until_s:
             raise LinkUnreachable(f"{self._origin} did not answer a moment ago.")
         url = f"{self._origin}{CHAT_PATH}/{quote(chat_id, safe='')}/send"
         status = await self._post(url, encode(message))

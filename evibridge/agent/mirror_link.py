@@ -6,6 +6,9 @@ nothing.
     OPENING ──opened──► OPEN ──lost──► WAITING ──due──► OPENING
         ├──────failed─────────────────────▲
         └──────not allowed──► BARRED (what the chat's webhooks tell is all that is known of it)
+
+Where webhooks tell what matters, a mirror that does not come is not waited for any more, and yet
+tried now and then.
 """
 
 from collections.abc import Callable
@@ -20,6 +23,8 @@ FIRST_DELAY_S = 0.1
 """Before the first attempt after a loss."""
 MAX_DELAY_S = 4.0
 """Between two attempts; the delay doubles up to this, half of it at random."""
+SELDOM_S = 30.0
+"""Between two attempts while the chat is followed without a mirror; half of it at random."""
 STEADY_S = 10.0
 """A connection that has held for so long begins the delays anew."""
 
@@ -84,6 +89,7 @@ class MirrorLink:
         self.was_open = False
         self._failures = 0
         self._opened_s = 0.0
+        self._is_not_awaited = False
         self._due_s: float | None = None
         self._give_up_s: float | None = None
 
@@ -93,9 +99,9 @@ class MirrorLink:
         return self._state is _State.OPEN
 
     @property
-    def is_barred(self) -> bool:
-        """Whether there will be none."""
-        return self._state is _State.BARRED
+    def is_gone_without(self) -> bool:
+        """Whether there will be none, or the chat is followed without one for now."""
+        return self._state is _State.BARRED or self._is_not_awaited
 
     @property
     def wake_s(self) -> float | None:
@@ -117,12 +123,18 @@ class MirrorLink:
         """The server lets nobody mirror the chat: there is no use in asking again."""
         self._go(_State.BARRED)
 
+    def go_on_without(self) -> None:
+        """It was waited for long enough: it may come yet, and nothing depends on that."""
+        self._is_not_awaited = True
+        self._give_up_s = None
+
     def opened(self, number: int, now_s: float) -> bool:
         """A mirror is open; returns whether it is the one that is waited for."""
         if number != self.number or self._state is not _State.OPENING:
             return False
         self._go(_State.OPEN)
         self.was_open = True
+        self._is_not_awaited = False
         self._opened_s = now_s
         return True
 
@@ -166,5 +178,7 @@ class MirrorLink:
     def _wait(self, now_s: float) -> None:
         self._state = _State.WAITING
         delay_s = min(FIRST_DELAY_S * 2**self._failures, MAX_DELAY_S)
+        if self._is_not_awaited:
+            delay_s = SELDOM_S
         self._failures += 1
         self._due_s = now_s + delay_s * (0.5 + 0.5 * self._random())

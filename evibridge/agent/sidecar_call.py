@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
 import structlog
@@ -16,6 +16,7 @@ from evibridge.agent.call_plan import CallerFacts, CallPlan
 from evibridge.agent.call_tools import CallTools, delivery
 from evibridge.agent.commands import Decide, OperatorCommand, Via
 from evibridge.agent.mirror_link import MirrorFate, fate_of_close
+from evibridge.agent.sidecar_line import LineOfOthers
 from evibridge.agent.sidecar_mirrors import SidecarMirrors
 from evibridge.agent.sidecar_post import SidecarPost, Undelivered
 from evibridge.agent.sidecar_session import SidecarSession
@@ -37,18 +38,22 @@ NEVER_OPEN = 1006
 log = structlog.get_logger(__name__)
 
 
-class SidecarCall:
+class SidecarCall(LineOfOthers):
     """A sidecar from its beginning to its end; `run` is its one supervisor.
 
     Args:
         chat_id: of the chat, and the id of this call as well
         plan: what all calls of the service have in common
+        past_tool_calls: ids of tool calls that sidecars before this one have taken; they do not run
+            again
     """
 
-    def __init__(self, chat_id: str, plan: CallPlan) -> None:
+    def __init__(self, chat_id: str, plan: CallPlan, past_tool_calls: Collection[str] = ()) -> None:
         self.facts = CallerFacts(chat_id)
         self._plan = plan
-        self._session = SidecarSession(chat_id, plan.settings(), plan.limits, random.random)
+        self._session = SidecarSession(
+            chat_id, plan.settings(), plan.limits, random.random, past_tool_calls
+        )
         self._mirrors = SidecarMirrors(self, plan.server, chat_id)
         self._post = SidecarPost(self, chat_id, plan.control_plane, self._mirrors)
         self._tools = CallTools(self, plan.tools, plan.journal, self._tool_context)
@@ -103,6 +108,21 @@ class SidecarCall:
         return self._ended.done()
 
     @property
+    def end_reason(self) -> EndReason | None:
+        """Why the sidecar is over, None while it goes on."""
+        return self._ended.result() if self._ended.done() else None
+
+    @property
+    def took_part(self) -> bool:
+        """Whether it has ever learned what happens in the chat."""
+        return self._session.took_part
+
+    @property
+    def tool_calls(self) -> frozenset[str]:
+        """Ids of the tool calls that it knows, of sidecars before it as well."""
+        return self._session.tool_calls
+
+    @property
     def call_id(self) -> str:
         """Of the sidecar, which is its chat's."""
         return self.facts.call_id
@@ -126,7 +146,7 @@ class SidecarCall:
             called=self.facts.called,
             digits=self.digits,
             lines=tuple(line.counted_from(self._began_s) for line in lines),
-            ended=self._ended.result() if self._ended.done() else None,
+            ended=self.end_reason,
             state=state.doing,
             kind=CallKind.SIDECAR,
             began_at_s=self._began_at_s,
@@ -180,11 +200,6 @@ class SidecarCall:
             return None
         return Via.CHAT_SOCKET if Via.CHAT_SOCKET in ways else Via.CONTROL_PLANE
 
-    @property
-    def digits(self) -> str:
-        """Keys of a telephone are told to nobody but whoever has opened the chat."""
-        return ""
-
     def say(self, text: str) -> None:
         """Have the agent speak a text word for word."""
         self._perform(self._session.say(text, self._loop.time()))
@@ -193,27 +208,10 @@ class SidecarCall:
         """Tell the model something for all its later answers; None takes it back."""
         self._perform(self._session.set_context(text, self._loop.time()))
 
-    def send_digits(self, digits: str) -> None:
-        """The caller's line is not here."""
-        del digits
-        self._cannot("send_digits")
-
-    def hang_up(self) -> None:
-        """The caller's line is not here."""
-        self._cannot("hang_up")
-
     def end_with(self, text: str) -> None:
         """Have the agent speak a text; it cannot be made the last one."""
         self.say(text)
         self._cannot("end_with")
-
-    def transfer(self, to: str) -> None:
-        """The caller's line is not here."""
-        del to
-        self._cannot("transfer")
-
-    def _cannot(self, what: str) -> None:
-        log.warning("tool_asks_for_callers_line", call_id=self.facts.call_id, what=what)
 
     # The mirror
 
@@ -230,15 +228,23 @@ class SidecarCall:
     def on_replay_ended(self, mirror: int) -> None:
         """From here on everything has just happened."""
         self._perform(self._session.replay_ended(mirror))
+        missed = self._session.take_missed_calls()
+        if missed:
+            log.warning("tool_calls_missed", call_id=self.facts.call_id, tool_call_ids=missed)
 
     def on_mirror_closed(self, mirror: int, code: int) -> None:
         """A mirror is gone."""
+        self._post.mirror_lost()
         self._mirror_gone(mirror, fate_of_close(code), code)
 
     def _mirror_unavailable(self, mirror: int, fate: MirrorFate) -> None:
         self._mirror_gone(mirror, fate, NEVER_OPEN)
+        self._settle_without()
+
+    def _settle_without(self) -> None:
+        """If there will be no first mirror, webhooks tell the rest."""
         if not self._session.awaits_mirror:
-            self._mirrors.settle(is_attached=not self.is_over)  # then webhooks tell the rest
+            self._mirrors.settle(is_attached=not self.is_over)
 
     def _mirror_gone(self, mirror: int, fate: MirrorFate, code: int) -> None:
         self._perform(self._session.mirror_gone(mirror, fate, code, self._loop.time()))
@@ -299,13 +305,8 @@ class SidecarCall:
     # What became of messages
 
     def chat_missed(self, messages: Iterable[evi.ClientMessage]) -> None:
-        """These were not delivered, in this order."""
+        """These were not delivered, or perhaps not, in this order."""
         self._session.missed(messages, self._loop.time())
-        self._arm_timer()
-
-    def chat_perhaps_missed(self, message: evi.ClientMessage) -> None:
-        """Nobody knows whether this was delivered."""
-        self._session.perhaps_missed(message, self._loop.time())
         self._arm_timer()
 
     def chat_unknown(self) -> None:
@@ -326,6 +327,7 @@ class SidecarCall:
         self._timer = None
         try:
             self._perform(self._session.woke(self._loop.time()))
+            self._settle_without()
         except Exception:
             log.exception("call_failed", call_id=self.facts.call_id)
             self.end(EndReason.FAULT)

@@ -13,13 +13,20 @@ import structlog
 from evibridge.agent import evi_messages as evi
 from evibridge.agent.commands import Via
 from evibridge.agent.control_plane import ControlPlane, DeliveryUnknown
+from evibridge.agent.evi_mirror import EviMirror
 from evibridge.agent.sidecar_mirrors import SidecarMirrors
 from evibridge.errors import LinkError, LinkRefused
 
 log = structlog.get_logger(__name__)
 
+UNSURE_S = 2.0
+"""What was sent by a mirror so short a time before it broke may be lost with it."""
+MAX_UNSURE = 64
+
 _MALFORMED = frozenset({400, 422})
 _NO_SUCH_CHAT = 404
+_SAID = (evi.UserInput, evi.AssistantInput)
+"""Said twice is worse than perhaps not at all; the second one of all else changes nothing."""
 
 
 class Undelivered(Enum):
@@ -32,13 +39,10 @@ class Undelivered(Enum):
 
 
 class PostOwner(Protocol):
-    """Who is told what did not arrive for sure."""
+    """Who is told what did not arrive."""
 
     def chat_missed(self, messages: Iterable[evi.ClientMessage]) -> None:
-        """These were not delivered, in this order; the post is empty now."""
-
-    def chat_perhaps_missed(self, message: evi.ClientMessage) -> None:
-        """Nobody knows whether this was delivered."""
+        """These were not delivered, or perhaps not, in this order."""
 
     def chat_unknown(self) -> None:
         """The server does not know the chat."""
@@ -75,6 +79,8 @@ class SidecarPost:
         self._has_letters = asyncio.Event()
         self._is_empty = asyncio.Event()
         self._is_empty.set()
+        self._by_mirror: deque[tuple[float, evi.ClientMessage]] = deque(maxlen=MAX_UNSURE)
+        """What was sent by the mirror in use, and when, as far as it may be sent again."""
 
     def send(self, message: evi.ClientMessage) -> "asyncio.Future[Via | Undelivered]":
         """Send a message behind those that were sent before; returns what will become of it."""
@@ -97,6 +103,14 @@ class SidecarPost:
             self._has_letters.clear()
             self._is_empty.set()
 
+    def mirror_lost(self) -> None:
+        """The mirror is gone, and with it perhaps what was sent by it just now."""
+        since_s = asyncio.get_running_loop().time() - UNSURE_S
+        unsure = [message for sent_s, message in self._by_mirror if sent_s >= since_s]
+        self._by_mirror.clear()
+        if unsure:
+            self._owner.chat_missed(unsure)
+
     async def delivered(self, timeout_s: float) -> None:
         """Return when everything was sent, at most after so long."""
         with suppress(TimeoutError):
@@ -112,10 +126,13 @@ class SidecarPost:
 
     async def _deliver(self, message: evi.ClientMessage) -> Via | Undelivered:
         try:
-            await self._control_plane.send(self._chat_id, message)
-        except DeliveryUnknown as error:  # said twice is worse than perhaps not at all
+            await self._control_plane.send(
+                self._chat_id, message, is_only_way=self._open_mirror() is None
+            )
+        except DeliveryUnknown as error:
             log.warning("control_plane_silent", call_id=self._chat_id, error=str(error))
-            self._owner.chat_perhaps_missed(message)
+            if not isinstance(message, _SAID):
+                return self._deliver_otherwise(message, None, may_pass=True)
         except LinkRefused as error:
             log.warning("control_plane_refused", call_id=self._chat_id, error=str(error))
             return self._deliver_otherwise(message, error.status, may_pass=error.retryable)
@@ -131,10 +148,16 @@ class SidecarPost:
         self, message: evi.ClientMessage, status: int | None, *, may_pass: bool
     ) -> Via | Undelivered:
         """Deliver what the control plane has not, unless it has told that nobody would take it."""
-        mirror = self._mirrors.in_use
-        if mirror is not None and mirror.is_open and status not in _MALFORMED:
+        mirror = self._open_mirror()
+        if mirror is not None and status not in _MALFORMED:
             mirror.send(message)
+            if not isinstance(message, _SAID):
+                self._by_mirror.append((asyncio.get_running_loop().time(), message))
             return Via.CHAT_SOCKET
         if status == _NO_SUCH_CHAT:
             self._owner.chat_unknown()
         return Undelivered.KEPT if may_pass else Undelivered.REFUSED
+
+    def _open_mirror(self) -> EviMirror | None:
+        mirror = self._mirrors.in_use
+        return mirror if mirror is not None and mirror.is_open else None

@@ -8,7 +8,7 @@ once.
 What the mirror replays is past: it is told to those who watch, and nothing is done about it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from itertools import chain
 
@@ -50,6 +50,7 @@ class SidecarSession:
         settings: of the agent, of which the chat is told the tools alone
         limits: deadlines of the call
         random: gives numbers from 0 to 1
+        past_tool_calls: ids of tool calls that are not to run again
     """
 
     def __init__(
@@ -58,13 +59,15 @@ class SidecarSession:
         settings: evi.SessionSettings,
         limits: CallLimits,
         random: Callable[[], float],
+        past_tool_calls: Collection[str] = (),
     ) -> None:
         self._chat_id = chat_id
         self._limits = limits
         first_s = max(limits.chat_ready_s, limits.resume_s)  # there is no caller who hears nothing
         self._link = MirrorLink(first_s=first_s, resume_s=limits.resume_s, random=random)
         self._told = ToldChat(evi.SessionSettings(tools=settings.tools or None))
-        self._tools = SidecarTools({tool.name for tool in settings.tools or ()}, self._told)
+        names = {tool.name for tool in settings.tools or ()}
+        self._tools = SidecarTools(names, self._told, past_tool_calls)
         self._steering = SidecarSteering(self._told, self._tools)
         self._transcript = Transcript()
         self.has_webhooks = False
@@ -78,6 +81,8 @@ class SidecarSession:
         """Whether a mirror is open, and that has still to be told."""
         self._was_told = False
         """Whether it was ever told."""
+        self._was_replayed = False
+        """Whether a mirror has told all that there was: a later one shows what was missed."""
         self._last_error: str | None = None
         self._agent_speaks = self._caller_speaks = False
 
@@ -94,7 +99,17 @@ class SidecarSession:
     @property
     def awaits_mirror(self) -> bool:
         """Whether there may be a mirror yet, and has been none."""
-        return not (self._is_over or self._link.was_open or self._link.is_barred)
+        return not (self._is_over or self._link.was_open or self._link.is_gone_without)
+
+    @property
+    def took_part(self) -> bool:
+        """Whether it was ever known what happens in the chat."""
+        return self._link.was_open or self.has_webhooks
+
+    @property
+    def tool_calls(self) -> frozenset[str]:
+        """Ids of the tool calls that are known, past ones as well."""
+        return self._tools.known
 
     def state(self) -> SidecarState:
         """The sidecar as it is now."""
@@ -109,8 +124,8 @@ class SidecarSession:
         )
 
     def _doing(self) -> CallState:
-        is_attached = self._link.was_open or self._link.is_barred
-        is_watched = self._link.is_open or self._link.is_barred
+        is_attached = self._link.was_open or self._link.is_gone_without
+        is_watched = self._link.is_open or self._link.is_gone_without
         states = {
             CallState.CONNECTING: not is_attached,
             CallState.LISTENING: is_attached,
@@ -161,6 +176,9 @@ class SidecarSession:
                 return []
             case evi.ToolResponse() | evi.ToolError():
                 return self._tools.answered_elsewhere(message, now_s)
+            case evi.ToolCall() if is_replay:
+                self._tools.replayed(message)
+                return []
             case evi.AssistantProsody(utterance_id, scores) if scores:
                 is_new = self._transcript.agent_sounded(utterance_id, is_replay=is_replay)
                 sounded = act.Publish(events.AgentSounded(utterance_id, scores))
@@ -199,6 +217,16 @@ class SidecarSession:
         self._transcript.replay_ended()
         return self._tell_opening()
 
+    def take_missed_calls(self) -> tuple[str, ...]:
+        """Ids of tool calls that nobody answers: they came while there was no mirror.
+
+        To be asked when a replay has ended. What came before the first one was others' business,
+        and webhooks may bring theirs yet.
+        """
+        missed = self._tools.take_missed()
+        was_replayed, self._was_replayed = self._was_replayed, True
+        return missed if was_replayed and not self.has_webhooks else ()
+
     def mirror_gone(self, mirror: int, fate: MirrorFate, code: int, now_s: float) -> list[Action]:
         """A mirror could not be opened, or is closed.
 
@@ -222,7 +250,7 @@ class SidecarSession:
                 pass
         lost = [act.Publish(events.ChatLost(code, self._last_error))] if was_told else []
         self._agent_speaks = self._caller_speaks = False
-        return [*lost, *(self._told.begin(now_s) if self._link.is_barred else [])]
+        return [*lost, *(self._told.begin(now_s) if self._link.is_gone_without else [])]
 
     def _tell_opening(self) -> list[Action]:
         if not self._tells_opening:
@@ -325,16 +353,12 @@ class SidecarSession:
     # What became of messages
 
     def missed(self, messages: Iterable[evi.ClientMessage], now_s: float) -> None:
-        """The chat was not told these, in this order; nothing later is on its way to it."""
+        """The chat was not told these, or perhaps not, in this order."""
         self._told.missed(messages, now_s)
-
-    def perhaps_missed(self, message: evi.ClientMessage, now_s: float) -> None:
-        """The chat may not have been told this."""
-        self._told.perhaps_missed(message, now_s)
 
     def chat_unknown(self, now_s: float) -> list[Action]:
         """The server knows of no such chat, when it is told something."""
-        return self._end(EndReason.CHAT_ENDED, now_s) if self._link.is_barred else []
+        return self._end(EndReason.CHAT_ENDED, now_s) if self._link.is_gone_without else []
 
     # Time and the end
 
@@ -350,14 +374,22 @@ class SidecarSession:
 
     def _wake_link(self, now_s: float) -> list[Action]:
         woken = self._link.woke(now_s)
-        return self._end(woken, now_s) if isinstance(woken, EndReason) else woken
+        if not isinstance(woken, EndReason):
+            return woken
+        if not self.has_webhooks:
+            return self._end(woken, now_s)
+        self._link.go_on_without()
+        return self._told.begin(now_s)
 
     def _end(self, reason: EndReason, now_s: float) -> list[Action]:
         if self._is_over:
             return []
         self._is_over = True
         self._link.leave()
-        left = self._tools.leave(now_s, chat_goes_on=reason is not EndReason.CHAT_ENDED)
+        chat_goes_on = reason is not EndReason.CHAT_ENDED
+        left = self._tools.leave(now_s, chat_goes_on=chat_goes_on)
+        if chat_goes_on:
+            left += [*self._steering.leave(now_s), *self._told.leave(now_s)]
         return [act.HangUp(reason), *left, act.Publish(events.CallEnded(reason))]
 
 

@@ -67,6 +67,13 @@ class SidecarSteering:
             return []
         return self._told.tell(evi.AssistantInput(text), now_s)
 
+    def leave(self, now_s: float) -> list[Action]:
+        """Nobody steers the chat any more: an agent that was paused from here speaks again."""
+        if self.paused_by is None:
+            return []
+        self.paused_by = None
+        return [*self._told.pause(now_s, wanted=False), act.Publish(events.AgentResumed())]
+
     def ask_to_wait(self, now_s: float) -> list[Action]:
         """Have the agent say that the caller has to wait for a tool, as soon as it may."""
         return [] if self.paused_by is not None else self._tools.ask_to_wait(now_s)

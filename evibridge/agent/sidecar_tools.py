@@ -21,15 +21,26 @@ class SidecarTools:
     Args:
         names: of the agent's tools; other functions are the business of others
         told: is given the answers
+        past: ids of calls that are not to run again
     """
 
-    def __init__(self, names: Collection[str], told: ToldChat) -> None:
+    def __init__(self, names: Collection[str], told: ToldChat, past: Collection[str] = ()) -> None:
         self._names = names
         self._told = told
         self._desk = ToolDesk()
-        self._known: dict[str, None] = {}
+        self._known: dict[str, None] = dict.fromkeys(past)
         """Ids of calls that have come, or were answered by somebody else."""
         self._running: dict[str, evi.ToolCall] = {}
+        self._ahead: set[str] = set()
+        """Ids of those that a webhook has told, and the mirror not yet: what it tells until then
+        was said before."""
+        self._replayed: dict[str, None] = {}
+        """Ids of calls that are told as past, and have had no answer so far."""
+
+    @property
+    def known(self) -> frozenset[str]:
+        """Ids of calls that are not to run again."""
+        return frozenset(self._known)
 
     @property
     def open_names(self) -> tuple[str, ...]:
@@ -45,10 +56,27 @@ class SidecarTools:
 
     def called(self, call: evi.ToolCall, path: ToolPath, now_s: float) -> list[Action]:
         """The model calls a function, and it was not seen to be answered."""
+        if path is ToolPath.MIRROR:
+            self._ahead.discard(call.tool_call_id)
         if call.name not in self._names or call.tool_call_id in self._known:
             return []
         self._remember(call.tool_call_id)
+        if path is ToolPath.WEBHOOK:
+            self._ahead.add(call.tool_call_id)
         return self._done(self._desk.called(call, path), now_s)
+
+    def replayed(self, call: evi.ToolCall) -> None:
+        """A mirror tells that the model has called a function in the past."""
+        self._ahead.discard(call.tool_call_id)
+        wants_answer = call.response_required and call.tool_type != "builtin"
+        if call.name in self._names and wants_answer and len(self._replayed) < MAX_REMEMBERED:
+            self._replayed[call.tool_call_id] = None
+
+    def take_missed(self) -> tuple[str, ...]:
+        """Ids of past calls that never came here, and have no answer."""
+        missed = tuple(each for each in self._replayed if each not in self._known)
+        self._replayed.clear()
+        return missed
 
     def answered_elsewhere(self, answer: Answer, now_s: float) -> list[Action]:
         """The chat has an answer to a call, and not from here if it is still open here."""
@@ -59,7 +87,7 @@ class SidecarTools:
 
     def caller_spoke(self) -> None:
         """A new turn of the caller: what it calls for supersedes what is open."""
-        self._desk.caller_spoke()
+        self._desk.caller_spoke(before=self._ahead)
 
     def answered_otherwise(self, now_s: float) -> list[Action]:
         """The agent answers words that came after a tool call."""
@@ -126,6 +154,7 @@ class SidecarTools:
                     self._running[call.tool_call_id] = call
                 case act.Publish(events.ToolFinished(tool_call_id)):
                     self._running.pop(tool_call_id, None)
+                    self._ahead.discard(tool_call_id)
                 case _:
                     pass
             done.append(action)

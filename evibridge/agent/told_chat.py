@@ -110,17 +110,11 @@ class ToldChat:
     # What it has missed
 
     def missed(self, messages: Iterable[evi.ClientMessage], now_s: float) -> None:
-        """The chat was not told these, in this order; nothing later is on its way to it."""
+        """The chat was not told these, or perhaps not, in this order."""
         for message in messages:
             self._miss(message, now_s)
         self._is_cut_off = True
         self._again_s = now_s + AGAIN_S
-
-    def perhaps_missed(self, message: evi.ClientMessage, now_s: float) -> None:
-        """The chat may not have been told this: it is told again if that does no harm."""
-        if isinstance(message, evi.SessionSettings | evi.PauseAssistant | evi.ResumeAssistant):
-            self._miss(message, now_s)
-            self._again_s = now_s + AGAIN_S
 
     def answered(self, tool_call_id: str) -> None:
         """Somebody else has answered a tool call: what it missed of ours, it shall not have."""
@@ -144,6 +138,11 @@ class ToldChat:
         self._told_again = tuple(kept for kept in self._kept if now_s - kept.since_s <= FRESH_S)
         self._kept.clear()
         return [Tell(message) for message in (*told, *(kept.message for kept in self._told_again))]
+
+    def leave(self, now_s: float) -> list[Action]:
+        """Try once more to tell what was missed, but for settings: nothing is told after that."""
+        self._missed_settings = False
+        return self.tell_again(now_s)
 
     # Inside
 

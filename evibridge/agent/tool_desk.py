@@ -5,6 +5,7 @@ That one may ask for the same again, under the same id or another: it is given t
 that a book is not ordered twice.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
@@ -144,12 +145,15 @@ class ToolDesk:
         )
         return [*self._tell(busy), *([] if is_repeat else [_finished(call, busy)])]
 
-    def caller_spoke(self) -> None:
-        """A new turn of the caller: what it calls for supersedes what is open."""
+    def caller_spoke(self, *, before: Collection[str] = ()) -> None:
+        """A new turn of the caller: what it calls for supersedes what is open.
+
+        `before` has the ids of calls that may have come after it all the same.
+        """
         self._answers_of_lost_chats.clear()
         self._answers_of_this_chat.clear()
-        for tool in self._open.values():
-            tool.caller_spoke_since = True
+        for tool_call_id, tool in self._open.items():
+            tool.caller_spoke_since |= tool_call_id not in before
 
     def chat_lost(self) -> None:
         """The chat that called the open tools is gone; another one follows."""

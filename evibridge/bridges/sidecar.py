@@ -4,8 +4,8 @@ A chat may as well be one of our own telephone calls: then the call is told, and
 """
 
 import asyncio
-from collections.abc import MutableMapping
-from typing import Protocol
+from collections.abc import Callable, Collection, MutableMapping
+from typing import Protocol, TypeVar
 
 import structlog
 
@@ -29,9 +29,11 @@ OWN_CHATS_KNOWN_S = 1.0
 tells of the chat may overtake."""
 MAX_REMEMBERED = 4096
 """Chats that are over, so that events which come late begin nothing."""
+MAX_LEFT = 256
+"""Chats that were left and may go on, each with its tool calls; a repeated delivery comes within
+minutes."""
 
-_FINAL = frozenset({EndReason.CHAT_ENDED, EndReason.MAX_DURATION})
-"""Ends of sidecars after which webhooks begin no other."""
+_Value = TypeVar("_Value")
 
 log = structlog.get_logger(__name__)
 
@@ -46,17 +48,13 @@ class ChatCall(OperatedCall, Protocol):
 class CallPlaces(Protocol):
     """All calls of the service."""
 
-    @property
-    def free_places(self) -> int:
-        """How many more calls may begin."""
-
     def by_chat(self, chat_id: str) -> ChatCall | None:
         """The live call that has this chat, on the telephone or as a sidecar."""
 
     def had_chat(self, chat_id: str) -> bool:
         """Whether the chat belongs to a telephone call that is over, or has another one now."""
 
-    def begin_sidecar(self, chat_id: str) -> SidecarCall:
+    def begin_sidecar(self, chat_id: str, past_tool_calls: Collection[str]) -> SidecarCall:
         """Begin a call beside a chat that somebody else has opened."""
 
 
@@ -65,11 +63,15 @@ class Sidecars:
 
     Args:
         calls: where calls begin
+        free_places: tells how many more may begin
     """
 
-    def __init__(self, calls: CallPlaces) -> None:
+    def __init__(self, calls: CallPlaces, free_places: Callable[[], int]) -> None:
         self._calls = calls
+        self._free_places = free_places
         self._over: dict[str, None] = {}
+        self._past_tool_calls: dict[str, frozenset[str]] = {}
+        """By chat: what its sidecars knew of that have ended."""
         self._started: dict[str, asyncio.TimerHandle] = {}
         """Chats that may turn out to be our own."""
 
@@ -89,6 +91,8 @@ class Sidecars:
         call = self._calls.by_chat(chat_id)
         if call is not None and not isinstance(call, SidecarCall):
             return call, False
+        if call is not None and call.is_over:
+            raise _over(call)
         sidecar = call or self._begin(chat_id)
         try:
             await sidecar.attached(ATTACH_TIMEOUT_S)
@@ -97,7 +101,7 @@ class Sidecars:
                 sidecar.end(EndReason.EVI_UNREACHABLE)
             raise
         if sidecar.is_over:
-            raise CommandRefused("chat_not_found", "The chat is over.")
+            raise _over(sidecar)
         return sidecar, call is None
 
     # Webhooks: `ChatWebhooks`
@@ -107,13 +111,15 @@ class Sidecars:
         chat_id = event.chat_id
         if self._is_settled(event) or chat_id in self._started:
             return
-        if self._calls.free_places <= 0:
+        if self._free_places() <= 0:
             raise _no_place()
         loop = asyncio.get_running_loop()
         self._started[chat_id] = loop.call_later(OWN_CHATS_KNOWN_S, self._begin_late, event)
 
     def tool_called(self, event: ToolCalled) -> None:
         """The model of a chat calls a function."""
+        if event.call.tool_call_id in self._past_tool_calls.get(event.chat_id, ()):
+            return
         if not self._is_settled(event):
             self._begin_for(event)
         call = self._calls.by_chat(event.chat_id)
@@ -123,7 +129,7 @@ class Sidecars:
     def chat_ended(self, event: ChatEnded) -> None:
         """A chat is over. Telephone calls know that of their own chats."""
         self._forget_start(event.chat_id)
-        _remember(self._over, event.chat_id)
+        _remember(self._over, event.chat_id, None, MAX_REMEMBERED)
         call = self._calls.by_chat(event.chat_id)
         if isinstance(call, SidecarCall):
             log.info("webhook_tells_end", call_id=event.chat_id, end_reason=event.end_reason[:64])
@@ -137,19 +143,26 @@ class Sidecars:
     # Inside
 
     def _is_settled(self, event: ChatEvent) -> bool:
-        """Whether nothing has to begin: the chat has its call, or will never have one."""
+        """Whether nothing has to begin: the chat has its call, or will never have one.
+
+        Raises:
+            CommandRefused: its sidecar is leaving, and may have to be followed by another one
+        """
         call = self._calls.by_chat(event.chat_id)
-        if isinstance(call, SidecarCall):
+        if isinstance(call, SidecarCall) and not call.is_over:
             call.webhooks_come(event.chat_group_id, event.caller, event.called)
-        is_over = event.chat_id in self._over or self._calls.had_chat(event.chat_id)
-        return call is not None or is_over
+            return True
+        if event.chat_id in self._over or self._calls.had_chat(event.chat_id):
+            return True
+        if isinstance(call, SidecarCall):
+            raise _is_leaving()
+        return call is not None
 
     def _begin_late(self, event: ChatStarted) -> None:
         self._forget_start(event.chat_id)
-        if self._is_settled(event):
-            return
         try:
-            self._begin_for(event)
+            if not self._is_settled(event):
+                self._begin_for(event)
         except CommandRefused as refusal:
             log.warning("chat_left_alone", call_id=event.chat_id, why=str(refusal))
 
@@ -159,13 +172,16 @@ class Sidecars:
         sidecar.webhooks_come(event.chat_group_id, event.caller, event.called)
 
     def _begin(self, chat_id: str) -> SidecarCall:
-        if self._calls.free_places <= 0:
+        if self._free_places() <= 0:
             raise _no_place()
-        sidecar = self._calls.begin_sidecar(chat_id)
+        past = self._past_tool_calls.get(chat_id, frozenset())
+        sidecar = self._calls.begin_sidecar(chat_id, past)
 
         def note(reason: EndReason) -> None:
-            if reason in _FINAL:
-                _remember(self._over, chat_id)
+            if sidecar.tool_calls and chat_id not in self._over:
+                _remember(self._past_tool_calls, chat_id, sidecar.tool_calls, MAX_LEFT)
+            if reason is EndReason.MAX_DURATION:
+                _remember(self._over, chat_id, None, MAX_REMEMBERED)
 
         sidecar.when_over(note)
         return sidecar
@@ -181,7 +197,22 @@ def _no_place() -> CommandRefused:
     return CommandRefused("service_full", sentence)
 
 
-def _remember(known: MutableMapping[str, None], chat_id: str) -> None:
-    known[chat_id] = None
-    if len(known) > MAX_REMEMBERED:
+def _is_leaving() -> CommandRefused:
+    sentence = "The sidecar of this chat is leaving it: try again in a moment."
+    return CommandRefused("evi_unreachable", sentence)
+
+
+def _over(sidecar: SidecarCall) -> CommandRefused:
+    """Why nothing can be done with a sidecar that is over: its chat is too, or may go on."""
+    if sidecar.end_reason is EndReason.CHAT_ENDED:
+        return CommandRefused("chat_not_found", "The chat is over.")
+    return _is_leaving()
+
+
+def _remember(
+    known: MutableMapping[str, _Value], chat_id: str, value: _Value, at_most: int
+) -> None:
+    known.pop(chat_id, None)
+    known[chat_id] = value
+    if len(known) > at_most:
         del known[next(iter(known))]

@@ -81,6 +81,10 @@ class Keeper:
         self._keeping.add(keeping)
         keeping.add_done_callback(self._keeping.discard)
 
+    def came_to_nothing(self, call_id: str) -> None:
+        """A sidecar is over that never found its chat: it leaves nothing but its events."""
+        self._forget_oldest(call_id)
+
     async def close(self) -> None:
         """Return when everything is on the disk, or the disk takes too long."""
         if self._keeping:

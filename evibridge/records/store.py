@@ -3,7 +3,9 @@
     <name>.json    the record of a call, see `document.py`
     <name>.wav     its recording, if there is one; more of them are numbered, see `numbered.py`
 
-A name is the call's id if that is plain, else a hash of it.
+A name is the call's id if that is plain, else a hash of it. A chat may have several sidecars, one
+after another, all under its id: the record of the last one has that, and those before it are given
+ids of their own, `<id>-2`, `<id>-3` and so on.
 """
 
 import errno
@@ -22,7 +24,8 @@ from typing import Any, TypeVar
 import structlog
 
 from evibridge.errors import BadMessage, SettingsError
-from evibridge.records.document import Record, encoded, members_of, outlined
+from evibridge.events import CallKind
+from evibridge.records.document import Record, encoded, members_of, outlined, parsed
 from evibridge.records.numbered import numbered
 
 SUFFIX = ".json"
@@ -30,6 +33,9 @@ MAX_BYTES = 64 * 1024 * 1024
 """Of a record: the longest has 2000 events and 500 lines of 16 000 characters."""
 STALE_S = 600.0
 """Writing a record takes a moment; what is half written for so long, nobody writes any more."""
+
+MAX_SIDECARS = 99
+"""Of one chat, whose records are kept; the last but one is replaced by one more."""
 
 _PLAIN = r"[A-Za-z0-9_-]{1,64}"
 _HASH = r"~[0-9a-f]{64}"
@@ -86,10 +92,14 @@ class RecordStore:
     def save(self, record: Record) -> bool:
         """Keep a record, in place of an older one of the same call.
 
+        That of another sidecar beside the same chat is kept too, under an id of its own.
+
         Returns:
             whether it is on the disk, and stays there; if not, the log says why
         """
         try:
+            if record.kind is CallKind.SIDECAR:
+                self._set_aside(record)
             self._write(record)
         except OSError as error:
             why = f"The record cannot be written in {self.folder} ({error.strerror})."
@@ -188,6 +198,17 @@ class RecordStore:
             why = "It has not the name that its call's record has."
         log.warning("call_record_unreadable", file=f"{name}{SUFFIX}", why=why)
         return None
+
+    def _set_aside(self, record: Record) -> None:
+        """Give another id to the record that this one would replace, if it is another sidecar's."""
+        before = self.read(file_name(record.call_id), parsed)
+        if before is None or before.began_at == record.began_at:
+            return
+        for number in range(2, MAX_SIDECARS + 1):
+            call_id = f"{record.call_id}-{number}"
+            if _regular(self.record_path(file_name(call_id))) is None:
+                self._write(before.model_copy(update={"call_id": call_id}))
+                return
 
     def _write(self, record: Record) -> None:
         """Write a file that is there as a whole or not at all, whenever the power goes."""

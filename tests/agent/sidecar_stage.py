@@ -167,7 +167,10 @@ class MemoryControlPlane(ControlPlane):
         self.is_silent = False
         self.refuses: int | None = None
 
-    async def send(self, chat_id: str, message: evi.ClientMessage) -> None:
+    async def send(
+        self, chat_id: str, message: evi.ClientMessage, *, is_only_way: bool = False
+    ) -> None:
+        del is_only_way
         assert chat_id == CHAT_ID
         await asyncio.sleep(self.latency_s)
         if not self.is_up:

@@ -35,8 +35,11 @@ class Plane(ControlPlane):
         super().__init__("http://evi.example", None)
         self.answer = answer
 
-    async def send(self, chat_id: str, message: evi.ClientMessage) -> None:
+    async def send(
+        self, chat_id: str, message: evi.ClientMessage, *, is_only_way: bool = False
+    ) -> None:
         assert chat_id
+        assert not is_only_way
         await self.answer(message)
 
 

@@ -194,8 +194,13 @@ async def test_a_server_that_is_silent_is_left_alone_for_a_while(
             await plane.send(chat.chat_id, HELLO)
         with pytest.raises(LinkUnreachable, match="a moment ago"):
             await plane.send(chat.chat_id, HELLO)
+        assert server.sent == 1
 
-    assert server.sent == 1
+        server.send_answers = 200
+        await plane.send(chat.chat_id, HELLO, is_only_way=True)
+        await plane.send(chat.chat_id, HELLO)
+
+    assert server.sent == 3
 
 
 async def test_a_connection_that_broke_is_no_reason_to_wait(

@@ -5,6 +5,7 @@ from evibridge.agent.mirror_link import (
     ATTEMPT_S,
     FIRST_DELAY_S,
     MAX_DELAY_S,
+    SELDOM_S,
     STEADY_S,
     MirrorFate,
     MirrorLink,
@@ -116,11 +117,28 @@ def test_a_mirror_that_does_not_come_back_is_given_up(link: MirrorLink) -> None:
     assert link.woke(100.0 + RESUME_S) is EndReason.EVI_LOST
 
 
+def test_a_mirror_that_nobody_waits_for_is_tried_now_and_then(link: MirrorLink) -> None:
+    link.gone(1, 0.0)
+    link.go_on_without()
+    assert link.is_gone_without
+    assert link.woke(FIRST_S) == [Connect(2, None, ATTEMPT_S)]
+    link.gone(2, FIRST_S)
+    assert link.wake_s == FIRST_S + SELDOM_S
+
+
+def test_one_that_comes_all_the_same_is_waited_for_when_it_is_lost(link: MirrorLink) -> None:
+    link.go_on_without()
+    opened(link)
+    assert not link.is_gone_without
+    link.gone(1, 200.0)
+    assert link.woke(200.0 + RESUME_S) is EndReason.EVI_LOST
+
+
 def test_a_barred_link_asks_no_more(link: MirrorLink) -> None:
     assert link.gone(1, 0.0)
     link.bar()
 
-    assert link.is_barred
+    assert link.is_gone_without
     assert link.wake_s is None
     assert link.woke(99.0) == []
 
@@ -128,7 +146,7 @@ def test_a_barred_link_asks_no_more(link: MirrorLink) -> None:
 def test_a_link_that_is_left_waits_for_nothing(link: MirrorLink) -> None:
     opened(link).leave()
 
-    assert (link.is_open, link.is_barred, link.wake_s) == (False, False, None)
+    assert (link.is_open, link.is_gone_without, link.wake_s) == (False, False, None)
     assert not link.gone(1, 1.0)
 
 

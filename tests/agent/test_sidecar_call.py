@@ -274,6 +274,46 @@ class TestWaysToTheChat:
 
         assert len(play(scene).chat.of_type("pause_assistant_message")) == 2
 
+    @pytest.mark.parametrize("has_mirror", [True, False])
+    def test_an_answer_of_a_tool_that_may_not_have_arrived_is_sent_again(
+        self, tools: Tools, looked: list[ToolContext], *, has_mirror: bool
+    ) -> None:
+        chat = MirroredChat()
+        chat.refuses = None if has_mirror else 403
+
+        async def scene(stage: SidecarStage) -> None:
+            stage.control_plane.is_silent = True
+            stage.deliver("call_1", "look")
+            await asyncio.sleep(1)
+            stage.control_plane.is_silent = False
+            await asyncio.sleep(10)
+
+        stage = play(scene, tools, chat=chat, has_webhooks=True)
+
+        ways = [via for via, told in stage.chat.told if told["type"] == "tool_response"]
+        again = Via.CHAT_SOCKET if has_mirror else Via.CONTROL_PLANE
+        assert ways == [Via.CONTROL_PLANE, again]
+        assert len(looked) == 1
+
+    def test_what_may_be_lost_with_a_mirror_is_sent_again(
+        self, tools: Tools, looked: list[ToolContext]
+    ) -> None:
+        async def scene(stage: SidecarStage) -> None:
+            stage.control_plane.is_up = False
+            stage.deliver("call_1", "look")
+            assert await ask(stage, wish.Inject("Hello?")) is Via.CHAT_SOCKET
+            await asyncio.sleep(0.5)
+            stage.chat.lose_mirrors()
+            await asyncio.sleep(5)
+            stage.chat.lose_mirrors()
+            await asyncio.sleep(5)
+
+        stage = play(scene, tools, has_webhooks=True)
+
+        assert stage.chat.kinds.count("tool_response") == 2
+        assert stage.chat.kinds.count("user_input") == 1
+        assert len(looked) == 1
+
     def test_what_the_server_will_not_have_is_refused(self) -> None:
         async def scene(stage: SidecarStage) -> None:
             stage.control_plane.refuses = 422
@@ -492,6 +532,47 @@ class TestMirrors:
         assert len(looked) == 2
         assert chat.kinds == ["session_settings", "tool_response", "tool_response"]
         assert {event.path for event in stage.of_type(events.ToolStarted)} == {ToolPath.WEBHOOK}
+
+    def test_where_webhooks_come_a_server_without_room_for_a_mirror_costs_no_tool(
+        self, tools: Tools
+    ) -> None:
+        @tools.tool
+        async def book() -> str:
+            """Book for long."""
+            await asyncio.sleep(3)
+            return "booked"
+
+        chat = MirroredChat()
+        chat.refuses = 429
+
+        async def scene(stage: SidecarStage) -> None:
+            stage.deliver("call_1", "book")
+            await asyncio.sleep(6)
+            await stage.call.attached(1)
+            chat.refuses = None
+            await asyncio.sleep(40)
+            assert stage.call.snapshot().chat_is_ready
+
+        limits = CallLimits(chat_ready_s=2, resume_s=2)
+        stage = play(scene, tools, chat=chat, has_webhooks=True, limits=limits)
+
+        assert stage.chat.kinds == ["session_settings", "tool_response"]
+
+    def test_a_call_that_nobody_answers_is_told_in_the_log(
+        self, tools: Tools, looked: list[ToolContext]
+    ) -> None:
+        async def scene(stage: SidecarStage) -> None:
+            stage.chat.lose_mirrors()
+            await asyncio.sleep(0)
+            stage.chat.call_tool("call_1", "look")
+            await asyncio.sleep(5)
+
+        with capture_logs() as logs:
+            play(scene, tools)
+
+        (line,) = [line for line in logs if line["event"] == "tool_calls_missed"]
+        assert (line["log_level"], line["tool_call_ids"]) == ("warning", ("call_1",))
+        assert looked == []
 
     def test_the_control_plane_tells_that_such_a_chat_is_over(
         self, tools: Tools, looked: list[ToolContext]

@@ -308,6 +308,21 @@ class TestMirrorsComeAndGo:
 
         assert sidecar.ended() is EndReason.EVI_LOST
 
+    def test_with_webhooks_it_goes_on_without(self) -> None:
+        sidecar = Sidecar(has_webhooks=True)
+        sidecar.wait(LIMITS.resume_s)
+        assert not sidecar.session.awaits_mirror
+        assert sidecar.doing is CallState.LISTENING
+        sidecar.call(LOOK)
+        sidecar.finish(ANSWER)
+        assert sidecar.told() == [TOOLS, ANSWER]
+
+        while not (attempts := [each for each in sidecar.take() if isinstance(each, act.Connect)]):
+            sidecar.wait(1)
+        sidecar.open(attempts[-1].chat)
+        assert sidecar.session.state().chat_is_ready
+        assert sidecar.told() == []
+
     def test_a_server_that_never_answers_is_the_end(self) -> None:
         sidecar = Sidecar()
         sidecar.wait(LIMITS.resume_s)
@@ -483,6 +498,54 @@ class TestTools:
 
         assert sidecar.open(2).told() == [ANSWER]
 
+    def test_words_that_a_webhook_has_overtaken_change_no_mind(self, sidecar: Sidecar) -> None:
+        sidecar.call(LOOK)
+        sidecar.do(sidecar.session.tool_awaits_verdict("call_1", 60))
+        sidecar.say(user("Is it there?"), agent("u1", "Let me see."), LOOK)
+        assert sidecar.doing is CallState.NEEDS_APPROVAL
+
+        sidecar.say(user("Never mind."), agent("u2", "As you like."))
+        dead = events.ToolFinished("call_1", "look", "superseded")
+        assert dead in sidecar.published()
+
+    def test_a_replay_shows_what_a_webhook_has_overtaken(self, sidecar: Sidecar) -> None:
+        sidecar.call(LOOK)
+        sidecar.do(sidecar.session.tool_awaits_verdict("call_1", 60))
+        sidecar.return_at_once().say(user("Is it there?"), LOOK, mirror=2, is_replay=True)
+        sidecar.do(sidecar.session.replay_ended(2))
+        sidecar.say(user("Never mind."), agent("u2", "As you like."), mirror=2)
+
+        dead = events.ToolFinished("call_1", "look", "superseded")
+        assert dead in sidecar.published()
+
+    def test_calls_of_a_sidecar_before_this_one_do_not_run(self) -> None:
+        session = SidecarSession(CHAT_ID, TOOLS, LIMITS, lambda: 1.0, {"call_1"})
+        session.began(1.0)
+
+        assert session.tool_called(LOOK, ToolPath.WEBHOOK, 1.0) == []
+        assert session.tool_called(BOOK, ToolPath.WEBHOOK, 1.0) != []
+        assert session.tool_calls == {"call_1", "call_2"}
+
+    def test_what_was_called_while_there_was_no_mirror_is_missed(self, sidecar: Sidecar) -> None:
+        theirs = evi.ToolCall("call_3", "theirs", "{}")
+        answered = (BOOK, evi.ToolResponse("call_2", "theirs"))
+        sidecar.session.take_missed_calls()
+        sidecar.return_at_once().say(LOOK, *answered, theirs, mirror=2, is_replay=True)
+        sidecar.do(sidecar.session.replay_ended(2))
+
+        assert sidecar.session.take_missed_calls() == ("call_1",)
+        assert sidecar.session.take_missed_calls() == ()
+
+    @pytest.mark.parametrize("has_webhooks", [False, True])
+    def test_what_others_have_to_answer_is_not_missed(self, *, has_webhooks: bool) -> None:
+        sidecar = Sidecar(has_webhooks=has_webhooks).open()
+        sidecar.say(LOOK, is_replay=True)
+        sidecar.do(sidecar.session.replay_ended(1))
+        assert sidecar.session.take_missed_calls() == ()
+
+        sidecar.return_at_once().say(LOOK, mirror=2, is_replay=True)
+        assert bool(sidecar.session.take_missed_calls()) is not has_webhooks
+
     def test_an_answer_that_did_not_arrive_is_told_again(self) -> None:
         sidecar = Sidecar(has_webhooks=True)
         sidecar.lose(MirrorFate.NOT_ALLOWED)
@@ -654,12 +717,12 @@ class TestOperators:
 
         assert sidecar.told() == [evi.ResumeAssistant()]
 
-    def test_a_pause_that_may_not_have_arrived_is_told_to_the_next_mirror(
+    def test_a_pause_that_has_not_arrived_is_told_to_the_next_mirror(
         self, sidecar: Sidecar
     ) -> None:
         sidecar.ask(wish.Pause())
         (pause,) = sidecar.told()
-        sidecar.session.perhaps_missed(pause, sidecar.now_s)
+        sidecar.session.missed([pause], sidecar.now_s)
 
         assert sidecar.return_at_once().told() == [evi.PauseAssistant()]
 
@@ -755,6 +818,28 @@ class TestTheEnd:
             act.Publish(events.CallEnded(EndReason.MAX_DURATION)),
         ]
         assert sidecar.doing is CallState.ENDED
+
+    @pytest.mark.parametrize("is_cut_off", [False, True])
+    def test_an_agent_that_was_paused_from_here_speaks_again(
+        self, sidecar: Sidecar, *, is_cut_off: bool
+    ) -> None:
+        sidecar.ask(wish.Pause())
+        if is_cut_off:
+            sidecar.session.missed(sidecar.told(), sidecar.now_s)
+        sidecar.take()
+        sidecar.do(sidecar.session.ended_by(EndReason.SHUTDOWN, sidecar.now_s))
+
+        actions = sidecar.take()
+        assert act.Tell(evi.ResumeAssistant()) in actions
+        assert act.Publish(events.AgentResumed()) in actions
+        assert actions[-1] == act.Publish(events.CallEnded(EndReason.SHUTDOWN))
+
+    def test_a_chat_that_is_over_is_told_nothing(self, sidecar: Sidecar) -> None:
+        sidecar.ask(wish.Pause())
+        sidecar.take()
+        sidecar.do(sidecar.session.webhook_ended(sidecar.now_s))
+
+        assert sidecar.told() == []
 
     def test_nothing_follows_the_end(self, sidecar: Sidecar) -> None:
         sidecar.do(sidecar.session.ended_by(EndReason.SHUTDOWN, sidecar.now_s))

@@ -101,13 +101,12 @@ def test_a_context_that_was_taken_back_is_taken_back_again(chat: ToldChat) -> No
     assert told(chat.tell_again(3.0)) == [TOOLS, CLEARED]
 
 
-def test_what_may_have_arrived_is_told_again_if_it_does_no_harm(chat: ToldChat) -> None:
+def test_a_chat_that_is_left_is_told_the_rest_but_no_settings(chat: ToldChat) -> None:
     (pause,) = told(chat.pause(1.0, wanted=True))
-    chat.perhaps_missed(pause, 2.0)
-    chat.perhaps_missed(SAY, 2.0)
+    chat.missed([evi.SessionSettings(voice_id="a-voice"), pause, SAY], 2.0)
+    chat.pause(2.5, wanted=False)
 
-    assert told(chat.tell(SAY, 2.5)) == [SAY]  # there is a way to it
-    assert told(chat.tell_again(2.0 + AGAIN_S)) == [pause]
+    assert told(chat.leave(3.0)) == [evi.ResumeAssistant(), SAY]
 
 
 def test_an_answer_that_somebody_else_has_given_is_not_told_again(chat: ToldChat) -> None:

@@ -10,7 +10,9 @@ from structlog.testing import capture_logs
 
 from evibridge import events
 from evibridge.agent import commands as wish
+from evibridge.agent import control_plane as control_plane_module
 from evibridge.agent import evi_messages as evi
+from evibridge.agent.call import Call
 from evibridge.agent.call_plan import CallerFacts, CallPlan
 from evibridge.agent.calls import Calls
 from evibridge.agent.commands import Via
@@ -18,6 +20,7 @@ from evibridge.agent.control_plane import ControlPlane
 from evibridge.agent.course import CallLimits
 from evibridge.agent.evi_client import EviServer
 from evibridge.agent.sidecar_call import SidecarCall
+from evibridge.agent.snapshot import CallSnapshot
 from evibridge.bridges import sidecar as sidecar_module
 from evibridge.bridges.hume_events import ChatEnded, ChatStarted, ToolCalled, read_event
 from evibridge.bridges.sidecar import Sidecars
@@ -26,7 +29,7 @@ from evibridge.events import CallEvent, EndReason, ToolPath
 from evibridge.tools_registry.context import ToolContext
 from evibridge.tools_registry.registry import Tools
 from evibridge.tools_registry.runner import ToolRunner
-from tests.agent.mirrored_evi import API_KEY, MirroredEvi, mirrored_evi
+from tests.agent.mirrored_evi import API_KEY, MirroredEvi, RealChat, mirrored_evi
 from tests.agent.stage import MemoryPhone
 from tests.bridges.webhook_events import ended, started, tool_call
 from tests.parties import PATIENCE_S, TinyEvi, all_gone
@@ -48,6 +51,23 @@ async def what_is_due() -> None:
         await asyncio.sleep(0)
 
 
+class Kept:
+    """What calls leave behind."""
+
+    def __init__(self) -> None:
+        self.kept: list[CallSnapshot] = []
+        self.in_vain: list[str] = []
+
+    def began(self, call: Call) -> None:
+        """Nothing is recorded."""
+
+    def ended(self, snapshot: CallSnapshot) -> None:
+        self.kept.append(snapshot)
+
+    def came_to_nothing(self, call_id: str) -> None:
+        self.in_vain.append(call_id)
+
+
 class Office:
     """All calls of a service, and what becomes of them."""
 
@@ -63,6 +83,7 @@ class Office:
             return "found"
 
         self.calls = Calls(max_calls=max_calls)
+        self.keeper = Kept()
         self.control_plane = ControlPlane(origin, API_KEY)
         self.plan = CallPlan(
             server=EviServer(origin, API_KEY),
@@ -72,7 +93,9 @@ class Office:
             limits=CallLimits(),
             publish=lambda call_id, told: self.events.put_nowait((call_id, told)),
         )
-        self.sidecars = Sidecars(self.calls)
+        self.promised = 0
+        """Places of callers who have not come yet."""
+        self.sidecars = Sidecars(self.calls, lambda: self.calls.free_places - self.promised)
 
     async def attach(self, chat_id: str) -> bool:
         """An operator attaches to a chat; returns whether its call is new."""
@@ -101,6 +124,23 @@ class Office:
         call.end(reason)
         await self.gone()
 
+    @asynccontextmanager
+    async def leaving(
+        self, server: MirroredEvi, chat: RealChat, reason: EndReason
+    ) -> AsyncIterator[None]:
+        """The chat's sidecar is leaving, and waits for what the chat is told last."""
+        call, _ = await self.sidecars.attach(chat.chat_id)
+        assert isinstance(call, SidecarCall)
+        await chat.expect("session_settings")
+        server.goes_on.clear()
+        asking = asyncio.create_task(call.operate(wish.Say("Hello."), "Ada"))
+        await server.holds(1)
+        call.end(reason)
+        await what_is_due()
+        yield
+        server.goes_on.set()
+        await asking
+
     async def gone(self) -> None:
         """Return when the last call is gone."""
         await all_gone(self.calls)
@@ -109,7 +149,7 @@ class Office:
 @asynccontextmanager
 async def office_of(origin: str, *, max_calls: int = 4) -> AsyncIterator[Office]:
     office = Office(origin, max_calls=max_calls)
-    office.calls.open(office.plan)
+    office.calls.open(office.plan, office.keeper)
     async with asyncio.timeout(2 * PATIENCE_S):
         yield office
         office.sidecars.close()
@@ -199,6 +239,40 @@ class TestOperators:
             assert await office.refused(second.chat_id) == "service_full"
             assert not await office.attach(first.chat_id)
 
+    async def test_a_place_that_a_caller_was_promised_is_taken(
+        self, office: Office, server: MirroredEvi
+    ) -> None:
+        chat = await server.chat()
+        office.promised = office.calls.max_calls
+
+        assert await office.refused(chat.chat_id) == "service_full"
+        with pytest.raises(CommandRefused):
+            office.sidecars.tool_called(event(ToolCalled, tool_call(chat.chat_id)))
+
+    async def test_a_sidecar_that_is_leaving_cannot_be_attached_to(
+        self, office: Office, server: MirroredEvi
+    ) -> None:
+        chat = await server.chat()
+        async with office.leaving(server, chat, EndReason.MAX_DURATION):
+            assert await office.refused(chat.chat_id) == "evi_unreachable"
+        await office.gone()
+        assert await office.attach(chat.chat_id)
+
+    async def test_an_attempt_in_vain_leaves_no_call(
+        self, office: Office, server: MirroredEvi
+    ) -> None:
+        chat = await server.chat()
+        await office.attach(chat.chat_id)
+        await server.end(chat)
+        await office.gone()
+        (ended,) = office.calls.ended()
+        assert await office.refused(chat.chat_id) == "chat_not_found"
+        await office.gone()
+
+        assert office.calls.ended() == (ended,)
+        assert [call.call_id for call in office.keeper.kept] == [chat.chat_id]
+        assert office.keeper.in_vain == [chat.chat_id]
+
 
 class TestWebhooks:
     async def test_a_chat_that_begins_has_a_sidecar(
@@ -286,6 +360,81 @@ class TestWebhooks:
 
         await chat.expect("tool_response")
         assert len(office.looked) == 1
+
+    async def test_a_webhook_that_comes_late_runs_no_tool_again(
+        self, office: Office, server: MirroredEvi
+    ) -> None:
+        chat = await server.chat()
+        for reason in (EndReason.EVI_LOST, EndReason.EVI_LOST):
+            office.sidecars.tool_called(event(ToolCalled, tool_call(chat.chat_id, reason.value)))
+            await office.left(chat.chat_id, reason)
+        await chat.expect("tool_response")
+        office.sidecars.tool_called(event(ToolCalled, tool_call(chat.chat_id, "evi_lost")))
+        assert office.calls.live == 0
+
+        await office.attach(chat.chat_id)
+        office.sidecars.tool_called(event(ToolCalled, tool_call(chat.chat_id, "evi_lost")))
+        office.sidecars.tool_called(event(ToolCalled, tool_call(chat.chat_id, "call_2")))
+        await chat.expect("tool_response")
+        assert [call.tool_call_id for call in office.looked] == ["evi_lost", "call_2"]
+
+    async def test_what_comes_while_a_sidecar_is_leaving_is_to_come_again(
+        self, office: Office, server: MirroredEvi
+    ) -> None:
+        chat = await server.chat()
+        called = event(ToolCalled, tool_call(chat.chat_id))
+        async with office.leaving(server, chat, EndReason.EVI_LOST):
+            with pytest.raises(CommandRefused):
+                office.sidecars.tool_called(called)
+            with pytest.raises(CommandRefused):
+                office.sidecars.chat_started(event(ChatStarted, started(chat.chat_id)))
+        await office.gone()
+        office.sidecars.tool_called(called)
+
+        await chat.expect("tool_response")
+        assert len(office.looked) == 1
+
+    async def test_a_failed_attach_takes_no_tools_away(
+        self, office: Office, server: MirroredEvi
+    ) -> None:
+        chat = await server.chat()
+        server.refuses_mirrors = 404
+        assert await office.refused(chat.chat_id) == "chat_not_found"
+        await office.gone()
+        office.sidecars.tool_called(event(ToolCalled, tool_call(chat.chat_id)))
+
+        await chat.expect("tool_response")
+
+    async def test_a_mirror_that_is_closed_takes_no_tools_away(
+        self, office: Office, server: MirroredEvi
+    ) -> None:
+        chat = await server.chat()
+        office.sidecars.chat_started(event(ChatStarted, started(chat.chat_id)))
+        await chat.was_mirrored()
+        await chat.close_mirrors(1000)
+        await office.gone()
+        office.sidecars.tool_called(event(ToolCalled, tool_call(chat.chat_id)))
+
+        await chat.expect("tool_response")
+
+    async def test_a_server_that_is_slow_for_one_chat_is_asked_for_the_others(
+        self, monkeypatch: pytest.MonkeyPatch, office: Office, server: MirroredEvi
+    ) -> None:
+        monkeypatch.setattr(control_plane_module, "ANSWER_TIMEOUT_S", 0.1)
+        slow, other = await server.chat(is_allowed=False), await server.chat(is_allowed=False)
+        for chat in (slow, other):
+            office.sidecars.tool_called(event(ToolCalled, tool_call(chat.chat_id)))
+            async with asyncio.timeout(PATIENCE_S):
+                told = {(await chat.told.get())[1]["type"] for _ in range(2)}
+            assert told == {"session_settings", "tool_response"}
+        server.send_answers = "silence"
+        call, _ = await office.sidecars.attach(slow.chat_id)
+        await call.operate(wish.Say("Hello."), "Ada")
+        server.send_answers = 200
+        office.sidecars.tool_called(event(ToolCalled, tool_call(other.chat_id, "call_2")))
+
+        _, answer = await other.expect("tool_response")
+        assert answer["tool_call_id"] == "call_2"
 
     async def test_a_refused_operator_does_not_end_what_webhooks_tell(
         self, monkeypatch: pytest.MonkeyPatch, office: Office, server: MirroredEvi

@@ -61,7 +61,7 @@ class Office:
             self.orders.append("asked")
             return "It is on its way."
 
-        self.sidecars = Sidecars(self.calls)
+        self.sidecars = Sidecars(self.calls, lambda: self.calls.free_places)
 
     def open(self, engine: Engine, control_plane: ControlPlane) -> None:
         """Let calls begin."""

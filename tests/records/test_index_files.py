@@ -11,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from evibridge.errors import Overloaded
+from evibridge.events import CallKind
 from evibridge.records import index as index_module
 from evibridge.records.document import encoded
 from evibridge.records.index import FILE_NAME, CallIndex
@@ -46,6 +47,15 @@ async def test_a_record_that_is_kept_again_takes_the_place_of_the_older(
     index.note("CA1")
     assert await ids(index, "apples") == []
     assert await ids(index, "pears") == ["CA1"]
+
+
+async def test_all_sidecars_of_a_chat_are_found(store: RecordStore, index: CallIndex) -> None:
+    for began_at_s, fruit in enumerate(("apples", "pears")):
+        said = [caller(0.5, fruit)]
+        store.save(record("chat-1", lines=said, kind=CallKind.SIDECAR, began_at_s=began_at_s))
+        index.note("chat-1")
+        assert await ids(index, fruit) == ["chat-1"]
+    assert await ids(index, "apples") == ["chat-1-2"]
 
 
 async def test_what_is_deleted_is_forgotten(store: RecordStore, index: CallIndex) -> None:

@@ -110,6 +110,20 @@ async def test_a_call_that_ended_twice_is_forgotten_after_its_second_end(
     assert [bool(bus.history(f"CA{number}")) for number in (1, 2, 3)] == [True, False, True]
 
 
+async def test_a_sidecar_that_found_no_chat_leaves_no_record_and_is_forgotten_in_its_turn(
+    bus: EventBus, keeper: Keeper, tmp_path: Path
+) -> None:
+    bus.publish("chat-1", CallBegan())
+    bus.publish("chat-1", CallEnded(EndReason.CHAT_ENDED))
+    keeper.came_to_nothing("chat-1")
+    end(bus, keeper, "CA1")
+    end(bus, keeper, "CA2")
+    await kept(keeper)
+
+    assert not (tmp_path / "chat-1.json").exists()
+    assert bus.history("chat-1") == ()
+
+
 async def test_what_a_disk_does_not_take_in_time_is_told_and_given_up(
     bus: EventBus, keeper: Keeper, records: Records, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from evibridge.errors import SettingsError
-from evibridge.records.document import Recording, encoded, outlined, parsed
+from evibridge.events import CallKind
+from evibridge.records import store as store_module
+from evibridge.records.document import Record, Recording, encoded, outlined, parsed
 from evibridge.records.store import MAX_BYTES, RecordStore, file_name, is_file_name
 from tests.records.calls import record
 from tests.records.little_room import room_for
@@ -110,6 +112,32 @@ def test_the_latest_record_of_a_call_is_the_one(store: RecordStore) -> None:
     assert kept is not None
     assert kept.caller == "+2"
     assert [path.name for path in store.folder.iterdir()] == ["CA1.json"]
+
+
+def sidecar(began_at_s: float, caller: str) -> Record:
+    return record("chat-1", kind=CallKind.SIDECAR, began_at_s=began_at_s, caller=caller)
+
+
+def test_each_sidecar_of_a_chat_has_its_record(store: RecordStore) -> None:
+    for began_at_s, number in ((1.0, "+1"), (2.0, "+2"), (2.0, "+3"), (3.0, "+4")):
+        assert store.save(sidecar(began_at_s, number))
+
+    kept = {path.stem: store.read(path.stem, outlined) for path in store.folder.iterdir()}
+    assert {name: one.caller for name, one in kept.items() if one is not None} == {
+        "chat-1": "+4",
+        "chat-1-2": "+1",
+        "chat-1-3": "+3",
+    }
+
+
+def test_only_so_many_sidecars_of_a_chat_have(
+    monkeypatch: pytest.MonkeyPatch, store: RecordStore
+) -> None:
+    monkeypatch.setattr(store_module, "MAX_SIDECARS", 2)
+    for began_at_s in (1.0, 2.0, 3.0):
+        assert store.save(sidecar(began_at_s, f"+{began_at_s:.0f}"))
+
+    assert sorted(path.stem for path in store.folder.iterdir()) == ["chat-1", "chat-1-2"]
 
 
 def test_a_full_disk_costs_a_record_and_leaves_the_older_one(store: RecordStore) -> None:
