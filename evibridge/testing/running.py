@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from evibridge.agent.definition import Agent
 from evibridge.engine.config import TURN_TAKING
@@ -39,13 +41,16 @@ async def running_service(
     # The filler is for a lost engine, and its sentence would be spoken by a process of its own.
     served = replace(agent, manners=replace(agent.manners, filler=None))
     engine = await start_engine(parts, host="127.0.0.1", port=0)
-    try:
-        # Made without environment and `.env`: a test must not reach what a service is set to.
-        settings = Settings.model_construct(port=0, evi_url=engine.origin)
-        service = await start_service(served, settings, on_event=record.add)
+    with TemporaryDirectory(prefix="evibridge-") as folder:
         try:
-            yield service
+            # Made without environment and `.env`: a test must not reach what a service is set to.
+            settings = Settings.model_construct(
+                port=0, evi_url=engine.origin, data_dir=Path(folder)
+            )
+            service = await start_service(served, settings, on_event=record.add)
+            try:
+                yield service
+            finally:
+                await service.close()
         finally:
-            await service.close()
-    finally:
-        await engine.close()
+            await engine.close()

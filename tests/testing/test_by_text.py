@@ -264,3 +264,14 @@ def test_a_missing_engine_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch)
 
     with pytest.raises(EngineSetupError, match=r"install evibridge\[engine\]"):
         from evibridge.testing import TextCall  # noqa: F401
+
+
+async def test_a_call_leaves_nothing_in_the_folder_of_whoever_tests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    async with call_by_text(AGENT) as call:
+        await call.says("Bicycle 7?")
+
+    assert list(tmp_path.iterdir()) == []
