@@ -18,11 +18,12 @@ from evibridge.agent import actions as act
 from evibridge.agent import evi_messages as evi
 from evibridge.agent.call_plan import CallerFacts, CallerLeg, CallPlan
 from evibridge.agent.call_tap import CallTap
-from evibridge.agent.call_tools import CallTools, delivery
+from evibridge.agent.call_tools import CallTools, delivered, delivery
 from evibridge.agent.chat_dispatch import ChatDispatch, Dispatched, way_of
 from evibridge.agent.chat_lines import ChatLines, with_advice
 from evibridge.agent.commands import Decide, OperatorCommand, Via
 from evibridge.agent.session import CallSession
+from evibridge.agent.session_timer import SessionTimer
 from evibridge.agent.snapshot import CallSnapshot
 from evibridge.agent.tool_desk import Answer
 from evibridge.agent.tool_line import ToolLine
@@ -32,7 +33,7 @@ from evibridge.audio.level import is_sound
 from evibridge.errors import BadAudio, CommandRefused, LinkError, SettingsError
 from evibridge.events import CallEvent, EndReason, ToolPath
 from evibridge.tools_registry.context import ToolContext
-from evibridge.tools_registry.outcome import ToolOutcome, ToolResult
+from evibridge.tools_registry.outcome import ToolOutcome
 from evibridge.tools_registry.progress import Verdict
 
 log = structlog.get_logger(__name__)
@@ -61,7 +62,7 @@ class Call:
         self.tap = CallTap(leg.audio.sample_rate, self._loop)
         """Where the call is listened to."""
         self.tap.on_use_changed = self._tap_use_changed
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer = SessionTimer(self._loop, self._wake)
         self.caller_audio: Callable[[bytes], None] = self._chats.carry
         """Takes the next piece of the caller's voice, in the leg's format; about 20 ms.
 
@@ -409,15 +410,9 @@ class Call:
     # Time
 
     def _arm_timer(self) -> None:
-        at_s = self._session.next_wake_s
-        if self._timer is not None:
-            if at_s == self._timer.when():
-                return
-            self._timer.cancel()
-        self._timer = None if at_s is None else self._loop.call_at(at_s, self._wake)
+        self._timer.follow(self._session.next_wake_s)
 
     def _wake(self) -> None:
-        self._timer = None
         try:
             self._perform(self._session.woke(self._loop.time()))
         except Exception:
@@ -445,8 +440,7 @@ class Call:
         """A tool that was answered before is done."""
         if self.is_over:
             return
-        code = "answered" if isinstance(outcome, ToolResult) else outcome.code
-        self._publish(events.ToolDelivered(tool.tool_call_id, tool.name, code))
+        self._publish(delivered(tool, outcome))
         if is_for_model:
             self._perform(self._session.tool_delivered(delivery(tool, outcome)))
 

@@ -10,6 +10,7 @@ from evibridge.agent.actions import StartTool
 from evibridge.agent.tool_desk import Answer
 from evibridge.agent.tool_journal import ToolJournal
 from evibridge.agent.tool_line import ServedCall, ToolLine
+from evibridge.events import ToolDelivered
 from evibridge.tools_registry.context import ToolContext
 from evibridge.tools_registry.outcome import ToolFailure, ToolOutcome, ToolResult
 from evibridge.tools_registry.progress import Verdict
@@ -117,6 +118,12 @@ def _forgotten(tool: evi.ToolCall) -> Answer:
         code="failed",
         level="warn",
     )
+
+
+def delivered(tool: evi.ToolCall, outcome: ToolOutcome) -> ToolDelivered:
+    """What is told of a tool that was answered before, and is done now."""
+    code = "answered" if isinstance(outcome, ToolResult) else outcome.code
+    return ToolDelivered(tool.tool_call_id, tool.name, code)
 
 
 def delivery(tool: evi.ToolCall, outcome: ToolOutcome) -> str:

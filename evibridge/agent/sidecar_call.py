@@ -13,9 +13,10 @@ from evibridge import events
 from evibridge.agent import actions as act
 from evibridge.agent import evi_messages as evi
 from evibridge.agent.call_plan import CallerFacts, CallPlan
-from evibridge.agent.call_tools import CallTools, delivery
+from evibridge.agent.call_tools import CallTools, delivered, delivery
 from evibridge.agent.commands import Decide, OperatorCommand, Via
 from evibridge.agent.mirror_link import MirrorFate, fate_of_close
+from evibridge.agent.session_timer import SessionTimer
 from evibridge.agent.sidecar_line import LineOfOthers
 from evibridge.agent.sidecar_mirrors import SidecarMirrors
 from evibridge.agent.sidecar_post import SidecarPost, Undelivered
@@ -27,7 +28,7 @@ from evibridge.agent.tool_watch import ToolWatch
 from evibridge.errors import CommandRefused
 from evibridge.events import CallEvent, CallKind, EndReason, ToolPath
 from evibridge.tools_registry.context import ToolContext
-from evibridge.tools_registry.outcome import ToolOutcome, ToolResult
+from evibridge.tools_registry.outcome import ToolOutcome
 
 OPERATOR_WAITS_S = 5.0
 """For one message to reach the chat, with those before it."""
@@ -62,7 +63,7 @@ class SidecarCall(LineOfOthers):
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[EndReason] = self._loop.create_future()
         self._tasks: asyncio.TaskGroup | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer = SessionTimer(self._loop, self._wake)
         self._counts: Counter[str] = Counter()
         self._began_s = self._loop.time()
         self._began_at_s = time.time()
@@ -316,15 +317,9 @@ class SidecarCall(LineOfOthers):
     # Time
 
     def _arm_timer(self) -> None:
-        at_s = self._session.next_wake_s
-        if self._timer is not None:
-            if at_s == self._timer.when():
-                return
-            self._timer.cancel()
-        self._timer = None if at_s is None else self._loop.call_at(at_s, self._wake)
+        self._timer.follow(self._session.next_wake_s)
 
     def _wake(self) -> None:
-        self._timer = None
         try:
             self._perform(self._session.woke(self._loop.time()))
             self._settle_without()
@@ -353,8 +348,7 @@ class SidecarCall(LineOfOthers):
         """A tool that was answered before is done."""
         if self.is_over:
             return
-        code = "answered" if isinstance(outcome, ToolResult) else outcome.code
-        self._publish(events.ToolDelivered(tool.tool_call_id, tool.name, code))
+        self._publish(delivered(tool, outcome))
         if is_for_model:
             now_s = self._loop.time()
             self._perform(self._session.tool_delivered(delivery(tool, outcome), now_s))
