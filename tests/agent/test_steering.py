@@ -312,6 +312,7 @@ class TestAfterAHold:
         obey(session, wish.Hold(), 1.5)
         second = lose_chat(session, 2.0)
         session.chat_said(second, CHAT, 2.5)
+        session.woke(9.0)
         obey(session, wish.Release(), 10.0)
 
         at_s, actions = wake(session)
