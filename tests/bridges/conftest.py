@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
@@ -8,7 +9,11 @@ import pytest
 from evibridge import Agent, Manners, ToolContext, Tools
 from evibridge.service import Service, start_service
 from evibridge.settings import Settings
+from tests.bridges.twilio_rest_server import TinyTwilioRest, tiny_twilio_rest
 from tests.parties import TinyChat, TinyEvi, TinyTwilio
+
+if TYPE_CHECKING:
+    from tests.bridges.outbound_stage import OutboundStage
 
 shop = Tools()
 
@@ -80,3 +85,19 @@ async def scene(evi: TinyEvi, http: aiohttp.ClientSession) -> AsyncIterator[Scen
             if service.calls.get(twilio.call_sid) is not None:
                 await twilio.post("/twilio/call-status", CallStatus="completed")
         await service.close()
+
+
+@pytest.fixture
+async def rest() -> AsyncIterator[TinyTwilioRest]:
+    async with tiny_twilio_rest() as server:
+        yield server
+
+
+@pytest.fixture
+async def stage(
+    evi: TinyEvi, rest: TinyTwilioRest, http: aiohttp.ClientSession
+) -> AsyncIterator["OutboundStage"]:
+    from tests.bridges.outbound_stage import outbound_stage  # which takes settings from here
+
+    async with outbound_stage(evi, rest, http) as stage:
+        yield stage

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from xml.etree import ElementTree as ET
 
 import aiohttp
 
@@ -105,3 +106,8 @@ async def outbound_stage(
             await person.line.close()
             await person.fares("completed")
         await service.close()
+
+
+def verbs(document: str) -> list[str]:
+    """What a document of ours has Twilio do, in its order."""
+    return [verb.tag for verb in ET.fromstring(document)]

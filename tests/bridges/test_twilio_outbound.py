@@ -1,8 +1,6 @@
 """Calls that the service makes: the wish, the ringing, the conversation, and why there is none."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from xml.etree import ElementTree as ET
 
 import aiohttp
 import pytest
@@ -22,29 +20,11 @@ from evibridge.events import (
 )
 from tests.bridges.called_person import PUBLIC
 from tests.bridges.conftest import Scene
-from tests.bridges.outbound_stage import THEM, US, OutboundStage, outbound_stage
+from tests.bridges.outbound_stage import THEM, US, OutboundStage, outbound_stage, verbs
 from tests.bridges.twilio_rest_server import TinyTwilioRest, error, tiny_twilio_rest
 from tests.parties import PATIENCE_S, TinyEvi, ticket_in
 
 DIALLED = CallDialled(THEM, "ada")
-
-
-@pytest.fixture
-async def rest() -> AsyncIterator[TinyTwilioRest]:
-    async with tiny_twilio_rest() as server:
-        yield server
-
-
-@pytest.fixture
-async def stage(
-    evi: TinyEvi, rest: TinyTwilioRest, http: aiohttp.ClientSession
-) -> AsyncIterator[OutboundStage]:
-    async with outbound_stage(evi, rest, http) as stage:
-        yield stage
-
-
-def verbs(document: str) -> list[str]:
-    return [verb.tag for verb in ET.fromstring(document)]
 
 
 def snapshot_of(stage: OutboundStage, call_sid: str) -> CallSnapshot:

@@ -1,8 +1,6 @@
 """Calls that the service makes, when Twilio's answer to the wish comes late or not at all."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from xml.etree import ElementTree as ET
 
 import aiohttp
 import pytest
@@ -13,29 +11,11 @@ from evibridge.bridges import twilio_http, twilio_outbound
 from evibridge.errors import CommandRefused
 from evibridge.events import CallDialled, CallEnded, EndReason
 from tests.bridges.called_person import CalledPerson
-from tests.bridges.outbound_stage import THEM, OutboundStage, outbound_stage
-from tests.bridges.twilio_rest_server import Fault, TinyTwilioRest, error, tiny_twilio_rest
+from tests.bridges.outbound_stage import THEM, OutboundStage, outbound_stage, verbs
+from tests.bridges.twilio_rest_server import Fault, TinyTwilioRest, error
 from tests.parties import TinyEvi
 
 DIALLED = CallDialled(THEM, "ada")
-
-
-@pytest.fixture
-async def rest() -> AsyncIterator[TinyTwilioRest]:
-    async with tiny_twilio_rest() as server:
-        yield server
-
-
-@pytest.fixture
-async def stage(
-    evi: TinyEvi, rest: TinyTwilioRest, http: aiohttp.ClientSession
-) -> AsyncIterator[OutboundStage]:
-    async with outbound_stage(evi, rest, http) as stage:
-        yield stage
-
-
-def verbs(document: str) -> list[str]:
-    return [verb.tag for verb in ET.fromstring(document)]
 
 
 async def unclear(stage: OutboundStage) -> CalledPerson:
