@@ -192,4 +192,6 @@ def _sentence(fault: object) -> str:
     assert isinstance(fault, dict)
     name = str(fault["loc"][0])
     variable = name if name.isupper() else f"EVIBRIDGE_{name.upper()}"
+    if fault["type"] == "bool_parsing":
+        return f"{variable}: write true or false."
     return f"{variable}: {str(fault['msg']).removeprefix('Value error, ')}."

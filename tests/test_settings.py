@@ -150,6 +150,7 @@ def test_secrets_do_not_show() -> None:
     ("name", "value", "sentence"),
     [
         ("EVIBRIDGE_PORT", "eighty", "EVIBRIDGE_PORT: Input should be a valid integer"),
+        ("EVIBRIDGE_RECORD", "perhaps", "EVIBRIDGE_RECORD: write true or false."),
         ("EVIBRIDGE_PORT", "70000", "EVIBRIDGE_PORT: Input should be less than"),
         ("EVIBRIDGE_MAX_CALLS", "0", "EVIBRIDGE_MAX_CALLS"),
         ("EVIBRIDGE_LOG_FORMAT", "xml", "EVIBRIDGE_LOG_FORMAT"),
