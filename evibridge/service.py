@@ -188,7 +188,7 @@ def _build(
     _add_readers(bus, metrics, on_event)
     twilio = _twilio_bridge(agent, settings, calls, metrics, bus)
     twilio.add_routes(app)
-    sidecars = Sidecars(calls, lambda: twilio.free_places)
+    sidecars = Sidecars(calls, lambda: calls.free_places)
     HumeWebhook(sidecars, _secret(settings.hume_webhook_signing_key)).add_routes(app)
     tokens = _secret(settings.operator_token)
     access = OperatorAccess(parse_tokens(tokens) if tokens else ())

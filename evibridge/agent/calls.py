@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from contextlib import suppress
 from typing import Protocol
 
@@ -49,6 +49,7 @@ class Calls:
         self._keeper: CallKeeper | None = None
         self._takes_new = False
         self._max_calls = max_calls
+        self._waiting: list[Callable[[], int]] = []
         self._live: dict[str, Call] = {}
         self._sidecars: dict[str, SidecarCall] = {}
         self._past_chats: dict[str, None] = {}
@@ -70,7 +71,13 @@ class Calls:
     @property
     def free_places(self) -> int:
         """How many more callers may be let in: none before `open`, and none from `drain` on."""
-        return self._max_calls - self.live if self._takes_new else 0
+        if not self._takes_new:
+            return 0
+        return self._max_calls - self.live - sum(count() for count in self._waiting)
+
+    def count_waiting(self, count: Callable[[], int]) -> None:
+        """Have a bridge tell how many callers it has let in whose calls have not begun."""
+        self._waiting.append(count)
 
     @property
     def is_open(self) -> bool:

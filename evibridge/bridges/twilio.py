@@ -91,6 +91,7 @@ class TwilioBridge:
         self.outbound = OutboundCalls(self, rest, public_origin, outbound_number, publish)
         """Whoever is being called."""
         self._ticket_used = asyncio.Event()
+        calls.count_waiting(self._callers_on_their_way)
 
     # Wiring
 
@@ -170,9 +171,13 @@ class TwilioBridge:
     @property
     def free_places(self) -> int:
         """How many more calls there may be; whoever was let in, or is called, has a place."""
+        return self._calls.free_places
+
+    def _callers_on_their_way(self) -> int:
+        """Those who have a ticket, or whose telephones ring."""
         now_s = asyncio.get_running_loop().time()
         waiting = [sid for sid in self._tickets.call_sids(now_s) if self._calls.get(sid) is None]
-        return self._calls.free_places - len(waiting) - self.outbound.ringing
+        return len(waiting) + self.outbound.ringing
 
     def call_off(self, call_sid: str, how: HangUp) -> None:
         """End a call at the carrier that has no stream, and let none begin."""
