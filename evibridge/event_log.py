@@ -31,6 +31,7 @@ _NAMES: Mapping[type, str] = {
     events.CallerLost: "caller_lost",
     events.CallerReturned: "caller_returned",
     events.FillerPlayed: "filler_played",
+    events.CallerMuted: "caller_muted",
     events.HangUpDecided: "hang_up_decided",
     events.AgentPaused: "agent_paused",
     events.AgentResumed: "agent_resumed",

@@ -41,6 +41,10 @@ class EndReason(StrEnum):
     """A defect of this service; its traceback is in the log."""
 
 
+CALLER = "the caller"
+"""Who has given a command, if it was no operator: their names are one word."""
+
+
 class CallerRefusal(StrEnum):
     """Why a caller was not let in."""
 
@@ -54,6 +58,7 @@ class CallKind(StrEnum):
     """Where the audio of a call flows."""
 
     PHONE = "phone"
+    BROWSER = "browser"
     SIDECAR = "sidecar"
     """Elsewhere: the chat was opened by somebody else."""
 
@@ -134,6 +139,13 @@ class CallerReturned:
 @dataclass(frozen=True, slots=True)
 class FillerPlayed:
     """The caller was told to wait, because the EVI server is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallerMuted:
+    """The caller has switched the microphone off, or on again."""
+
+    is_muted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,12 +273,12 @@ class ApprovalGiven:
 
 @dataclass(frozen=True, slots=True)
 class CommandGiven:
-    """An operator has asked for something, and what follows is its effect.
+    """An operator, or the caller, has asked for something, and what follows is its effect.
 
     Attributes:
         command: `say`, `inject`, `context`, `variables`, `pause`, `resume`, `hold`, `release`,
             `hangup`, `transfer` or `send`
-        by: a name for the operator
+        by: a name for the operator, or `CALLER`
         text: what was said or set, or where the caller is put through to
     """
 
@@ -333,6 +345,7 @@ CallEvent = (
     | CallerLost
     | CallerReturned
     | FillerPlayed
+    | CallerMuted
     | DigitPressed
     | DigitsEntered
     | HangUpDecided

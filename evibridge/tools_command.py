@@ -170,6 +170,7 @@ class ByHand:
     """The call behind a tool that is tried by hand: says on standard error what would happen."""
 
     digits = ""
+    can_transfer = True
 
     def say(self, text: str) -> None:
         """Have the agent speak a text word for word."""

@@ -73,6 +73,8 @@ def closest(title: str) -> str:
 
 
 agent = Agent(
+    name="The Paper Lantern",
+    about="Ask where an order is, whether a book is on the shelf, or have one put aside.",
     system_prompt=(
         "You answer the phone for the Paper Lantern, a small book shop. "
         "Be warm and brief. Look orders and books up with the tools; never guess."

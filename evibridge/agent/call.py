@@ -21,7 +21,7 @@ from evibridge.agent.call_tap import CallTap
 from evibridge.agent.call_tools import CallTools, delivered, delivery
 from evibridge.agent.chat_dispatch import ChatDispatch, Dispatched, way_of
 from evibridge.agent.chat_lines import ChatLines, with_advice
-from evibridge.agent.commands import Decide, OperatorCommand, Via
+from evibridge.agent.commands import Decide, OperatorCommand, Transfer, Via
 from evibridge.agent.session import CallSession
 from evibridge.agent.session_timer import SessionTimer
 from evibridge.agent.snapshot import CallSnapshot
@@ -46,7 +46,9 @@ class Call:
         self.facts = facts
         self._leg = leg
         self._plan = plan
-        settings = replace(plan.settings(), audio=leg.audio)
+        settings = plan.settings()
+        variables = {**(settings.variables or {}), **facts.variables}
+        settings = replace(settings, audio=leg.audio, variables=variables or None)
         self._session = CallSession(
             settings, plan.limits, plan.manners, random.random, plan.disclosure
         )
@@ -131,6 +133,7 @@ class Call:
             lines=tuple(line.counted_from(self._began_s) for line in lines),
             ended=self._ended.result() if self._ended.done() else None,
             state=state.doing,
+            kind=self.facts.kind,
             direction=self.facts.direction,
             began_at_s=self._began_at_s,
             paused_by=state.paused_by,
@@ -142,6 +145,11 @@ class Call:
     def rate_hz(self) -> int:
         """Of both sides, as they are listened to by `tap`."""
         return self._leg.audio.sample_rate
+
+    @property
+    def can_transfer(self) -> bool:
+        """Whether the caller can be put through to somebody."""
+        return self._leg.can_transfer
 
     @property
     def chat_id(self) -> str:
@@ -181,6 +189,27 @@ class Call:
         """The caller says something in writing."""
         self._perform(self._session.caller_typed(text))
 
+    def caller_mutes(self, *, is_muted: bool) -> None:
+        """The caller has switched the microphone off, or on again."""
+        if not self.is_over:
+            self._publish(events.CallerMuted(is_muted))
+
+    def caller_pauses(self) -> None:
+        """The caller wants the agent to be silent until he resumes.
+
+        Raises:
+            CommandRefused: the call is about to end
+        """
+        self._perform(self._session.caller_pauses(self._loop.time()))
+
+    def caller_resumes(self) -> None:
+        """The caller wants to be answered again.
+
+        Raises:
+            CommandRefused: an operator has paused the agent, or the call is about to end
+        """
+        self._perform(self._session.caller_resumes(self._loop.time()))
+
     def caller_lost(self) -> None:
         """The caller's connection broke; another leg may bring the caller back."""
         self.tap.clear()
@@ -209,6 +238,9 @@ class Call:
 
     async def operate(self, command: OperatorCommand, by: str) -> Via | None:
         """Do what an operator asks for; see `OperatedCall.operate`."""
+        if isinstance(command, Transfer) and not self.can_transfer:
+            sentence = "The caller is not on a telephone: nobody can be put through."
+            raise CommandRefused("caller_has_no_telephone", sentence)
         actions = self._session.operate(command, by, self._loop.time())
         if isinstance(command, Decide) and not actions:
             sentence = self._tool_watch.why_not_waiting(command.tool_call_id)

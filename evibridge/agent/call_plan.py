@@ -11,7 +11,7 @@ from evibridge.agent.course import CallLimits
 from evibridge.agent.evi_client import EviServer
 from evibridge.agent.manners import Manners
 from evibridge.agent.tool_journal import MemoryJournal, ToolJournal
-from evibridge.events import CallEvent, Direction
+from evibridge.events import CallEvent, CallKind, Direction
 from evibridge.tools_registry.runner import ToolRunner
 
 
@@ -23,6 +23,10 @@ class CallerLeg(Protocol):
     """
 
     tap: Callable[[bytes], None] | None
+
+    @property
+    def can_transfer(self) -> bool:
+        """Whether `hang_up` can put the caller through to somebody, as carriers do."""
 
     @property
     def audio(self) -> evi.AudioFormat:
@@ -57,6 +61,9 @@ class CallerFacts:
     called: str | None = field(default=None, repr=False)
     parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
     direction: Direction = Direction.INBOUND
+    kind: CallKind = CallKind.PHONE
+    variables: Mapping[str, str | float | bool] = field(default_factory=dict, repr=False)
+    """Values for the placeholders of the prompt, beside those of the agent."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from evibridge.agent.call import Call
 from evibridge.agent.call_plan import CallerFacts, CallerLeg, CallPlan
 from evibridge.agent.sidecar_call import SidecarCall
 from evibridge.agent.snapshot import CallSnapshot
-from evibridge.events import CallBegan, CallKind, EndReason
+from evibridge.events import CallBegan, EndReason
 
 SHUTDOWN_TIMEOUT_S = 5.0
 """How long calls may take to say goodbye when the process ends."""
@@ -139,7 +139,7 @@ class Calls:
         instead.
         """
         assert self._plan is not None
-        self._plan.publish(facts.call_id, CallBegan(CallKind.PHONE, facts.direction))
+        self._plan.publish(facts.call_id, CallBegan(facts.kind, facts.direction))
         call = Call(facts, leg, self._plan)
         self._live[facts.call_id] = call
         if self._keeper is not None:

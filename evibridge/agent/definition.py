@@ -13,6 +13,8 @@ class Agent:
     """A voice agent: its instructions and the Python functions that it may call.
 
     Attributes:
+        name: what callers in the browser see above the conversation
+        about: a sentence for them of what it can be asked
         system_prompt: the model's instructions; `{{name}}` stands for a variable
         tools: the functions offered to the model
         variables: values for the placeholders of the prompt
@@ -31,6 +33,8 @@ class Agent:
     script: Path | str | None = None
     manners: Manners = field(default_factory=Manners)
     disclosure: str | None = None
+    name: str = "The agent"
+    about: str | None = None
 
     def __post_init__(self) -> None:
         if self.disclosure is not None and not self.disclosure.strip():

@@ -228,6 +228,14 @@ class CallSession:
         """The caller says something in writing."""
         return self._course.tell(evi.UserInput(text))
 
+    def caller_pauses(self, now_s: float) -> list[Action]:
+        """The caller wants the agent to be silent; see `Steering.caller_pauses`."""
+        return self._steering.caller_pauses(now_s)
+
+    def caller_resumes(self, now_s: float) -> list[Action]:
+        """The caller wants to be answered again; see `Steering.caller_resumes`."""
+        return self._steering.caller_resumes(now_s)
+
     def playback_heard(self, mark: str, now_s: float) -> list[Action]:
         """The caller's side reported a mark."""
         course = self._course

@@ -11,6 +11,7 @@ class LineOfOthers:
     """What tools may ask of the line of their call, in vain: the log tells it."""
 
     facts: CallerFacts
+    can_transfer = False
 
     @property
     def digits(self) -> str:
@@ -27,9 +28,8 @@ class LineOfOthers:
         self._cannot("hang_up")
 
     def transfer(self, to: str) -> None:
-        """The caller's line is not here."""
+        """Nobody asks for it: `can_transfer` says no."""
         del to
-        self._cannot("transfer")
 
     def _cannot(self, what: str) -> None:
         log.warning("tool_asks_for_callers_line", call_id=self.facts.call_id, what=what)

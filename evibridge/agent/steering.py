@@ -1,4 +1,4 @@
-"""What operators do to a call."""
+"""What operators do to a call, and callers who have buttons."""
 
 from evibridge import events
 from evibridge.agent import actions as act
@@ -11,11 +11,11 @@ from evibridge.agent.duties import FILLER_AFTER_S, THINKS_FOR_S, Duties
 from evibridge.agent.farewell import Farewell
 from evibridge.agent.talk import Talk
 from evibridge.errors import CommandRefused
-from evibridge.events import CommandGiven, EndReason
+from evibridge.events import CALLER, CommandGiven, EndReason
 
 
 class Steering:
-    """Obeys operators, or says why it does not."""
+    """Obeys operators, and callers who have buttons, or says why it does not."""
 
     def __init__(self, course: CallCourse, duties: Duties, farewell: Farewell, talk: Talk) -> None:
         self._course = course
@@ -48,6 +48,24 @@ class Steering:
                 return [_given("inject", by, text), *self._tell(evi.UserInput(text))]
             case wish.SetContext() | wish.SetVariables():
                 return self._brief(command, by)
+
+    def caller_pauses(self, now_s: float) -> list[Action]:
+        """The caller wants the agent to be silent until he resumes.
+
+        Raises:
+            CommandRefused: the call is about to end
+        """
+        return self._switch(wish.Pause(), CALLER, now_s)
+
+    def caller_resumes(self, now_s: float) -> list[Action]:
+        """The caller wants to be answered again.
+
+        Raises:
+            CommandRefused: an operator has paused the agent, or the call is about to end
+        """
+        if self._course.is_paused and self._course.paused_by != CALLER:
+            raise CommandRefused("paused_by_operator", "The agent was paused by an operator.")
+        return self._switch(wish.Resume(), CALLER, now_s)
 
     def command(self, command: Command, now_s: float) -> list[Action]:
         """An operator asks for something; asking twice changes nothing."""

@@ -59,6 +59,11 @@ class ToolLine:
         """Keys that the caller has pressed so far."""
         return self._call.digits
 
+    @property
+    def can_transfer(self) -> bool:
+        """Whether the caller can be put through to somebody."""
+        return self._call.can_transfer
+
     def say(self, text: str) -> None:
         """Have the agent speak a text word for word."""
         self._ask(self._call.say, text)

@@ -62,6 +62,7 @@ class TwilioLeg(SocketListener):
     """
 
     audio = AudioFormat(sample_rate=RATE_HZ)
+    can_transfer = True
 
     __slots__ = (
         "_call",

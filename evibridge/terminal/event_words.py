@@ -6,6 +6,7 @@ What an event means may depend on those before it; `CallWatch` looks after that.
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from evibridge.events import CALLER
 from evibridge.terminal.calls_in_words import took
 from evibridge.terminal.live_lines import Tone
 
@@ -75,6 +76,10 @@ def _chat_lost(event: Event) -> Words:
     return Words("call", f"the EVI server is lost ({why}): reconnecting", Tone.BROKEN)
 
 
+def _caller_muted(event: Event) -> Words:
+    return Words("caller", f"switches the microphone {'off' if event['is_muted'] else 'on'}")
+
+
 def _digits_entered(event: Event) -> Words:
     return Words("caller", f"enters {event['digits']}")
 
@@ -124,6 +129,8 @@ def _approval_given(event: Event) -> Words:
 
 def _command_given(event: Event) -> Words:
     text = "" if event["text"] is None else f" {event['text']}"
+    if event["by"] == CALLER:
+        return Words("caller", f"asks for this: {event['command']}{text}")
     return Words("operator", f"{event['by']}: {event['command']}{text}")
 
 
@@ -148,6 +155,7 @@ WORDINGS: Mapping[str, Callable[[Event], Words]] = {
     "caller_lost": _call("the caller's connection is lost: reconnecting", Tone.BROKEN),
     "caller_returned": _call("reconnected: the caller is there again"),
     "filler_played": _call("the caller was told to wait", Tone.NEEDED),
+    "caller_muted": _caller_muted,
     "digits_entered": _digits_entered,
     "hang_up_decided": _call("ends once the last word was heard"),
     "agent_said": _agent_said,

@@ -77,6 +77,7 @@ class _Line(LiveCall):
     """Notes down what a tool asks for."""
 
     call: FakeCall
+    can_transfer = True
 
     def __init__(self, digits: str) -> None:
         self._digits = digits

@@ -51,6 +51,7 @@ class ReadingLeg:
     """
 
     audio = AudioFormat(sample_rate=8000)
+    can_transfer = True
 
     def __init__(self, record: CallRecord, on_heard: Callable[[str], None]) -> None:
         self.tap: Callable[[bytes], None] | None = None

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from evibridge.dialling import checked_keys, checked_number
+from evibridge.errors import ToolError
 
 MAX_TEXT_CHARACTERS = 8 * 1024
 """Ten minutes of speech."""
@@ -20,6 +21,10 @@ class LiveCall(Protocol):
     @property
     def digits(self) -> str:
         """Keys that the caller has pressed so far."""
+
+    @property
+    def can_transfer(self) -> bool:
+        """Whether the caller can be put through to somebody."""
 
     def say(self, text: str) -> None:
         """Have the agent speak a text word for word."""
@@ -44,6 +49,7 @@ class NoCall:
     """Stands for the call where there is none: a tool that is tried by hand, or tested."""
 
     digits = ""
+    can_transfer = True
 
     def say(self, text: str) -> None:
         """Nobody hears it."""
@@ -165,8 +171,12 @@ class ToolContext:
 
         Raises:
             ValueError: it is neither
+            ToolError: the caller is not on a telephone of ours, which the model is told
         """
-        self.live.transfer(checked_number(to))
+        number = checked_number(to)
+        if not self.live.can_transfer:
+            raise ToolError("This caller cannot be put through: the call is not on a telephone.")
+        self.live.transfer(number)
         return Asked()
 
 

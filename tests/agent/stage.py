@@ -42,6 +42,7 @@ class MemoryPhone:
     """The caller's leg: plays in real time out of a buffer, as a carrier does."""
 
     audio = evi.AudioFormat(sample_rate=8000)
+    can_transfer = True
 
     def __init__(self) -> None:
         self.tap: Callable[[bytes], None] | None = None
@@ -212,6 +213,8 @@ class Stage:
         manners: how the call is held
         call_s: its longest duration
         filler: sound for who waits
+        control_plane: of the server
+        facts: who calls
     """
 
     def __init__(
@@ -222,6 +225,7 @@ class Stage:
         call_s: float = 4 * 3600.0,
         filler: bytes | None = None,
         control_plane: ControlPlane | None = None,
+        facts: CallerFacts | None = None,
     ) -> None:
         self.evi = MemoryEvi()
         self.phone = MemoryPhone()
@@ -232,14 +236,16 @@ class Stage:
         plan = CallPlan(
             server=EviServer("http://evi.example", dial=self.evi.dial),
             control_plane=control_plane or ControlPlane("http://evi.example", None),
-            settings=lambda: evi.SessionSettings(system_prompt="Be brief."),
+            settings=lambda: evi.SessionSettings(
+                system_prompt="Be brief.", variables={"shop": "Lantern"}
+            ),
             tools=ToolRunner(tools or Tools(), default_timeout_s=5),
             limits=CallLimits(call_s=call_s, resume_s=20),
             publish=self._publish,
             manners=manners or Manners(filler=None),
             filler=lambda: filler,
         )
-        self.call = Call(CallerFacts("CA1"), self.phone, plan)
+        self.call = Call(facts or CallerFacts("CA1"), self.phone, plan)
         self.phone.call = self.call
         self._running = asyncio.create_task(self.call.run())
 

@@ -17,7 +17,7 @@ from evibridge.agent.course import CallLimits
 from evibridge.agent.evi_client import EviServer
 from evibridge.agent.sidecar_call import OPERATOR_WAITS_S, SidecarCall
 from evibridge.agent.snapshot import CallSnapshot, CallState
-from evibridge.errors import CommandRefused
+from evibridge.errors import CommandRefused, ToolError
 from evibridge.events import CallKind, EndReason, ToolPath
 from evibridge.tools_registry.context import ToolContext
 from evibridge.tools_registry.progress import Verdict
@@ -137,7 +137,8 @@ class TestTools:
             """Leave."""
             call.send_digits("1#")
             call.hang_up()
-            call.transfer("+14155550100")
+            with pytest.raises(ToolError, match="cannot be put through"):
+                call.transfer("+14155550100")
             await call.end_with("Goodbye.")
             return "done"
 
@@ -150,7 +151,7 @@ class TestTools:
             stage = play(scene, tools)
 
         asked = [each["what"] for each in logs if each["event"] == "tool_asks_for_callers_line"]
-        assert asked == ["send_digits", "hang_up", "transfer", "end_with"]
+        assert asked == ["send_digits", "hang_up", "end_with"]
         assert [told["text"] for told in stage.chat.of_type("assistant_input")] == ["Goodbye."]
 
     def test_an_operator_approves_of_a_tool(self, tools: Tools, refunded: list[str]) -> None:

@@ -31,6 +31,7 @@ from tests.agent.test_session import (
 )
 
 ADA = "Ada"
+CALLER = events.CALLER
 DISCLOSURE = "I am a machine, and this call is recorded."
 
 
@@ -46,6 +47,38 @@ def refusal(session: CallSession, command: OperatorCommand, now_s: float = 2.0) 
 
 def given(command: str, text: str | None = None) -> CommandGiven:
     return CommandGiven(command, ADA, text)
+
+
+class TestCallersWithButtons:
+    def test_a_caller_pauses_the_agent_and_resumes(self) -> None:
+        session = talking_session()
+
+        paused = session.caller_pauses(2.0)
+        assert told(paused) == [evi.PauseAssistant()]
+        assert published(paused)[0] == CommandGiven("pause", CALLER)
+        assert session.state(2.5).paused_by == CALLER
+        assert session.caller_pauses(2.6) == []
+
+        resumed = session.caller_resumes(3.0)
+        assert evi.ResumeAssistant() in told(resumed)
+        assert published(resumed)[0] == CommandGiven("resume", CALLER)
+
+    def test_a_caller_cannot_resume_what_an_operator_has_paused(self) -> None:
+        session = talking_session()
+        obey(session, wish.Pause())
+
+        with pytest.raises(CommandRefused) as refused:
+            session.caller_resumes(3.0)
+        assert refused.value.code == "paused_by_operator"
+        assert session.caller_pauses(3.1) == []
+        obey(session, wish.Resume(), 3.2)
+        assert session.caller_resumes(3.3) == []
+
+    def test_an_operator_may_resume_for_a_caller(self) -> None:
+        session = talking_session()
+        session.caller_pauses(2.0)
+
+        assert evi.ResumeAssistant() in told(obey(session, wish.Resume(), 3.0))
 
 
 class TestWords:

@@ -235,6 +235,7 @@ def test_commands_are_told_with_their_effects(call: Stream) -> None:
     assert call.texts(
         events.CommandGiven("pause", "ana"),
         events.AgentPaused(),
+        events.CommandGiven("resume", events.CALLER),
         events.AgentResumed(),
         events.CommandGiven("say", "ana", "One moment."),
         events.CallReleased(),
@@ -243,6 +244,7 @@ def test_commands_are_told_with_their_effects(call: Stream) -> None:
     ) == [
         "operator  ana: pause",
         "call      the agent is paused",
+        "caller    asks for this: resume",
         "call      the agent may speak again",
         "operator  ana: say One moment.",
         "call      agent and caller hear each other again",
@@ -266,6 +268,8 @@ def test_the_course_of_a_call_is_told(call: Stream) -> None:
         events.ChatLost(1011, "E0714"),
         events.CallerLost(),
         events.CallerReturned(),
+        events.CallerMuted(is_muted=True),
+        events.CallerMuted(is_muted=False),
         events.ServerReportedError("E0101", "a_slug", "Too much."),
         events.AgentSounded("u1", {"awe": 0.5}),
         events.HangUpDecided(EndReason.AGENT_HUNG_UP),
@@ -280,6 +284,8 @@ def test_the_course_of_a_call_is_told(call: Stream) -> None:
         "call      the EVI server is lost (E0714): reconnecting",
         "call      the caller's connection is lost: reconnecting",
         "call      reconnected: the caller is there again",
+        "caller    switches the microphone off",
+        "caller    switches the microphone on",
         "call      the EVI server reports: Too much. (E0101, a_slug)",
         "call      ends once the last word was heard",
         "call      The agent hung up.",
