@@ -27,7 +27,7 @@ bench: $(VENV)/.installed $(VENV)/.speaker ## measure calls per core, added late
 
 lock: $(VENV)/.installed ## pin every dependency again, with hashes
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
-		--python-version 3.11 --extra engine --extra mcp --group dev pyproject.toml -o requirements.lock
+		--python-version 3.11 --extra engine --extra mcp --extra webrtc --group dev pyproject.toml -o requirements.lock
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
