@@ -12,7 +12,7 @@ from evibridge.tools_registry.mcp.server import McpServer
 from evibridge.tools_registry.registry import Tools
 
 if TYPE_CHECKING:
-    from evibridge.service import create_app
+    from evibridge.service import create_app, create_web_session
 
 __all__ = [
     "Agent",
@@ -24,14 +24,15 @@ __all__ = [
     "ToolUnavailable",
     "Tools",
     "create_app",
+    "create_web_session",
     "ready_tools",
 ]
 
 
 def __getattr__(name: str) -> Any:
     """Import the server only when it is asked for: an agent's file does not need it."""
-    if name == "create_app":
-        from evibridge.service import create_app
+    if name in ("create_app", "create_web_session"):
+        from evibridge import service
 
-        return create_app
+        return getattr(service, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -20,7 +20,7 @@ from evibridge.operators.audio_stream import AudioStreams
 from evibridge.operators.event_streams import EventStreams
 from evibridge.operators.event_topics import LevelSink, WatchedCalls
 from evibridge.operators.latest import Latest
-from evibridge.operators.parts import ServiceParts
+from evibridge.operators.parts import MakeWebSession, ServiceParts
 from evibridge.operators.views import snapshot_of, summary_of
 from evibridge.records.keeper import Keeper
 from evibridge.records.records import Records
@@ -69,6 +69,7 @@ class OperatorSide:
         calls: whose audio comes here, or which take part in somebody's chat
         outbound: whoever is being called
         sidecars: take part in chats that others have opened
+        make_web_session: lets callers in from web pages
         records: what is kept of calls
         records_sound: whether the sound of calls is kept too
     """
@@ -80,6 +81,7 @@ class OperatorSide:
         calls: Calls,
         outbound: OutboundCalls,
         sidecars: Sidecars,
+        make_web_session: MakeWebSession,
         records: Records,
         *,
         records_sound: bool,
@@ -95,7 +97,9 @@ class OperatorSide:
         self._latest.read(bus)
         self.keeper = Keeper(bus, records, records_sound=records_sound)
         bus.subscribe(self._keep_unanswered)
-        parts = ServiceParts(self._all_calls, outbound.dial, self._attach, records, self._latest)
+        parts = ServiceParts(
+            self._all_calls, outbound.dial, self._attach, make_web_session, records, self._latest
+        )
         self._api = OperatorApi(parts, access)
         watched = WatchedCalls(self._snapshot, self._summary, self._live_ids, self._levels)
         self._events = EventStreams(bus, watched, self._admit)

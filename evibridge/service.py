@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -43,12 +43,15 @@ from evibridge.settings import Settings, load_settings
 from evibridge.tools_registry.catalogue import ToolCatalogue
 from evibridge.tools_registry.mcp.connections import mcp_connections
 from evibridge.tools_registry.runner import ToolRunner
+from evibridge.web_sessions import LIFETIME_S, WebSession, WebSessions
 
 if TYPE_CHECKING:
     from evibridge.engine.server import Engine
 
 OnEvent = Callable[[str, events.CallEvent], None]
 """Gets the id of a call and an event of it."""
+
+WEB_SESSIONS = web.AppKey("evibridge_web_sessions", WebSessions)
 
 log = structlog.get_logger(__name__)
 
@@ -78,6 +81,32 @@ def create_app(agent: Agent, settings: Settings | None = None) -> web.Applicatio
     parts.app.on_shutdown.append(end_calls)
     sockets.mount(parts.app, parts.socket_routes)
     return parts.app
+
+
+def create_web_session(
+    app: web.Application,
+    *,
+    name: str | None = None,
+    parameters: Mapping[str, str] | None = None,
+    variables: Mapping[str, str | float | bool] | None = None,
+    origin: str | None = None,
+    lifetime_s: float = LIFETIME_S,
+) -> str:
+    """Let somebody call from a web page, whom your server knows: returns a token for the page.
+
+    Args:
+        app: what `create_app` has made, and runs
+        name: what the caller is called, as a telephone number is in other calls
+        parameters: what the call's tools find in `ToolContext.parameters`
+        variables: values for the placeholders of the prompt, beside those of the agent
+        origin: the only origin whose pages may use the token, such as `https://shop.example`
+        lifetime_s: how long the token may wait for its call; it is good for one
+
+    Raises:
+        Overloaded: ten thousand tokens wait to be used
+    """
+    session = WebSession(name, parameters or {}, variables or {}, origin)
+    return app[WEB_SESSIONS].create(session, asyncio.get_running_loop().time(), lifetime_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +217,7 @@ def _build(
     _add_readers(bus, metrics, on_event)
     twilio = _twilio_bridge(agent, settings, calls, metrics, bus)
     twilio.add_routes(app)
+    web_sessions = app[WEB_SESSIONS] = WebSessions()
     sidecars = Sidecars(calls, lambda: calls.free_places)
     HumeWebhook(sidecars, _secret(settings.hume_webhook_signing_key)).add_routes(app)
     tokens = _secret(settings.operator_token)
@@ -198,6 +228,9 @@ def _build(
         calls,
         twilio.outbound,
         sidecars,
+        lambda session, lifetime_s: web_sessions.create(
+            session, asyncio.get_running_loop().time(), lifetime_s
+        ),
         Records(settings.data_dir / "calls"),
         records_sound=settings.record,
     )

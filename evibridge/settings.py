@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from evibridge.dialling import checked_number
 from evibridge.errors import SettingsError
@@ -22,6 +22,8 @@ ENV_FILE = ".env"
 NOT_UTF_8 = f"{ENV_FILE} cannot be read: save the file as UTF-8."
 
 _ACCOUNT_SID = re.compile(r"AC[0-9a-fA-F]{32}")
+_ICE_SERVER = re.compile(r"stuns?:[^\s@?/]+|turns?:[^\s@?/]+(\?transport=(udp|tcp))?")
+"""RFC 7064 and RFC 7065."""
 
 
 class Settings(BaseSettings):
@@ -70,6 +72,12 @@ class Settings(BaseSettings):
     """Whether the sound of calls is kept beside their records."""
     outbound_number: str | None = None
     """Number that outbound calls show unless another is asked for: one of the Twilio account."""
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Origins of other services' pages that may call from the browser, separated by commas."""
+    ice_servers: Annotated[tuple[str, ...], NoDecode] = ()
+    """`stun:`, `turn:` and `turns:` addresses for callers in the browser, separated by commas."""
+    turn_secret: SecretStr | None = None
+    """What the TURN servers share with this service, to make credentials of."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
 
@@ -102,6 +110,31 @@ class Settings(BaseSettings):
             raise ValueError("must be an origin only: no path, query or user name")
         _ = parts.port  # raises for a port that is none
         return value.rstrip("/")
+
+    @field_validator("allowed_origins", "ice_servers", mode="before")
+    @classmethod
+    def _is_list(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(filter(None, (entry.strip() for entry in value.split(","))))
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _are_origins(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        for value in values:
+            cls._is_origin(value)
+        return tuple(value.rstrip("/").lower() for value in values)
+
+    @field_validator("ice_servers")
+    @classmethod
+    def _are_ice_servers(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        for value in values:
+            if not _ICE_SERVER.fullmatch(value):
+                raise ValueError(
+                    "must be addresses such as stun:stun.example.com:3478 or "
+                    "turn:turn.example.com?transport=tcp, with commas between them"
+                )
+        return values
 
     @field_validator("public_url")
     @classmethod
@@ -145,6 +178,7 @@ class Settings(BaseSettings):
         "openai_api_key",
         "operator_token",
         "outbound_number",
+        "turn_secret",
         "twilio_account_sid",
         "twilio_api_url",
         "twilio_auth_token",

@@ -183,3 +183,33 @@ def test_a_wrong_setting_names_the_variable(
 
     with pytest.raises(SettingsError, match=sentence):
         load_settings()
+
+
+def test_lists_have_commas_between_their_entries(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (load_settings().allowed_origins, load_settings().ice_servers) == ((), ())
+    monkeypatch.setenv("EVIBRIDGE_ALLOWED_ORIGINS", "https://Shop.example/, http://127.0.0.1:3000,")
+    monkeypatch.setenv("EVIBRIDGE_ICE_SERVERS", "stun:a.example,turns:b.example:5349?transport=tcp")
+
+    settings = load_settings()
+
+    assert settings.allowed_origins == ("https://shop.example", "http://127.0.0.1:3000")
+    assert settings.ice_servers == ("stun:a.example", "turns:b.example:5349?transport=tcp")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "sentence"),
+    [
+        ("EVIBRIDGE_ALLOWED_ORIGINS", "https://a.example,b.example", "must be an origin such as"),
+        ("EVIBRIDGE_ALLOWED_ORIGINS", "*", "must be an origin such as"),
+        ("EVIBRIDGE_ICE_SERVERS", "stun.example.com", "must be addresses such as stun:"),
+        ("EVIBRIDGE_ICE_SERVERS", "turn:name:word@a.example", "must be addresses such as stun:"),
+    ],
+)
+def test_a_wrong_entry_of_a_list_is_told(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, sentence: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(SettingsError, match=sentence) as error:
+        load_settings()
+    assert str(error.value).startswith(f"{variable}: ")

@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from evibridge.dialling import checked_number
+from evibridge.web_sessions import LIFETIME_S
 
 MAX_SPOKEN = 4000
 """Characters: about five minutes of talk."""
@@ -25,6 +26,8 @@ MAX_REASON = 500
 MAX_PARAMETERS = 32
 MAX_PARAMETER = 1000
 MAX_NUMBER = 256
+MAX_NAME = 256
+MAX_ORIGIN = 256
 NUMBER_PATTERN = r"^(\+[1-9][0-9]{6,14}|sip:[!-?A-~]+@[!-?A-~]+)$"
 """Tells programs what `checked_number` checks."""
 
@@ -32,6 +35,7 @@ Spoken = Annotated[str, StringConstraints(min_length=1, max_length=MAX_SPOKEN, p
 ContextText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_CONTEXT, pattern=r"\S")]
 VariableName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 VariableText = Annotated[str, StringConstraints(max_length=MAX_SPOKEN)]
+Variable = VariableText | bool | int | float
 ParameterName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 ParameterText = Annotated[str, StringConstraints(max_length=MAX_PARAMETER)]
 PhoneNumber = Annotated[
@@ -39,6 +43,9 @@ PhoneNumber = Annotated[
     StringConstraints(max_length=MAX_NUMBER),
     AfterValidator(checked_number),
     WithJsonSchema({"type": "string", "maxLength": MAX_NUMBER, "pattern": NUMBER_PATTERN}),
+]
+WebOrigin = Annotated[
+    str, StringConstraints(max_length=MAX_ORIGIN, pattern=r"^https?://[^/?#@\s]+$")
 ]
 ChatId = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[!-~]+$")]
 
@@ -78,8 +85,7 @@ class VariablesBody(Body):
     """Values of the prompt's placeholders."""
 
     variables: Annotated[
-        dict[VariableName, VariableText | bool | int | float],
-        Field(min_length=1, max_length=MAX_VARIABLES),
+        dict[VariableName, Variable], Field(min_length=1, max_length=MAX_VARIABLES)
     ]
     """Those that are not named here stay as they are."""
 
@@ -116,3 +122,18 @@ class AttachBody(Body):
 
     chat_id: ChatId
     """Of a chat that somebody else has opened at the EVI server."""
+
+
+class WebSessionBody(Body):
+    """Who is about to call from a web page."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME)] | None = None
+    """Stands where a telephone number does in other calls."""
+    parameters: Annotated[dict[ParameterName, ParameterText], Field(max_length=MAX_PARAMETERS)] = {}
+    """What the call's tools are told of it."""
+    variables: Annotated[dict[VariableName, Variable], Field(max_length=MAX_VARIABLES)] = {}
+    """Values of the prompt's placeholders, beside those of the agent."""
+    origin: WebOrigin | None = None
+    """The only origin whose pages may use the token, such as `https://shop.example`."""
+    lifetime_s: Annotated[int, Field(ge=5, le=3600)] = round(LIFETIME_S)
+    """How long the token may wait for its call."""

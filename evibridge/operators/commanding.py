@@ -20,7 +20,7 @@ from evibridge.agent.commands import OperatorCommand
 from evibridge.errors import CommandRefused, Overloaded
 from evibridge.operator_access import Operator
 from evibridge.operators.answers import Answer, answer
-from evibridge.operators.bodies import AttachBody, DialBody
+from evibridge.operators.bodies import AttachBody, DialBody, WebSessionBody
 from evibridge.operators.command_rate import CommandRate
 from evibridge.operators.errors import (
     RequestRefused,
@@ -33,7 +33,8 @@ from evibridge.operators.idempotency import IDEMPOTENCY_KEY, MAX_KEY, Begin, Ide
 from evibridge.operators.parts import ServiceParts
 from evibridge.operators.request_body import parsed, read_body
 from evibridge.operators.routes import Route
-from evibridge.operators.views import CommandDone, summary_of
+from evibridge.operators.views import CommandDone, WebSessionMade, summary_of
+from evibridge.web_sessions import WebSession
 
 END_WITHIN_S = 2.0
 """How long commands that are being done may go on when the service ends."""
@@ -122,6 +123,8 @@ class Commanding:
             if route.command is not None:
                 command = route.command.read(document, names)
                 return partial(self._operate, route.operation, command, names["call_id"], by)
+            if route.operation == "make_web_session":
+                return partial(self._make_web_session, WebSessionBody.model_validate(document))
             if isinstance(document, dict) and "chat_id" in document:
                 return partial(self._attach, AttachBody.model_validate(document), by)
             return partial(self._dial, DialBody.model_validate(document), by)
@@ -146,6 +149,12 @@ class Commanding:
         call, is_new = await self._parts.attach(body.chat_id, by.name)
         summary = summary_of(call, self._parts.latest.of(call.call_id))
         return answer(201 if is_new else 200, summary)
+
+    async def _make_web_session(self, body: WebSessionBody) -> Answer:
+        session = WebSession(body.name, body.parameters, body.variables, body.origin)
+        token = self._parts.make_web_session(session, body.lifetime_s)
+        made: WebSessionMade = {"token": token, "expires_in_s": body.lifetime_s}
+        return answer(201, made)
 
     async def _do_once(self, author: str, path: str, key: str, body: bytes, work: Work) -> Answer:
         now_s = asyncio.get_running_loop().time()
@@ -188,6 +197,8 @@ async def _done(work: Work, keep: Callable[[Answer | None], None]) -> Answer:
         answered = command_refused(refusal).answer
     except RequestRefused as refusal:
         answered = refusal.answer
+    except Overloaded:
+        answered = refused("overloaded").answer
     except Exception:
         log.exception("operator_command_failed")
         answered = refused("fault").answer

@@ -52,7 +52,7 @@ FAULTS: Mapping[str, Fault] = {
     "not_json": Fault(415, "Send the body as application/json, without a Content-Encoding."),
     "too_many_commands": Fault(429, "Too many commands: wait as long as Retry-After says."),
     "fault": Fault(500, "The service failed on this request: its log says why."),
-    "overloaded": Fault(503, "Nothing can be looked up at the moment: ask again."),
+    "overloaded": Fault(503, "The service has too much to do at the moment: ask again."),
 }
 
 REFUSED_WITH: Mapping[str, int] = {

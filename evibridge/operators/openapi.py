@@ -29,6 +29,7 @@ JSON = "application/json"
 EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "say": {"text": "Please hold the line."},
     "begin_call": {"to": "+14155550100", "parameters": {"order": "1042"}},
+    "make_web_session": {"name": "Ann", "variables": {"plan": "gold"}},
     "send": {"type": "pause_assistant_message"},
 }
 """Bodies, by the route's operation."""

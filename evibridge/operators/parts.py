@@ -9,6 +9,7 @@ from evibridge.agent.commands import OperatedCall
 from evibridge.agent.snapshot import CallSnapshot
 from evibridge.operators.latest import Latest
 from evibridge.records.index import Page
+from evibridge.web_sessions import WebSession
 
 T = TypeVar("T")
 
@@ -73,6 +74,9 @@ the operator's name; raises `CommandRefused`."""
 Attach = Callable[[str, str], Awaitable[tuple[CallSnapshot, bool]]]
 """Takes part in a chat: takes its id and the operator's name, and tells whether there was no call
 of it before; raises `CommandRefused`."""
+MakeWebSession = Callable[[WebSession, float], str]
+"""Makes a token for a caller's page: takes what the call is to know, and how long the token may
+wait, in seconds; raises `Overloaded`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,5 +86,6 @@ class ServiceParts:
     calls: OperatedCalls
     dial: Dial
     attach: Attach
+    make_web_session: MakeWebSession
     records: CallRecords
     latest: Latest

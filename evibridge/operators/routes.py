@@ -7,10 +7,10 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from evibridge.operator_access import Scope
-from evibridge.operators.bodies import AttachBody, DialBody
+from evibridge.operators.bodies import AttachBody, DialBody, WebSessionBody
 from evibridge.operators.call_commands import CALL_COMMANDS, CallCommand
 from evibridge.operators.listing import CallList, ListQuery
-from evibridge.operators.views import CommandDone, Snapshot, Summary
+from evibridge.operators.views import CommandDone, Snapshot, Summary, WebSessionMade
 
 PREFIX = "/v1/"
 CALL = "/v1/calls/{call_id}"
@@ -111,6 +111,16 @@ ROUTES: tuple[Route, ...] = (
             "service_full",
         ),
         bodies=(DialBody, AttachBody),
+    ),
+    Route(
+        "POST",
+        "/v1/web-sessions",
+        "make_web_session",
+        "Let somebody call from a web page: make the token that the page begins its call with.",
+        Scope.CONTROL,
+        {201: Success("The token.", WebSessionMade)},
+        _WITH_BODY,
+        bodies=(WebSessionBody,),
     ),
     Route(
         "GET",

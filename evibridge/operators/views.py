@@ -101,6 +101,14 @@ class Snapshot(_Facts):
     lines: list[Said]
 
 
+class WebSessionMade(TypedDict):
+    """What a page begins its call with."""
+
+    token: str
+    """Good for one call."""
+    expires_in_s: int
+
+
 class CommandDone(TypedDict):
     """What was done, in whose name, and how the chat was told; null if it was told nothing."""
 

@@ -23,6 +23,7 @@ from evibridge.operators.latest import Latest
 from evibridge.operators.parts import ServiceParts
 from evibridge.records.records import Records
 from evibridge.sockets import Server, serve
+from evibridge.web_sessions import WebSession, WebSessions
 from tests.reference import evi_validator
 
 NOON_S = 1_795_867_200.0
@@ -125,6 +126,7 @@ class Stage:
     latest: Latest = field(default_factory=Latest)
     dialled: list[tuple[str, str | None, Mapping[str, str], str]] = field(default_factory=list)
     attached: list[tuple[str, str]] = field(default_factory=list)
+    web_sessions: WebSessions = field(default_factory=WebSessions)
     is_new: bool = True
     fault: Exception | None = None
     """What beginning a call ends with."""
@@ -137,7 +139,9 @@ class Stage:
         return self.calls.live["CA1"]
 
     def parts(self) -> ServiceParts:
-        return ServiceParts(self.calls, self.dial, self.attach, self.records, self.latest)
+        return ServiceParts(
+            self.calls, self.dial, self.attach, self.make_web_session, self.records, self.latest
+        )
 
     async def dial(
         self, to: str, from_: str | None, parameters: Mapping[str, str], by: str
@@ -146,6 +150,9 @@ class Stage:
             raise self.fault
         self.dialled.append((to, from_, parameters, by))
         return snapshot("CA2", state=CallState.RINGING, called=to)
+
+    def make_web_session(self, session: WebSession, lifetime_s: float) -> str:
+        return self.web_sessions.create(session, 0.0, lifetime_s)
 
     async def attach(self, chat_id: str, by: str) -> tuple[CallSnapshot, bool]:
         if self.fault is not None:

@@ -99,6 +99,7 @@ def test_a_body_need_not_be_sent_where_it_may_be_empty() -> None:
     }
 
     assert [name for name, is_required in required.items() if not is_required] == [
+        "make_web_session",
         "pause",
         "resume",
         "hold",

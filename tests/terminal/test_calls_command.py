@@ -368,5 +368,5 @@ async def test_a_record_that_cannot_be_looked_up_is_one_sentence(operator: Opera
     await operator.stage.records.close()
 
     assert (await operator.run("show", "CA1")).complaint == (
-        "Nothing can be looked up at the moment: ask again."
+        "The service has too much to do at the moment: ask again."
     )
