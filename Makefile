@@ -13,7 +13,7 @@ help: ## list the targets
 run: $(VENV)/.installed ## set up, then serve an agent (APP=examples/bookshop.py) on the embedded engine
 	@$(BIN)/evibridge run $(APP)
 
-test: $(VENV)/.installed $(VENV)/.speaker check ## set up, then check and run the whole suite
+test: $(VENV)/.installed $(VENV)/.speaker $(VENV)/.browser check ## set up, then check and run the whole suite
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 check: $(VENV)/.installed ## style, types and import contracts
@@ -46,4 +46,9 @@ $(VENV)/.installed: pyproject.toml requirements.lock
 # The spoken tests need a voice that is not the engine's own.
 $(VENV)/.speaker: $(VENV)/.installed
 	@sh tests/install_espeak.sh
+	@touch $@
+
+# A page is tried in a real browser, and its scripts are checked and run without one.
+$(VENV)/.browser: $(VENV)/.installed
+	@sh tests/install_browser.sh
 	@touch $@

@@ -1,0 +1,359 @@
+import { EvibridgeError, asCallError } from "./call_error.js";
+import { CallSound } from "./call_sound.js";
+import { Connection } from "./connection.js";
+import { Audible, HalfDuplexGate } from "./half_duplex.js";
+import { Listeners } from "./listeners.js";
+import { Microphone } from "./microphone.js";
+import { PagePolicy } from "./page_policy.js";
+import { SoundUnlock } from "./sound_unlock.js";
+import { unlessAborted } from "./waiting.js";
+import { WebRtcTransport } from "./webrtc_transport.js";
+import { WebSocketTransport } from "./websocket_transport.js";
+
+/** @typedef {import("../evibridge.js").EvibridgeCall} PublicCall */
+/** @typedef {import("../evibridge.js").CallOptions} CallOptions */
+/** @typedef {import("../evibridge.js").CallEvents} CallEvents */
+/** @typedef {import("../evibridge.js").CallState} CallState */
+/** @typedef {import("../evibridge.js").EndedMessage} EndedMessage */
+/** @typedef {import("../evibridge.js").PageMessage} PageMessage */
+/** @typedef {import("../evibridge.js").ServiceMessage} ServiceMessage */
+/** @typedef {"webrtc" | "websocket"} Way */
+
+/** The agent's sound is looked at so often. */
+const LOOK_EACH_MS = 50;
+/** A service that does not confirm the end by then is not waited for. */
+const ENDS_WITHIN_MS = 1000;
+/** Where the service is: this file is below its /web/call/. */
+const HOME = new URL("../../", import.meta.url).href;
+
+const nowS = () => performance.now() / 1000;
+
+/**
+ * One call. An object is used once.
+ *
+ * @implements {PublicCall}
+ */
+export class EvibridgeCall {
+  #server;
+  #ways;
+  #wanted;
+  #listeners = new Listeners();
+  #microphone;
+  #sound;
+  #connection;
+  #policy;
+  /** @type {CallState} */
+  #state = "idle";
+  #isPaused = false;
+  #isMuted = false;
+  /** What the service was told last. */
+  #toldMuted = false;
+  #halfDuplex;
+  #audible = new Audible();
+  #gate = new HalfDuplexGate();
+  #ending = new AbortController();
+  /** @type {(() => void)[]} */
+  #onOver = [];
+  #connectedAtS = nowS();
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  #lookTimer;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #endTimer;
+  #leave = () => {
+    this.#connection.abandon();
+    this.#finish(this.#endedHere("caller_hung_up", "You have ended the call."));
+  };
+
+  /** @param {CallOptions} options */
+  constructor({ token, server = HOME, transport = "auto", microphone = true, speaker, halfDuplex = false }) {
+    this.#server = new URL(server.endsWith("/") ? server : `${server}/`);
+    this.#ways = waysOf(transport);
+    this.#wanted = microphone;
+    this.#halfDuplex = halfDuplex;
+    this.#policy = new PagePolicy(document, this.#server);
+    this.#microphone = new Microphone(() =>
+      this.#tellError("microphone_lost", "The microphone is gone: connect it, or choose another."),
+    );
+    const unlock = new SoundUnlock(document, () =>
+      this.#tellError("sound_blocked", "The browser plays no sound yet: click on the page, or press a key."),
+    );
+    this.#sound = new CallSound(unlock, speaker, ({ code, message }) => this.#tellError(code, message));
+    this.#connection = this.#newConnection(token);
+  }
+
+  get state() {
+    return this.#state;
+  }
+
+  get muted() {
+    return this.#isMuted;
+  }
+
+  get paused() {
+    return this.#isPaused;
+  }
+
+  get callId() {
+    return this.#connection.callId;
+  }
+
+  get transport() {
+    return this.#connection.way;
+  }
+
+  get underruns() {
+    return this.#sound.underruns;
+  }
+
+  get halfDuplex() {
+    return this.#halfDuplex;
+  }
+
+  set halfDuplex(isOn) {
+    this.#halfDuplex = isOn;
+    this.#switchMicrophone();
+  }
+
+  async start() {
+    if (this.#state !== "idle") {
+      throw new EvibridgeError("already_started", "This call was used: make a new EvibridgeCall for a new call.");
+    }
+    this.#enter("connecting");
+    window.addEventListener("pagehide", this.#leave);
+    try {
+      // Now, in the click: browsers let sound begin that is asked for in one.
+      this.#prepareSound(this.#ways[0]);
+      if (this.#wanted !== false) await unlessAborted(this.#microphone.open(this.#wanted), this.#ending.signal);
+      await this.#connection.connect();
+    } catch (error) {
+      const failure = await this.#explained(error);
+      this.#finish(null);
+      throw failure;
+    }
+    this.#connectedAtS = nowS();
+    this.#lookTimer = setInterval(() => this.#look(), LOOK_EACH_MS);
+    this.#connected();
+  }
+
+  /** @returns {Promise<void>} */
+  end() {
+    if (this.#state === "ended") return Promise.resolve();
+    const over = new Promise((resolve) => this.#onOver.push(() => resolve(undefined)));
+    this.#microphone.close();
+    if (this.#state === "connected") {
+      this.#connection.send({ type: "end" });
+      this.#endTimer ??= setTimeout(this.#leave, ENDS_WITHIN_MS);
+    } else {
+      this.#leave();
+    }
+    return over;
+  }
+
+  pause() {
+    this.#command({ type: "pause" });
+  }
+
+  resume() {
+    this.#command({ type: "resume" });
+  }
+
+  /** @param {string} text */
+  send(text) {
+    this.#command({ type: "text", text });
+  }
+
+  mute() {
+    this.#setMuted(true);
+  }
+
+  unmute() {
+    this.#setMuted(false);
+  }
+
+  /** @param {string | true} microphone */
+  async setMicrophone(microphone) {
+    if (this.#state !== "connected" && this.#state !== "reconnecting") throw notConnected();
+    try {
+      await this.#connection.replaceMicrophone(await this.#microphone.open(microphone));
+    } catch (error) {
+      throw asCallError(error, "microphone_busy", "The microphone cannot be used in this call.");
+    }
+  }
+
+  /** @param {string} deviceId */
+  async setSpeaker(deviceId) {
+    await this.#sound.setSpeaker(deviceId);
+  }
+
+  /** @param {"caller" | "agent"} who */
+  level(who) {
+    return this.#sound.level(who);
+  }
+
+  /**
+   * @template {keyof CallEvents} Type
+   * @param {Type} type
+   * @param {(event: CallEvents[Type]) => void} listener
+   */
+  on(type, listener) {
+    return this.#listeners.on(type, listener);
+  }
+
+  // Beginning
+
+  /** @param {string} token */
+  #newConnection(token) {
+    return new Connection({
+      server: this.#server,
+      ways: this.#ways,
+      token,
+      newTransport: (way, listener) =>
+        way === "webrtc"
+          ? new WebRtcTransport(this.#server, this.#sound.byPeer(), this.#microphone, listener)
+          : new WebSocketTransport(this.#server, this.#sound.byStream(), this.#microphone, listener),
+      listener: {
+        onMessage: (message) => this.#receive(message),
+        onReconnecting: () => this.#enter("reconnecting"),
+        onReconnected: () => this.#connected(),
+        onGone: (error) => this.#gone(error),
+      },
+      network: window,
+      nowS,
+    });
+  }
+
+  /** @param {Way} way */
+  #prepareSound(way) {
+    if (way === "webrtc") this.#sound.byPeer();
+    else this.#sound.byStream();
+  }
+
+  /** @param {unknown} error */
+  async #explained(error) {
+    const failure = asCallError(error, "blocked", "The browser does not begin the call.");
+    // What a page's policy forbids is told of a moment after it has failed.
+    await new Promise((resolve) => setTimeout(resolve));
+    return this.#policy.explain(failure);
+  }
+
+  #connected() {
+    this.#enter("connected");
+    this.#tellMuted();
+  }
+
+  // In the call
+
+  /** @param {ServiceMessage} message */
+  #receive(message) {
+    if (message.type === "ended") {
+      this.#finish(message);
+      return;
+    }
+    if (message.type === "paused") this.#isPaused = true;
+    if (message.type === "resumed") this.#isPaused = false;
+    this.#listeners.emit(/** @type {any} */ (message.type), /** @type {any} */ (message));
+  }
+
+  /** @param {PageMessage} message */
+  #command(message) {
+    if (this.#state !== "connected") throw notConnected();
+    this.#connection.send(message);
+  }
+
+  /** @param {boolean} isMuted */
+  #setMuted(isMuted) {
+    this.#isMuted = isMuted;
+    this.#switchMicrophone();
+    this.#tellMuted();
+  }
+
+  #tellMuted() {
+    if (this.#state !== "connected" || this.#toldMuted === this.#isMuted) return;
+    this.#toldMuted = this.#isMuted;
+    this.#connection.send({ type: "mute", muted: this.#isMuted });
+  }
+
+  #look() {
+    if (this.#audible.update(this.#sound.level("agent"), nowS())) this.#tellSpeaking(this.#audible.isHeard);
+    this.#switchMicrophone();
+  }
+
+  #switchMicrophone() {
+    const isOpen = this.#gate.isOpen(this.#audible.isHeard, nowS());
+    this.#microphone.enable(!this.#isMuted && (isOpen || !this.#halfDuplex));
+  }
+
+  /** @param {boolean} speaking */
+  #tellSpeaking(speaking) {
+    this.#listeners.emit("speaking", { type: "speaking", speaking });
+  }
+
+  /**
+   * @param {import("../evibridge.js").ErrorCode} code
+   * @param {string} message
+   */
+  #tellError(code, message) {
+    this.#listeners.emit("error", { type: "error", code, message });
+  }
+
+  /** @param {CallState} state */
+  #enter(state) {
+    if (this.#state === "ended" || this.#state === state) return;
+    this.#state = state;
+    this.#listeners.emit("state", { type: "state", state });
+  }
+
+  // End
+
+  /** @param {EvibridgeError} error */
+  #gone({ code, message }) {
+    this.#tellError(code, message);
+    const isTaken = code === "taken_over";
+    this.#finish(
+      this.#endedHere(
+        isTaken ? "taken_over" : "caller_lost",
+        isTaken ? message : "Your connection was lost. Please call again.",
+      ),
+    );
+  }
+
+  /**
+   * @param {string} reason
+   * @param {string} sentence
+   * @returns {EndedMessage}
+   */
+  #endedHere(reason, sentence) {
+    const isConnected = this.#state === "connected" || this.#state === "reconnecting";
+    const seconds = isConnected ? Math.round(nowS() - this.#connectedAtS) : 0;
+    return { type: "ended", reason, sentence, seconds };
+  }
+
+  /** @param {EndedMessage | null} ended null for a call that did not come to be */
+  #finish(ended) {
+    if (this.#state === "ended") return;
+    clearInterval(this.#lookTimer);
+    clearTimeout(this.#endTimer);
+    window.removeEventListener("pagehide", this.#leave);
+    this.#ending.abort(new EvibridgeError("caller_hung_up", "The call was ended before it was connected."));
+    this.#connection.close();
+    this.#microphone.close();
+    this.#sound.close();
+    this.#policy.close();
+    this.#state = "ended";
+    if (this.#audible.isHeard) this.#tellSpeaking(false);
+    if (ended) this.#listeners.emit("ended", ended);
+    this.#listeners.emit("state", { type: "state", state: "ended" });
+    for (const over of this.#onOver) over();
+  }
+}
+
+/**
+ * @param {"auto" | Way} transport
+ * @returns {Way[]}
+ */
+function waysOf(transport) {
+  if (transport !== "auto") return [transport];
+  return typeof RTCPeerConnection === "function" ? ["webrtc", "websocket"] : ["websocket"];
+}
+
+const notConnected = () => new EvibridgeError("not_connected", "The call is not connected: wait until its state is.");

@@ -1,0 +1,147 @@
+import { EvibridgeError } from "./call_error.js";
+import { parseMessage } from "./messages.js";
+import { post } from "./requests.js";
+import { unlessAborted } from "./waiting.js";
+
+/** @typedef {import("./transport.js").TransportListener} TransportListener */
+/** @typedef {import("./microphone.js").Microphone} Microphone */
+/** @typedef {import("./peer_sound.js").PeerSound} PeerSound */
+
+const CHANNEL = "evibridge";
+/** Addresses are looked for so long in all ... */
+const GATHERS_FOR_MS = 2000;
+/** ... and so long after the first was found: STUN and TURN answer sooner, or not at all. */
+const GATHERS_MORE_FOR_MS = 1000;
+
+/** A call by WebRTC: the browser sends and plays the audio, a data channel carries the messages. */
+export class WebRtcTransport {
+  /** @type {"webrtc"} */
+  kind = "webrtc";
+  #server;
+  #sound;
+  #microphone;
+  #listener;
+  #closing = new AbortController();
+  /** @type {RTCPeerConnection | null} */
+  #peer = null;
+  /** @type {RTCDataChannel | null} */
+  #channel = null;
+  /** @type {RTCRtpSender | null} */
+  #sender = null;
+
+  /**
+   * @param {URL} server
+   * @param {PeerSound} sound
+   * @param {Microphone} microphone
+   * @param {TransportListener} listener
+   */
+  constructor(server, sound, microphone, listener) {
+    this.#server = server;
+    this.#sound = sound;
+    this.#microphone = microphone;
+    this.#listener = listener;
+  }
+
+  /** @param {import("./transport.js").Proof} proof */
+  async open(proof) {
+    const { signal } = this.#closing;
+    const { ice_servers: iceServers } = await post(new URL("webrtc/ice", this.#server), secretOf(proof), signal);
+    const peer = this.#newPeer(iceServers);
+    this.#addMicrophone(peer, this.#microphone.stream);
+    await unlessAborted(peer.setLocalDescription(), signal);
+    await unlessAborted(gathered(peer), signal);
+    const url = new URL("webrtc/offer", this.#server);
+    const answer = await post(url, { type: "offer", sdp: peer.localDescription?.sdp, ...proof }, signal);
+    const { call_id: callId, key, resume_s: resumeS } = answer;
+    this.#listener.onPlace({ callId, key, resumeS });
+    await unlessAborted(peer.setRemoteDescription({ type: "answer", sdp: answer.sdp }), signal);
+  }
+
+  /** @param {import("../evibridge.js").PageMessage} message */
+  send(message) {
+    if (this.#channel?.readyState === "open") this.#channel.send(JSON.stringify(message));
+  }
+
+  /** @param {MediaStream} stream */
+  async replaceMicrophone(stream) {
+    if (!this.#sender) return false;
+    await this.#sender.replaceTrack(stream.getAudioTracks()[0]);
+    this.#sound.hear(stream);
+    return true;
+  }
+
+  close() {
+    if (this.#closing.signal.aborted) return;
+    this.#closing.abort(new EvibridgeError("connection_lost", "The connection was closed."));
+    this.#sound.hear(null);
+    if (this.#channel) this.#channel.onmessage = this.#channel.onclose = null;
+    if (this.#peer) this.#peer.ontrack = this.#peer.onconnectionstatechange = null;
+    this.#peer?.close();
+  }
+
+  /** @param {RTCIceServer[]} iceServers */
+  #newPeer(iceServers) {
+    const peer = new RTCPeerConnection({ iceServers });
+    this.#peer = peer;
+    peer.ontrack = ({ track }) => this.#sound.play(track);
+    peer.onconnectionstatechange = () => {
+      if (peer.connectionState === "failed") this.#lost();
+    };
+    const channel = peer.createDataChannel(CHANNEL);
+    this.#channel = channel;
+    channel.onmessage = ({ data }) => {
+      const message = parseMessage(data);
+      if (message) this.#listener.onMessage(message);
+    };
+    channel.onclose = () => this.#lost();
+    return peer;
+  }
+
+  /**
+   * @param {RTCPeerConnection} peer
+   * @param {MediaStream | null} stream
+   */
+  #addMicrophone(peer, stream) {
+    this.#sound.hear(stream);
+    if (stream) this.#sender = peer.addTrack(stream.getAudioTracks()[0], stream);
+    else peer.addTransceiver("audio", { direction: "recvonly" });
+  }
+
+  #lost() {
+    const wasOpen = this.#channel?.readyState !== "connecting";
+    this.#listener.onLost(
+      wasOpen
+        ? new EvibridgeError("connection_lost", "The connection was lost.")
+        : new EvibridgeError("blocked", "The network lets no call by WebRTC through."),
+    );
+  }
+}
+
+/** @param {import("./transport.js").Proof} proof */
+const secretOf = (proof) => ("token" in proof ? { token: proof.token } : { key: proof.key });
+
+/**
+ * Resolves when the offer has the addresses of this side: all of them, or those found in time.
+ *
+ * @param {RTCPeerConnection} peer
+ * @returns {Promise<void>}
+ */
+export function gathered(peer) {
+  return new Promise((resolve) => {
+    const timers = [setTimeout(() => done(), GATHERS_FOR_MS)];
+    const done = () => {
+      for (const timer of timers) clearTimeout(timer);
+      peer.onicegatheringstatechange = peer.onicecandidate = null;
+      resolve();
+    };
+    const look = () => {
+      if (peer.iceGatheringState === "complete" || peer.signalingState === "closed") done();
+    };
+    peer.onicegatheringstatechange = look;
+    peer.onicecandidate = ({ candidate }) => {
+      if (candidate?.candidate && timers.length === 1) timers.push(setTimeout(done, GATHERS_MORE_FOR_MS));
+      look();
+    };
+    look();
+  });
+}

@@ -1,0 +1,197 @@
+/**
+ * The rows of the conversation in the document.
+ *
+ * Rows live in pages of 50 that are laid out apart from each other, so that a new row touches one
+ * page only. A hidden page of the browser draws nothing: frames do not come there.
+ */
+
+import { clockOf } from "./page_words.js";
+import { textOf, toolWords } from "./transcript.js";
+
+/** @typedef {import("./transcript.js").Row} Row */
+/** @typedef {import("./transcript.js").Transcript} Transcript */
+
+const ROWS_A_PAGE = 50;
+const NEAR_END_PX = 40;
+const SHOWN_EXPRESSIONS = 3;
+
+export class TranscriptView {
+  #transcript;
+  #parts;
+  #agent;
+  #drawn;
+  #isDue;
+  #isAtEnd;
+  #top;
+
+  /**
+   * @param {Transcript} transcript
+   * @param {{scroller: HTMLElement, log: HTMLElement, jump: HTMLElement}} parts
+   * @param {string} agent name of the agent
+   */
+  constructor(transcript, parts, agent) {
+    this.#transcript = transcript;
+    this.#parts = parts;
+    this.#agent = agent;
+    /** @type {Map<number, HTMLElement>} */
+    this.#drawn = new Map();
+    this.#isDue = false;
+    this.#isAtEnd = true;
+    this.#top = 0;
+    parts.scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    parts.jump.addEventListener("click", () => this.#toEnd());
+    new ResizeObserver(() => this.#isAtEnd && this.#toEnd()).observe(parts.scroller);
+  }
+
+  /** Something has changed: draw it with the next frame. */
+  update() {
+    if (this.#isDue) return;
+    this.#isDue = true;
+    requestAnimationFrame(() => {
+      this.#isDue = false;
+      this.#draw();
+    });
+  }
+
+  #draw() {
+    const { rows, changed } = this.#transcript;
+    const isNewer = [...changed].some((key) => rows.has(key) && !this.#drawn.has(key));
+    for (const key of changed) {
+      const row = rows.get(key);
+      if (row) fill(this.#drawn.get(key) ?? this.#append(key), row, this.#agent);
+      else this.#forget(key);
+    }
+    changed.clear();
+    if (this.#isAtEnd) this.#toEnd();
+    else if (isNewer) this.#parts.jump.hidden = false;
+  }
+
+  /** @param {number} key */
+  #append(key) {
+    const { log } = this.#parts;
+    let page = log.lastElementChild;
+    if (!page || page.childElementCount >= ROWS_A_PAGE) {
+      page?.classList.remove("live");
+      page = document.createElement("ol");
+      page.className = "page live";
+      log.append(page);
+    }
+    const item = document.createElement("li");
+    page.append(item);
+    this.#drawn.set(key, item);
+    return item;
+  }
+
+  /** @param {number} key */
+  #forget(key) {
+    const item = this.#drawn.get(key);
+    const page = item?.parentElement;
+    item?.remove();
+    if (page && !page.childElementCount) page.remove();
+    this.#drawn.delete(key);
+  }
+
+  #scrolled() {
+    const { scrollTop, scrollHeight, clientHeight } = this.#parts.scroller;
+    // Below a smaller window the end is farther away, although nobody has scrolled.
+    if (scrollTop < this.#top) this.#isAtEnd = false;
+    if (scrollHeight - scrollTop - clientHeight <= NEAR_END_PX) this.#isAtEnd = true;
+    if (this.#isAtEnd) this.#parts.jump.hidden = true;
+    this.#top = scrollTop;
+  }
+
+  #toEnd() {
+    this.#parts.jump.hidden = true;
+    this.#isAtEnd = true;
+    this.#parts.scroller.scrollTop = Number.MAX_SAFE_INTEGER; // the browser knows where it ends
+  }
+}
+
+/** @param {HTMLElement} item @param {Row} row @param {string} agent */
+function fill(item, row, agent) {
+  if (row.tool) fillTool(item, row.tool);
+  else fillUtterance(item, row, agent);
+}
+
+/** @param {HTMLElement} item @param {NonNullable<Row["tool"]>} tool */
+function fillTool(item, tool) {
+  if (!item.firstChild) {
+    item.className = "did";
+    item.append(icon("ring"), made("span", ""));
+  }
+  const isRunning = tool.state === "running";
+  const drawing = /** @type {SVGElement} */ (item.firstElementChild);
+  drawing.classList.toggle("spin", isRunning);
+  drawing.firstElementChild?.setAttribute("href", `web/icons.svg#i-${isRunning ? "ring" : "fn"}`);
+  put(item.lastElementChild, toolWords(tool));
+}
+
+/** @param {HTMLElement} item @param {Row} row @param {string} agent */
+function fillUtterance(item, row, agent) {
+  if (!item.firstChild) {
+    const isAgent = row.by === "agent";
+    item.className = isAgent ? "utt by-agent" : "utt";
+    const who = made("span", isAgent ? "who agent" : "who");
+    const time = made("time", "", clockOf(row.atS));
+    who.append(`${isAgent ? agent : "You"} `, time);
+    const words = made("p", "");
+    const due = made("span", "interim");
+    due.setAttribute("aria-hidden", "true");
+    words.append(made("span", "said"), due);
+    item.append(who, words);
+  }
+  const words = /** @type {HTMLElement} */ (item.children[1]);
+  const { final, due } = textOf(row);
+  const [said, waiting] = /** @type {HTMLCollectionOf<HTMLElement>} */ (words.children);
+  put(said, final && due ? `${final} ` : final);
+  put(waiting, due);
+  waiting.hidden = !due;
+  fillExpression(item, row);
+}
+
+/** @param {HTMLElement} item @param {Row} row */
+function fillExpression(item, row) {
+  const strongest = row.expression.slice(0, SHOWN_EXPRESSIONS);
+  const told = strongest.map(({ name, score }) => `${name} ${score}`).join();
+  if ((item.dataset.expression ?? "") === told) return;
+  item.dataset.expression = told;
+  item.children[2]?.remove();
+  if (!strongest.length) return;
+  const list = made("ul", "expr");
+  list.setAttribute("aria-label", "Expression");
+  for (const { name, score } of strongest) {
+    const bar = made("i", "");
+    bar.setAttribute("role", "img");
+    bar.setAttribute("aria-label", score.toFixed(2));
+    bar.style.setProperty("--v", String(Math.min(1, Math.max(0, score))));
+    const entry = made("li", "", name);
+    entry.title = `${name} ${score.toFixed(2)}`;
+    entry.append(bar);
+    list.append(entry);
+  }
+  item.append(list);
+}
+
+/** @param {string} tag @param {string} className @param {string} [text] */
+function made(tag, className, text = "") {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  if (text) element.textContent = text;
+  return element;
+}
+
+/** @param {string} name */
+function icon(name) {
+  const drawing = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  drawing.setAttribute("class", "i i-s");
+  drawing.setAttribute("aria-hidden", "true");
+  const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
+  use.setAttribute("href", `web/icons.svg#i-${name}`);
+  drawing.append(use);
+  return drawing;
+}
+
+/** @param {Element | null} element @param {string} text */
+function put(element, text) {
+  if (element && element.textContent !== text) element.textContent = text;
+}

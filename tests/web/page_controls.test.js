@@ -1,0 +1,166 @@
+import assert from "node:assert/strict";
+import { afterEach, mock, test } from "node:test";
+
+import { Announcer, PACE_MS } from "../../evibridge/web/caller/announcer.js";
+import { actionOf } from "../../evibridge/web/caller/keyboard.js";
+import { prefer, preferred } from "../../evibridge/web/caller/preferences.js";
+import { LINK_NEEDED, newToken, tokenIn } from "../../evibridge/web/caller/session_token.js";
+
+afterEach(() => {
+  mock.timers.reset();
+  mock.restoreAll();
+  delete globalThis.localStorage;
+});
+
+test("letters act, small or large", () => {
+  for (const [key, action] of [
+    ["m", "mute"],
+    ["P", "pause"],
+    ["t", "type"],
+    ["d", "sound"],
+    ["Escape", "escape"],
+    ["x", ""],
+    ["Enter", ""],
+    ["toString", ""],
+  ]) {
+    assert.equal(actionOf({ key }, { tagName: "BODY" }, true), action, key);
+  }
+  assert.equal(actionOf({ key: "m" }, null, true), "mute");
+});
+
+test("letters are text in a field, and Escape is not", () => {
+  for (const tagName of ["INPUT", "TEXTAREA", "SELECT"]) {
+    assert.equal(actionOf({ key: "m" }, { tagName, type: "text" }, true), "");
+    assert.equal(actionOf({ key: "Escape" }, { tagName }, true), "escape");
+  }
+  assert.equal(actionOf({ key: "m" }, { tagName: "INPUT", type: "checkbox" }, true), "mute");
+});
+
+test("letters can be switched off, and Escape cannot", () => {
+  assert.equal(actionOf({ key: "m" }, null, false), "");
+  assert.equal(actionOf({ key: "Escape" }, null, false), "escape");
+});
+
+test("the browser's own keys, held keys and unfinished characters are left alone", () => {
+  for (const how of ["ctrlKey", "altKey", "metaKey", "repeat", "isComposing"]) {
+    assert.equal(actionOf({ key: "m", [how]: true }, null, true), "", how);
+    assert.equal(actionOf({ key: "Escape", [how]: true }, null, true), "", how);
+  }
+});
+
+test("one sentence a second is read out, and the last one wins", () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  const region = { textContent: "" };
+  const announcer = new Announcer(region);
+  announcer.say("Listening");
+  announcer.say("Paused");
+  announcer.say("You are muted");
+  assert.equal(region.textContent, "Listening");
+  mock.timers.tick(PACE_MS);
+  assert.equal(region.textContent, "You are muted");
+  mock.timers.tick(PACE_MS);
+  announcer.say("Listening");
+  assert.equal(region.textContent, "Listening");
+});
+
+test("what is read out already is not read out again", () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  const region = { textContent: "" };
+  const announcer = new Announcer(region);
+  announcer.say("Listening");
+  announcer.say("Paused");
+  announcer.say("Listening");
+  mock.timers.tick(PACE_MS);
+  region.textContent = "nothing was written";
+  announcer.say("Paused");
+  assert.equal(region.textContent, "Paused");
+});
+
+test("the token of a link is taken out of the address", () => {
+  assert.deepEqual(tokenIn("https://a.example/?x=1#token=abc"), {
+    token: "abc",
+    rest: "https://a.example/?x=1",
+  });
+  assert.deepEqual(tokenIn("https://a.example/#x=1&token=a%2Bb"), {
+    token: "a+b",
+    rest: "https://a.example/#x=1",
+  });
+  assert.equal(tokenIn("https://a.example/#act").token, "");
+});
+
+/** The service answers so when it is asked for a token. */
+function answering(status, body, headers = {}) {
+  return mock.method(globalThis, "fetch", async () => new Response(body, { status, headers }));
+}
+
+test("the service of this computer gives a token", async () => {
+  const asked = answering(200, '{"token":"abc","expires_in_s":60}');
+  assert.equal(await newToken(), "abc");
+  const [path, options] = asked.mock.calls[0].arguments;
+  assert.deepEqual([path, options.method], ["browser/session", "POST"]);
+});
+
+test("who may not have a token needs a link", async () => {
+  answering(403, '{"code":"not_local","message":"It is not this computer."}');
+  await assert.rejects(newToken(), {
+    code: "link_needed",
+    message: `${LINK_NEEDED} It is not this computer.`,
+  });
+  mock.restoreAll();
+  answering(404, "404: Not Found");
+  await assert.rejects(newToken(), { code: "link_needed", message: LINK_NEEDED });
+});
+
+test("a full service says when to come again", async () => {
+  answering(503, '{"code":"service_full","message":"Full."}', { "Retry-After": "24" });
+  await assert.rejects(newToken(), { code: "service_full", message: "Full.", retryAfterS: 24 });
+});
+
+test("an answer that is none is told with its status", async () => {
+  answering(502, "<html>");
+  await assert.rejects(newToken(), {
+    code: "unreachable",
+    message: "The service answered 502.",
+    retryAfterS: undefined,
+  });
+  mock.restoreAll();
+  answering(200, '{"token":7,"message":8}');
+  await assert.rejects(newToken(), { code: "unreachable" });
+});
+
+test("a service that does not answer is given up in the end", async () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  mock.method(
+    globalThis,
+    "fetch",
+    (_, { signal }) =>
+      new Promise((_resolve, reject) => {
+        signal.addEventListener("abort", () => reject(signal.reason));
+      }),
+  );
+  const refused = assert.rejects(newToken(), { code: "unreachable" });
+  mock.timers.tick(8000);
+  await refused;
+});
+
+test("what was chosen is kept on this device", () => {
+  const kept = new Map();
+  globalThis.localStorage = {
+    getItem: (name) => kept.get(name) ?? null,
+    setItem: (name, value) => kept.set(name, value),
+  };
+  assert.equal(preferred("microphone"), "");
+  prefer("microphone", "usb");
+  assert.equal(preferred("microphone"), "usb");
+});
+
+test("a browser that keeps nothing is no failure", () => {
+  Object.defineProperty(globalThis, "localStorage", {
+    configurable: true,
+    get() {
+      throw new DOMException("Denied.", "SecurityError");
+    },
+  });
+  prefer("microphone", "usb");
+  assert.equal(preferred("microphone"), "");
+});
