@@ -232,7 +232,8 @@ def _banner(where: str, settings: Settings, origin: str, engine: EngineConfig | 
             f"  EVI server     {server}",
             *(f"  {part:<15}{what}" for part, what in parts.items()),
             f"  phone webhook  {webhook}",
-            f'  try it         {_own_name()} call --url {called} --say "Where is order 1042?"',
+            f"  talk to it     {origin}/",
+            f'  call it        {_own_name()} call --url {called} --say "Where is order 1042?"',
             f"  watch it       {_own_name()} calls watch --url {origin}",
         )
     )

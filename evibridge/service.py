@@ -21,12 +21,15 @@ from evibridge.agent.control_plane import ControlPlane
 from evibridge.agent.course import CallLimits
 from evibridge.agent.definition import Agent
 from evibridge.agent.evi_client import EviServer
+from evibridge.bridges.browser.ice_servers import IceServers
+from evibridge.bridges.browser.origins import Origins
 from evibridge.bridges.hume_webhook import HumeWebhook
 from evibridge.bridges.sidecar import Sidecars
 from evibridge.bridges.twilio import TwilioBridge
 from evibridge.bridges.twilio_endings import LastWords
 from evibridge.bridges.twilio_rest import TwilioRest
 from evibridge.bridges.twilio_signature import SignatureCheck
+from evibridge.browser_side import BrowserSide
 from evibridge.bus import EventBus
 from evibridge.engine.config import EngineConfig
 from evibridge.engine_service import engine_config, running_engine
@@ -43,6 +46,7 @@ from evibridge.settings import Settings, load_settings
 from evibridge.tools_registry.catalogue import ToolCatalogue
 from evibridge.tools_registry.mcp.connections import mcp_connections
 from evibridge.tools_registry.runner import ToolRunner
+from evibridge.web_pages import WebPages
 from evibridge.web_sessions import LIFETIME_S, WebSession, WebSessions
 
 if TYPE_CHECKING:
@@ -51,6 +55,8 @@ if TYPE_CHECKING:
 OnEvent = Callable[[str, events.CallEvent], None]
 """Gets the id of a call and an event of it."""
 
+TURN_SPARE_S = 600
+"""How much longer than the longest call credentials are good: a token may wait for its call."""
 WEB_SESSIONS = web.AppKey("evibridge_web_sessions", WebSessions)
 
 log = structlog.get_logger(__name__)
@@ -59,8 +65,9 @@ log = structlog.get_logger(__name__)
 def create_app(agent: Agent, settings: Settings | None = None) -> web.Application:
     """The whole service as an aiohttp application, to be run by any aiohttp server.
 
-    Its routes have fixed paths, so it cannot be a sub-application. Without an EVI server in the
-    settings the embedded engine starts and stops with it. A program that has not configured
+    Carriers and operators know its paths, so it has to be the whole application for them; for
+    callers in the browser it may be a sub-application. Without an EVI server in the settings the
+    embedded engine starts and stops with it. A program that has not configured
     structlog gets the service's own logs, which keep secrets out of tracebacks.
 
     Raises:
@@ -142,7 +149,9 @@ class Service:
         """Let no more callers in, and return when the last call is over, or after `timeout_s`."""
         deadline_s = asyncio.get_running_loop().time() + timeout_s
         await self.calls.drain(0)
-        await self.twilio.all_begun(timeout_s)
+        await asyncio.gather(
+            self.twilio.all_begun(timeout_s), self.parts.browser.all_begun(timeout_s)
+        )
         await self.calls.drain(deadline_s - asyncio.get_running_loop().time())
 
     async def close(self) -> None:
@@ -193,18 +202,24 @@ class ServiceParts:
     bus: EventBus
     calls: Calls
     twilio: TwilioBridge
+    browser: BrowserSide
     sidecars: Sidecars
     operators: OperatorSide
 
     @property
     def socket_routes(self) -> list[sockets.SocketRoute]:
         """Where WebSockets are accepted."""
-        return [self.twilio.media_route, *self.operators.socket_routes]
+        return [
+            self.twilio.media_route,
+            *self.browser.socket_routes,
+            *self.operators.socket_routes,
+        ]
 
     async def end_calls(self) -> None:
         """End every call, and let none begin."""
         self.sidecars.close()
         await self.calls.close()
+        await self.browser.close()
 
 
 def _build(
@@ -235,9 +250,11 @@ def _build(
         records_sound=settings.record,
     )
     operators.add_routes(app)
+    browser = _browser_side(agent, settings, calls, web_sessions, bus, metrics)
+    browser.add_routes(app)
     _add_probes(app, calls)
     _add_metrics(app, metrics, access)
-    parts = ServiceParts(app, bus, calls, twilio, sidecars, operators)
+    parts = ServiceParts(app, bus, calls, twilio, browser, sidecars, operators)
     # An application whose start fails is not always cleaned up: the watch begins when all else is.
     app.cleanup_ctx.extend((_run_calls(agent, settings, engine, parts), _event_loop_watch(metrics)))
     return parts
@@ -305,6 +322,36 @@ def _twilio_bridge(
         metrics.caller_refused,
         settings.outbound_number,
         bus.publish,
+    )
+
+
+def _browser_side(
+    agent: Agent,
+    settings: Settings,
+    calls: Calls,
+    sessions: WebSessions,
+    bus: EventBus,
+    metrics: ServiceMetrics,
+) -> BrowserSide:
+    def holding(tool: str) -> str | None:
+        registered = agent.tools.get(tool)
+        return None if registered is None else registered.conduct.holding
+
+    return BrowserSide(
+        calls,
+        sessions,
+        bus,
+        Origins(settings.public_url, settings.allowed_origins),
+        IceServers(
+            settings.ice_servers,
+            _secret(settings.turn_secret),
+            turn_ttl_s=round(settings.max_call_seconds) + TURN_SPARE_S,
+        ),
+        WebPages(agent.name, agent.about, is_recorded=settings.record),
+        agent_name=agent.name,
+        resume_s=settings.resume_seconds,
+        holding=holding,
+        on_refused=metrics.caller_refused,
     )
 
 

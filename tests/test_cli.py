@@ -339,7 +339,7 @@ async def what_a_bookshop_says(**variables: str) -> str:
         async with asyncio.timeout(PATIENCE_S):
             async for line in process.stderr:
                 said += line.decode()
-                if line.startswith(b"  try it"):
+                if line.startswith(b"  call it"):
                     process.send_signal(signal.SIGTERM)
             assert await process.wait() == 0, said
     finally:

@@ -1,0 +1,75 @@
+"""The data channels of a WebRTC connection, with bounds that aiortc does not have.
+
+aiortc takes whatever the page sends: a message without an end is collected for ever, and a packet
+that makes no sense raises an exception.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+import structlog
+from aiortc import RTCDtlsTransport, RTCSctpTransport
+from aiortc.rtcsctptransport import Chunk, DataChunk, SackChunk
+from OpenSSL import SSL
+
+from evibridge.bridges.browser.webrtc_offer import MAX_MESSAGE_BYTES, SCTP_PORT
+
+MAX_STREAMS = 16
+"""Data channels that a page may open; one is used."""
+MAX_FRAGMENTS = 512
+"""Of messages that are not complete; each costs far more than its own bytes."""
+WINDOW_BYTES = MAX_MESSAGE_BYTES + 16 * 1024
+"""Of messages that are not complete, as the page is told."""
+
+log = structlog.get_logger(__name__)
+
+
+class DataChannels(RTCSctpTransport):
+    """What a page sends is never kept beyond one message, and its faults are told.
+
+    Args:
+        dtls: carries them
+        violated: is told what the page did that no page does
+    """
+
+    def __init__(self, dtls: RTCDtlsTransport, violated: Callable[[str], None]) -> None:
+        super().__init__(dtls, SCTP_PORT)
+        self._violated = violated
+        self._inbound_streams_max = MAX_STREAMS
+        self._advertised_rwnd = WINDOW_BYTES
+        self._acknowledged = asyncio.Event()
+
+    async def flushed(self) -> None:
+        """Wait until the page has everything that was sent."""
+        while self._data_channel_queue or self._outbound_queue or self._sent_queue:
+            self._acknowledged.clear()
+            await self._acknowledged.wait()
+
+    async def _handle_data(self, data: bytes) -> None:
+        try:
+            await super()._handle_data(data)
+        except Exception as error:  # noqa: BLE001 - it trusts what the page sends
+            log.warning("webrtc_data_unreadable", error=type(error).__name__)
+            self._violated("data that cannot be read")
+
+    async def _receive_data_chunk(self, chunk: DataChunk) -> None:
+        stream = self._inbound_streams.get(chunk.stream_id)
+        fragments = len(stream.reassembly) if stream is not None else 0
+        if (
+            chunk.stream_id >= MAX_STREAMS
+            or self._advertised_rwnd < len(chunk.user_data)
+            or fragments >= MAX_FRAGMENTS
+            or len(self._sack_misordered) >= MAX_FRAGMENTS
+        ):
+            self._violated("more than a message may have")
+            return
+        await super()._receive_data_chunk(chunk)
+
+    async def _receive_sack_chunk(self, chunk: SackChunk) -> None:
+        await super()._receive_sack_chunk(chunk)
+        self._acknowledged.set()
+
+    async def _send_chunk(self, chunk: Chunk) -> None:
+        with suppress(ConnectionError, SSL.Error):  # a timer of it may outlive the connection
+            await super()._send_chunk(chunk)

@@ -1,0 +1,393 @@
+"""One WebRTC connection to a page: with `webrtc_channels` the only place that knows aiortc.
+
+aiortc does ICE, DTLS and SCTP. Media does not pass through it: a datagram that is SRTP is decrypted
+and handed on inside the callback of its socket, and a packet that is sent goes to the socket before
+`send_audio` returns. aiortc's own way takes a queue, a task and a thread for decoding each way.
+"""
+# aiortc has no public way to the datagrams, so parts of it are used that are not documented.
+# ruff: noqa: SLF001
+
+import asyncio
+import struct
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, Protocol
+
+import pylibsrtp
+import structlog
+from aioice.turn import TurnTransport
+from aiortc import (
+    RTCCertificate,
+    RTCDataChannel,
+    RTCDtlsFingerprint,
+    RTCDtlsParameters,
+    RTCDtlsTransport,
+    RTCIceCandidate,
+    RTCIceGatherer,
+    RTCIceParameters,
+    RTCIceServer,
+    RTCIceTransport,
+    RTCSctpCapabilities,
+)
+from aiortc.sdp import candidate_to_sdp
+from OpenSSL import SSL
+
+from evibridge.bridges.browser.ice_servers import IceServer
+from evibridge.bridges.browser.webrtc_channels import DataChannels
+from evibridge.bridges.browser.webrtc_offer import (
+    CNAME,
+    MAX_MESSAGE_BYTES,
+    LocalTransport,
+    Offer,
+    write_answer,
+)
+from evibridge.bridges.browser.webrtc_rtp import (
+    CLOCK_HZ,
+    IncomingStream,
+    OutgoingStream,
+    is_rtcp,
+    read_reports,
+    read_rtp,
+    write_reports,
+)
+from evibridge.errors import LinkUnreachable
+
+LABEL = "evibridge"
+"""Of the data channel that the page opens; others are ignored."""
+GATHER_TIMEOUT_S = 2
+"""For STUN and TURN servers; whatever did not answer by then is left out."""
+CONNECT_TIMEOUT_S = 15.0
+SILENT_PEER_S = 5.0
+"""A page sends audio every 20 ms, or a `ping` every 2 s."""
+REPORT_EVERY_S = 1.0
+CLOSE_TIMEOUT_S = 1.5
+FLUSH_TIMEOUT_S = 0.5
+"""For the last message; a page is on its way out as well."""
+MAX_WAITING_DATAGRAMS = 256
+"""Of DTLS, until the task that reads them runs."""
+MAX_UNSENT_BYTES = 1024 * 1024
+"""Of messages that the page does not take: the link is dead."""
+TURN_CLOSE_TASK = "_TurnTransport__close_task"
+
+log = structlog.get_logger(__name__)
+
+
+class PeerListener(Protocol):
+    """Who takes what comes from the page. Every method runs in the callback of the datagram."""
+
+    def peer_opened(self) -> None:
+        """The page's data channel is open: both sides may talk."""
+
+    def audio_received(self, sequence: int, timestamp: int, payload: bytes, now_s: float) -> None:
+        """An Opus packet, as RTP carried it."""
+
+    def text_received(self, text: bytes) -> None:
+        """A message of the page."""
+
+    def peer_lost(self, why: str) -> None:
+        """The connection is over, and not by `close`."""
+
+    def peer_closed(self) -> None:
+        """Nothing is left of the connection."""
+
+
+class WebRtcPeer:
+    """A connection from its offer to its close; made in a running loop.
+
+    Args:
+        offer: of the page
+        listener: takes what comes
+        servers: for our own end
+    """
+
+    def __init__(self, offer: Offer, listener: PeerListener, servers: Sequence[IceServer]) -> None:
+        self._offer = offer
+        self._listener = listener
+        self._loop = asyncio.get_running_loop()
+        self._gatherer = RTCIceGatherer(
+            [RTCIceServer(list(each.urls), each.username, each.credential) for each in servers]
+        )
+        self._ice = RTCIceTransport(self._gatherer)
+        self._dtls = RTCDtlsTransport(self._ice, [RTCCertificate.generateCertificate()])
+        self._sctp = DataChannels(self._dtls, self._violated)
+        self._channel: RTCDataChannel | None = None
+        self._has_channel = asyncio.Event()
+        self._connecting: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_over = False
+        self._heard_s = 0.0
+        self._decrypt: pylibsrtp.Session | None = None
+        self._encrypt: pylibsrtp.Session | None = None
+        self._outgoing = OutgoingStream(offer.payload_type)
+        self._incoming = IncomingStream()
+        self._position, self._position_s = 0, 0.0
+        self.undecryptable = 0
+        """Datagrams that looked like media and were not the page's."""
+        self.fraction_lost = 0.0
+        """Of what we sent, as the page last told."""
+
+    # From outside
+
+    async def gather(self) -> None:
+        """Find our own addresses.
+
+        Raises:
+            LinkUnreachable: this machine has no address to be reached at
+        """
+        connection = self._gatherer._connection
+        in_time: Any = partial(connection.get_component_candidates, timeout=GATHER_TIMEOUT_S)
+        connection.get_component_candidates = in_time  # type: ignore[method-assign]
+        await self._gatherer.gather()
+        if not connection.local_candidates:
+            raise LinkUnreachable("This machine has no network address that a page could reach.")
+        for protocol in connection._protocols:
+            tapped: Any = self._tap(protocol.datagram_received)
+            protocol.datagram_received = tapped  # type: ignore[method-assign]
+
+    def answer(self) -> str:
+        """Begin to connect, after `gather`; returns what the page is answered."""
+        ice, dtls = self._gatherer.getLocalParameters(), self._dtls.getLocalParameters()
+        assert ice.usernameFragment is not None
+        assert ice.password is not None
+        local = LocalTransport(
+            ufrag=ice.usernameFragment,
+            password=ice.password,
+            fingerprints=[
+                (print_.algorithm, print_.value)
+                for print_ in dtls.fingerprints
+                if print_.algorithm == "sha-256"
+            ],
+            candidates=[candidate_to_sdp(each) for each in self._gatherer.getLocalCandidates()],
+            ssrc=self._outgoing.ssrc,
+        )
+        self._connecting = self._loop.create_task(self._connect())
+        return write_answer(self._offer, local)
+
+    def send_audio(self, payload: bytes, position: int, *, begins: bool) -> None:
+        """Send one Opus packet.
+
+        Args:
+            payload: 20 ms of audio
+            position: of its first sample on the stream's own line, at 48 kHz
+            begins: whether silence was before it
+        """
+        if self._encrypt is None:
+            return
+        packet = self._outgoing.pack(payload, position, begins=begins)
+        self._position, self._position_s = position, self._loop.time()
+        self._send(self._encrypt.protect(packet))
+
+    def send_text(self, text: bytes) -> None:
+        """Send one message by the data channel; without one it is dropped."""
+        channel = self._channel
+        if channel is None or channel.readyState != "open":
+            return
+        limit = self._offer.max_message_bytes
+        if limit and len(text) > limit:
+            log.warning("webrtc_message_too_long", bytes=len(text))
+        elif channel.bufferedAmount > MAX_UNSENT_BYTES:
+            self._lose("it does not take its messages")
+        else:
+            channel.send(text.decode())
+
+    def close(self) -> None:
+        """Close the connection, once the messages sent before have arrived; see `closed`."""
+        self._is_over = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._closing is None:
+            self._closing = self._loop.create_task(self._close())
+
+    async def closed(self) -> None:
+        """Wait until nothing is left of a connection that was closed: within 2.5 s."""
+        if self._closing is not None:
+            await asyncio.shield(self._closing)
+
+    # Connecting
+
+    async def _connect(self) -> None:
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                why = await self._handshakes()
+        except TimeoutError:
+            why = "it did not connect in time"
+        except (ConnectionError, SSL.Error, pylibsrtp.Error) as error:
+            why = f"its handshake failed: {type(error).__name__}"
+        if why:
+            self._lose(why)
+
+    async def _handshakes(self) -> str:
+        """ICE, DTLS, SCTP and the data channel; returns what failed, or ""."""
+        offer = self._offer
+        for found in offer.candidates:
+            where = (found.host, found.port, found.priority, "udp", found.kind)
+            await self._ice.addRemoteCandidate(RTCIceCandidate(1, found.foundation, *where))
+        # No end of candidates is told: the page's own checks may show an address not in its offer.
+        await self._ice.start(RTCIceParameters(offer.ufrag, offer.password))
+        if self._ice.state != "completed":
+            return "no way to it was found"
+        self._dtls._set_role("client" if offer.answering_setup == "active" else "server")
+        prints = [RTCDtlsFingerprint(*print_) for print_ in offer.fingerprints]
+        await self._dtls.start(RTCDtlsParameters(prints))
+        if self._dtls.state != "connected":
+            return "its DTLS handshake failed"
+        self._dtls.on("statechange", self._dtls_changed)
+        self._decrypt, self._encrypt = self._dtls._rx_srtp, self._dtls._tx_srtp
+        self._sctp.on("datachannel", self._channel_came)
+        await self._sctp.start(RTCSctpCapabilities(offer.max_message_bytes), offer.sctp_port)
+        await self._has_channel.wait()
+        return ""
+
+    def _channel_came(self, channel: RTCDataChannel) -> None:
+        if self._channel is not None or channel.label != LABEL or self._is_over:
+            return
+        self._channel = channel
+        channel.on("message", self._message_came)
+        channel.on("close", self._channel_closed)
+        self._has_channel.set()
+        self._heard_s = self._loop.time()
+        self._timer = self._loop.call_later(REPORT_EVERY_S, self._each_second)
+        self._listener.peer_opened()
+
+    # What comes
+
+    def _tap(self, pass_on: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+        """A socket's callback: media is taken here, and the rest is left to aiortc.
+
+        Anybody may send here, and aiortc gives up at an empty datagram or a damaged one of STUN.
+        """
+        connection = self._gatherer._connection
+
+        def datagram_received(datagram: bytes, address: tuple[Any, ...]) -> None:
+            if datagram and 128 <= datagram[0] < 192:  # media (RFC 7983, section 7)
+                self._media_came(datagram)
+                return
+            if not datagram or connection._queue.qsize() >= MAX_WAITING_DATAGRAMS:
+                return
+            pair = connection._nominated.get(1)
+            if pair is not None and pair.remote_addr == address[:2]:
+                self._heard_s = self._loop.time()
+            with suppress(struct.error, ValueError, KeyError, IndexError):
+                pass_on(datagram, address)
+
+        return datagram_received
+
+    def _media_came(self, datagram: bytes) -> None:
+        if self._decrypt is None or self._is_over:
+            return
+        now_s = self._loop.time()
+        try:
+            if is_rtcp(datagram):
+                self._reports_came(self._decrypt.unprotect_rtcp(datagram), now_s)
+                return
+            packet = read_rtp(self._decrypt.unprotect(datagram))
+        except (pylibsrtp.Error, ValueError):  # not of this session, repeated, or longer than any
+            self.undecryptable += 1
+            return
+        self._heard_s = now_s
+        if packet is None or packet.payload_type != self._offer.payload_type:
+            return
+        self._incoming.received(packet, now_s)
+        if self._channel is not None:
+            self._listener.audio_received(packet.sequence, packet.timestamp, packet.payload, now_s)
+
+    def _reports_came(self, packet: bytes, now_s: float) -> None:
+        self._heard_s = now_s
+        reports = read_reports(packet, self._outgoing.ssrc)
+        if reports.sender_ntp is not None:
+            self._incoming.told(reports.sender_ntp, now_s)
+        if reports.fraction_lost is not None:
+            self.fraction_lost = reports.fraction_lost
+
+    def _message_came(self, message: str | bytes) -> None:
+        if self._is_over:
+            return
+        if isinstance(message, bytes):
+            self._violated("a binary message")
+        else:
+            text = message.encode()
+            if len(text) > MAX_MESSAGE_BYTES:
+                self._violated("a message that is too long")
+            else:
+                self._listener.text_received(text)
+
+    # What goes
+
+    def _send(self, datagram: bytes) -> None:
+        pair = self._gatherer._connection._nominated.get(1)
+        if pair is not None:
+            pair.protocol.transport.sendto(datagram, pair.remote_addr)
+
+    def _each_second(self) -> None:
+        now_s = self._loop.time()
+        if now_s - self._heard_s > SILENT_PEER_S:
+            self._lose("nothing came from it")
+            return
+        assert self._encrypt is not None
+        reports = write_reports(
+            self._outgoing,
+            self._incoming,
+            CNAME,
+            position=self._position + round((now_s - self._position_s) * CLOCK_HZ),
+            unix_s=time.time(),
+            now_s=now_s,
+        )
+        self._send(self._encrypt.protect_rtcp(reports))
+        self._timer = self._loop.call_later(REPORT_EVERY_S, self._each_second)
+
+    # The end
+
+    def _dtls_changed(self) -> None:
+        if self._dtls.state in ("closed", "failed"):
+            self._lose("it closed the connection")
+
+    def _channel_closed(self) -> None:
+        self._lose("it closed the data channel")
+
+    def _violated(self, what: str) -> None:
+        self._lose(f"it sent {what}")
+
+    def _lose(self, why: str) -> None:
+        if not self._is_over:
+            self.close()
+            self._listener.peer_lost(why)
+
+    async def _close(self) -> None:
+        try:
+            await self._take_down()
+        except Exception:
+            log.exception("webrtc_peer_not_closed")
+        self._listener.peer_closed()
+
+    async def _take_down(self) -> None:
+        connecting = self._connecting
+        if connecting is not None and not connecting.done():
+            connecting.cancel()
+            await asyncio.wait([connecting])
+        if self._channel is not None and self._dtls.state == "connected":
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FLUSH_TIMEOUT_S):
+                    await self._sctp.flushed()
+        self._decrypt = self._encrypt = None
+        pump = self._dtls._task
+        with suppress(ConnectionError, SSL.Error):
+            await self._sctp.stop()
+            await self._dtls.stop()
+        if pump is not None:  # what it ends with was told by then
+            await asyncio.wait([pump])
+            pump.cancelled() or pump.exception()
+        await self._close_sockets()
+        self._dtls.remove_all_listeners()
+
+    async def _close_sockets(self) -> None:
+        stop = self._loop.create_task(self._ice.stop())
+        done, _ = await asyncio.wait([stop], timeout=CLOSE_TIMEOUT_S)
+        if not done:  # a TURN server does not answer that it has forgotten us
+            for protocol in self._gatherer._connection._protocols:
+                if isinstance(protocol.transport, TurnTransport):
+                    getattr(protocol.transport, TURN_CLOSE_TASK).cancel()
+            await asyncio.wait([stop], timeout=FLUSH_TIMEOUT_S)
+        stop.cancel()

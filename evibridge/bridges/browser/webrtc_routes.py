@@ -1,0 +1,282 @@
+"""Where callers in the browser come by WebRTC: an offer by HTTP, and an answer to it."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import structlog
+from aiohttp import web
+
+from evibridge.bridges.browser.desk import BrowserDesk, CallerRefused, Place, PlaceUnknown
+from evibridge.bridges.browser.ice_servers import IceServers
+from evibridge.bridges.browser.messages import MAX_SECRET, MAX_SEQ
+from evibridge.bridges.browser.origins import NOT_ALLOWED, Origins, origin_of
+from evibridge.bridges.browser.webrtc_offer import read_offer
+from evibridge.bridges.browser.webrtc_parts import LegParts
+from evibridge.bus import EventBus
+from evibridge.errors import BadAudio, BadMessage, LinkUnreachable
+from evibridge.events import EndReason
+from evibridge.sockets import receive_body
+from evibridge.web_sessions import WebSessionRefused
+
+if TYPE_CHECKING:
+    from evibridge.bridges.browser.webrtc_leg import WebRtcLeg
+
+OFFER_PATH = "/webrtc/offer"
+ICE_PATH = "/webrtc/ice"
+MAX_BODY_BYTES = 64 * 1024
+"""An offer of a browser has 2 to 6 kB."""
+BODY_TIMEOUT_S = 5.0
+MAX_CONNECTING = 64
+"""Connections that have not come to be: each is given 15 s."""
+CLOSE_TIMEOUT_S = 3.0
+JSON = "application/json"
+NOT_INSTALLED = (
+    "WebRTC is not installed on the server: connect by WebSocket, or install evibridge[webrtc]."
+)
+
+log = structlog.get_logger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+
+class WebRtcRoutes:
+    """The routes of callers who come by WebRTC.
+
+    Args:
+        desk: lets callers in
+        origins: decides whose pages may call
+        ice_servers: for pages, and for our own end
+        bus: tells what happens in calls
+        holding: tells what the caller hears while he waits for the tool of a name
+    """
+
+    def __init__(
+        self,
+        desk: BrowserDesk,
+        origins: Origins,
+        ice_servers: IceServers,
+        bus: EventBus,
+        holding: Callable[[str], str | None],
+    ) -> None:
+        self._desk = desk
+        self._origins = origins
+        self._ice_servers = ice_servers
+        self._legs: set[WebRtcLeg] = set()
+        self._parts = LegParts(bus, holding, self._legs.discard)
+        self._loading: asyncio.Task[type[WebRtcLeg] | None] | None = None
+
+    def add_routes(self, app: web.Application) -> None:
+        """Add the routes to an application."""
+        app.router.add_post(OFFER_PATH, self._answered(self._offer))
+        app.router.add_delete(OFFER_PATH + "/{call_id}", self._answered(self._hang_up))
+        app.router.add_post(ICE_PATH, self._answered(self._ice))
+        for path in (OFFER_PATH, OFFER_PATH + "/{call_id}", ICE_PATH):
+            app.router.add_options(path, self._preflight)
+
+    async def load(self) -> bool:
+        """Import what WebRTC needs, which takes a second; returns whether it is installed."""
+        return await self._leg_class() is not None
+
+    async def close(self) -> None:
+        """Close all connections, within 3 s."""
+        legs = list(self._legs)
+        for leg in legs:
+            leg.close()
+        if legs:
+            closing = [asyncio.ensure_future(leg.closed()) for leg in legs]
+            await asyncio.wait(closing, timeout=CLOSE_TIMEOUT_S)
+
+    # The routes
+
+    async def _offer(self, request: web.Request) -> web.Response:
+        """Answer a page's offer: the call begins once the page is connected."""
+        body = await _read_body(request)
+        offer = read_offer(body.text("sdp"))
+        who = _Bearer(body)
+        since = body.seq("since")
+        if body.get("type") != "offer":
+            raise BadMessage("The body's 'type' has to be \"offer\".")
+        who.check(self._desk, origin_of(request.headers))
+        leg_class = await self._leg_class()
+        if leg_class is None:
+            return _fault(501, "webrtc_not_installed", NOT_INSTALLED)
+        if sum(not leg.has_joined for leg in self._legs) >= MAX_CONNECTING:
+            sentence = "Too many connections are being opened: try again in a moment."
+            return _fault(503, "service_full", sentence, retry_after_s=1)
+        try:
+            leg = leg_class(self._parts, offer, self._ice_servers.issue(time.time()), since)
+        except BadAudio:
+            return _fault(501, "webrtc_not_installed", NOT_INSTALLED)
+        self._legs.add(leg)
+        try:
+            await leg.gather()
+            leg.place = place = who.place(self._desk, origin_of(request.headers))
+            self._close_others(place, leg)
+            sdp = leg.answer()
+        except BaseException:
+            leg.close()
+            raise
+        answer = {
+            "type": "answer",
+            "sdp": sdp,
+            "call_id": place.call_id,
+            "key": place.key,
+            "resume_s": place.resume_s,
+        }
+        location = f"{OFFER_PATH}/{place.call_id}"
+        return web.json_response(answer, headers={"Location": location})
+
+    async def _hang_up(self, request: web.Request) -> web.Response:
+        """End a call, as a page does that is closed."""
+        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or len(key) > MAX_SECRET:
+            raise PlaceUnknown
+        place = self._desk.come_back(key.strip())
+        if place.call_id != request.match_info["call_id"]:
+            raise PlaceUnknown
+        call = place.call
+        if call is not None:
+            call.caller_left(EndReason.CALLER_HUNG_UP)
+        else:
+            self._close_others(place, None)
+            place.give_up()
+        return web.Response(status=204)
+
+    async def _ice(self, request: web.Request) -> web.Response:
+        """The servers that a page may use to find a way here."""
+        body = await _read_body(request)
+        _Bearer(body).check(self._desk, origin_of(request.headers))
+        servers = self._ice_servers.issue(time.time())
+        return web.json_response({"ice_servers": [server.as_json() for server in servers]})
+
+    async def _preflight(self, request: web.Request) -> web.Response:
+        return web.Response(status=204, headers=self._origins.preflight_headers(request.headers))
+
+    # Inside
+
+    def _answered(self, handler: Handler) -> Handler:
+        """Refuse pages of other origins, and make an answer of each fault."""
+
+        async def answer(request: web.Request) -> web.Response:
+            if self._origins.admit(request.headers):
+                response = await _outcome(handler, request)
+            else:
+                response = _fault(403, "origin_not_allowed", NOT_ALLOWED)
+            response.headers.update(self._origins.cors_headers(request.headers))
+            response.headers["Cache-Control"] = "no-store"
+            return response
+
+        return answer
+
+    def _close_others(self, place: Place, leg: "WebRtcLeg | None") -> None:
+        """A page connects once at a time; one that has the call gives it up when another joins."""
+        for other in list(self._legs):
+            if other.place is place and other is not leg and not other.has_joined:
+                other.close()
+
+    async def _leg_class(self) -> "type[WebRtcLeg] | None":
+        if self._loading is None:
+            self._loading = asyncio.ensure_future(asyncio.to_thread(_import_leg))
+        return await asyncio.shield(self._loading)
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """A JSON object, whose members are not checked yet."""
+
+    members: dict[str, Any] = field(repr=False)
+
+    def get(self, name: str) -> Any:
+        return self.members.get(name)
+
+    def text(self, name: str) -> str:
+        value = self.members.get(name)
+        if not isinstance(value, str) or not value:
+            raise BadMessage(f"The body lacks '{name}', a text.")
+        return value
+
+    def seq(self, name: str) -> int | None:
+        value = self.members.get(name)
+        is_number = isinstance(value, int) and not isinstance(value, bool)
+        if value is not None and not (is_number and 0 <= value <= MAX_SEQ):
+            raise BadMessage(f"The body's '{name}' must be the 'seq' of a message received.")
+        return value
+
+
+class _Bearer:
+    """Whoever shows a token, or the key of a call that he had."""
+
+    def __init__(self, body: _Body) -> None:
+        token, key = body.get("token"), body.get("key")
+        if (token is None) == (key is None):
+            raise BadMessage("The body needs either 'token' or 'key'.")
+        self._secret = body.text("token" if key is None else "key")
+        self._is_new = key is None
+        if len(self._secret) > MAX_SECRET:
+            raise BadMessage(f"A token or key has at most {MAX_SECRET} characters.")
+
+    def check(self, desk: BrowserDesk, origin: str | None) -> None:
+        """Refuse strangers, without using the token up."""
+        if self._is_new:
+            desk.check(self._secret, origin)
+        else:
+            desk.come_back(self._secret)
+
+    def place(self, desk: BrowserDesk, origin: str | None) -> Place:
+        """Let the caller in: the token is used up."""
+        if self._is_new:
+            return desk.arrive(self._secret, origin)
+        return desk.come_back(self._secret)
+
+
+async def _read_body(request: web.Request) -> _Body:
+    if request.content_type != JSON:
+        raise web.HTTPUnsupportedMediaType(text=f"The body must be {JSON}.")
+    raw = await receive_body(request, max_bytes=MAX_BODY_BYTES, timeout_s=BODY_TIMEOUT_S)
+    try:
+        members = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        raise BadMessage("The body is not JSON in UTF-8.") from None
+    if not isinstance(members, dict):
+        raise BadMessage("The body must be a JSON object.")
+    return _Body(members)
+
+
+async def _outcome(handler: Handler, request: web.Request) -> web.Response:
+    try:
+        return await handler(request)
+    except BadMessage as error:
+        return _fault(400, "bad_offer", str(error))
+    except WebSessionRefused as error:
+        return _fault(401, error.code, str(error))
+    except PlaceUnknown as error:
+        return _fault(404, error.code, str(error))
+    except CallerRefused as error:
+        return _fault(503, error.code, str(error), retry_after_s=error.retry_after_s)
+    except LinkUnreachable as error:
+        return _fault(501, "webrtc_unavailable", str(error))
+    except web.HTTPRequestEntityTooLarge as error:
+        return _fault(error.status, "bad_offer", f"A body has at most {MAX_BODY_BYTES} bytes.")
+    except web.HTTPClientError as error:
+        return _fault(error.status, "bad_offer", error.text or error.reason)
+
+
+def _fault(
+    status: int, code: str, sentence: str, *, retry_after_s: float | None = None
+) -> web.Response:
+    log.info("webrtc_request_refused", why=code)
+    headers = {} if retry_after_s is None else {"Retry-After": str(round(retry_after_s))}
+    return web.json_response({"code": code, "message": sentence}, status=status, headers=headers)
+
+
+def _import_leg() -> "type[WebRtcLeg] | None":
+    try:
+        from evibridge.bridges.browser.webrtc_leg import WebRtcLeg
+    except ImportError as error:
+        log.info("webrtc_not_installed", error=str(error))
+        return None
+    return WebRtcLeg

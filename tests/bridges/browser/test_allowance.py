@@ -1,0 +1,27 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evibridge.bridges.browser.allowance import Allowance
+
+
+def test_what_was_saved_may_be_taken_at_once_and_the_rest_as_it_comes() -> None:
+    allowance = Allowance(per_s=2, burst=4)
+    assert [allowance.take(1, 100.0) for _ in range(5)] == [True] * 4 + [False]
+    assert not allowance.take(1, 100.4)
+    assert allowance.take(1, 100.5)
+    assert allowance.refused == 2
+
+
+def test_nothing_is_taken_of_what_is_too_much() -> None:
+    allowance = Allowance(per_s=1, burst=4)
+    assert not allowance.take(5, 0.0)
+    assert allowance.take(4, 0.0)
+
+
+@given(st.lists(st.tuples(st.floats(0, 3), st.floats(0, 2)), max_size=100))
+def test_never_more_than_the_rate_and_one_burst(steps: list[tuple[float, float]]) -> None:
+    allowance, now_s, taken = Allowance(per_s=1.5, burst=2.0), 50.0, 0.0
+    for amount, later_s in steps:
+        now_s += later_s
+        taken += amount if allowance.take(amount, now_s) else 0.0
+        assert taken <= 2.0 + 1.5 * (now_s - 50.0) + 1e-6

@@ -1,0 +1,236 @@
+"""What pages are answered by HTTP before they connect."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from evibridge.bridges.browser import webrtc_routes
+from evibridge.bridges.browser.ice_servers import IceServers
+from tests.bridges.browser.page import ALLOWED
+from tests.bridges.browser.webrtc_page import WebRtcScene, datagram_sockets, webrtc_scene
+from tests.parties import TinyEvi
+
+TURN = "turn:turn.invalid:3478"
+
+
+@pytest.fixture(autouse=True)
+def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aioice.ice.get_host_addresses", lambda **_: ["127.0.0.1"])
+
+
+@pytest.fixture
+async def scene(evi: TinyEvi, http: aiohttp.ClientSession) -> AsyncIterator[WebRtcScene]:
+    async with webrtc_scene(evi, http, IceServers()) as scene:
+        yield scene
+
+
+async def post(
+    scene: WebRtcScene, body: Any, path: str = "/webrtc/offer", **headers: str
+) -> tuple[int, dict[str, Any], Any]:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json", **headers}
+    async with scene.http.post(scene.origin + path, data=data, headers=headers) as answer:
+        return answer.status, await answer.json(), answer.headers
+
+
+async def refusal(scene: WebRtcScene, body: Any, **more: str) -> tuple[int, str]:
+    """Status and code of a request that fails, with a sentence and without leaving anything."""
+    sockets = datagram_sockets()
+    status, fault, _ = await post(scene, body, **more)
+    assert fault["message"].endswith("."), fault
+    await scene.no_legs()
+    assert datagram_sockets() == sockets
+    return status, fault["code"]
+
+
+async def offered(scene: WebRtcScene, **members: Any) -> dict[str, Any]:
+    return {"type": "offer", "sdp": await scene.new_page().offer(), **members}
+
+
+async def test_an_offer_is_answered_with_the_place_of_the_call(scene: WebRtcScene) -> None:
+    body = await offered(scene, token=scene.token())
+    status, answer, headers = await post(scene, body)
+
+    assert status == 200
+    assert set(answer) == {"type", "sdp", "call_id", "key", "resume_s"}
+    assert (answer["type"], answer["resume_s"]) == ("answer", 10.0)
+    assert headers["Location"] == f"/webrtc/offer/{answer['call_id']}"
+    assert headers["Cache-Control"] == "no-store"
+    assert "127.0.0.1" in answer["sdp"]
+    assert scene.desk.waiting() == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sdp": None},
+        {"sdp": 7},
+        {"sdp": ""},
+        {"sdp": "no description"},
+        {"sdp": "v=0\r\n" + "m=audio 9 X 0\r\n" * 500},
+        {"type": "answer"},
+        {"since": -1},
+        {"since": "7"},
+        {"since": True},
+        {"token": None},
+        {"token": 7},
+        {"token": "t" * 513},
+        {"key": "k"},
+    ],
+)
+async def test_a_bad_offer_uses_no_token_up(scene: WebRtcScene, changes: dict[str, Any]) -> None:
+    token = scene.token()
+    good = await offered(scene, token=token)
+    assert await refusal(scene, {**good, **changes}) == (400, "bad_offer")
+    assert (await post(scene, good))[0] == 200
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'"text"', b"\xff"])
+async def test_what_is_no_object_is_refused(scene: WebRtcScene, body: bytes) -> None:
+    assert await refusal(scene, body) == (400, "bad_offer")
+
+
+async def test_a_body_that_is_too_long_is_refused(scene: WebRtcScene) -> None:
+    assert await refusal(scene, bytes(70_000)) == (413, "bad_offer")
+
+
+async def test_a_body_of_another_type_is_refused(scene: WebRtcScene) -> None:
+    body = await offered(scene, token=scene.token())
+    other = {"Content-Type": "text/plain"}
+    assert await refusal(scene, body, **other) == (415, "bad_offer")
+
+
+async def test_a_token_is_good_for_one_call(scene: WebRtcScene) -> None:
+    body = await offered(scene, token=scene.token())
+    assert (await post(scene, body))[0] == 200
+    status, fault, _ = await post(scene, body)
+    assert (status, fault["code"]) == (401, "token_used")
+
+
+async def test_strangers_are_refused(scene: WebRtcScene) -> None:
+    assert await refusal(scene, await offered(scene, token="no")) == (401, "token_unknown")
+    assert await refusal(scene, await offered(scene, key="no")) == (404, "call_is_over")
+
+
+async def test_when_all_lines_are_busy_the_token_is_kept(scene: WebRtcScene) -> None:
+    for _ in range(2):
+        assert (await post(scene, await offered(scene, token=scene.token())))[0] == 200
+    token = scene.token()
+    status, fault, headers = await post(scene, await offered(scene, token=token))
+    assert (status, fault["code"], headers["Retry-After"]) == (503, "service_full", "15")
+    assert scene.sessions.check(token, None, asyncio.get_running_loop().time())
+
+
+async def test_too_many_connections_at_once_are_put_off(
+    scene: WebRtcScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webrtc_routes, "MAX_CONNECTING", 0)
+    body = await offered(scene, token=scene.token())
+    assert await refusal(scene, body) == (503, "service_full")
+
+
+async def test_a_page_that_offers_again_is_answered_anew(scene: WebRtcScene) -> None:
+    page = scene.new_page()
+    status, first, _ = await post(scene, await offered(scene, token=scene.token()))
+    assert status == 200
+    welcome = await page.connect(key=first["key"])
+    assert welcome["call_id"] == first["call_id"]
+    assert len(scene.routes._legs) == 1
+
+
+async def test_a_machine_without_an_address_says_so(
+    scene: WebRtcScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = await offered(scene, token=scene.token())
+    monkeypatch.setattr("aioice.ice.get_host_addresses", lambda **_: [])
+    assert await refusal(scene, body) == (501, "webrtc_unavailable")
+
+
+async def test_without_aiortc_the_page_is_sent_to_the_websocket(
+    scene: WebRtcScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = await offered(scene, token=scene.token())
+    monkeypatch.setitem(__import__("sys").modules, "evibridge.bridges.browser.webrtc_leg", None)
+    assert not await scene.routes.load()
+    assert await refusal(scene, body) == (501, "webrtc_not_installed")
+
+
+# Pages of other sites
+
+
+async def test_pages_of_allowed_sites_may_read_the_answer(scene: WebRtcScene) -> None:
+    body = await offered(scene, token=scene.token())
+    status, _, headers = await post(scene, body, Origin=ALLOWED)
+    assert (status, headers["Access-Control-Allow-Origin"]) == (200, ALLOWED)
+    assert "Location" in headers["Access-Control-Expose-Headers"]
+
+
+async def test_pages_of_other_sites_are_refused(scene: WebRtcScene) -> None:
+    body = await offered(scene, token=scene.token())
+    status, fault, headers = await post(scene, body, Origin="https://evil.example")
+    assert (status, fault["code"]) == (403, "origin_not_allowed")
+    assert "Access-Control-Allow-Origin" not in headers
+    assert (await post(scene, body))[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/webrtc/offer", "/webrtc/offer/web-1", "/webrtc/ice"])
+async def test_browsers_may_ask_before(scene: WebRtcScene, path: str) -> None:
+    headers = {"Origin": ALLOWED, "Access-Control-Request-Method": "POST"}
+    async with scene.http.options(scene.origin + path, headers=headers) as answer:
+        assert answer.status == 204
+        assert answer.headers["Access-Control-Allow-Origin"] == ALLOWED
+        assert "Authorization" in answer.headers["Access-Control-Allow-Headers"]
+
+
+# Hanging up
+
+
+async def hang_up(scene: WebRtcScene, call_id: str, authorization: str) -> int:
+    headers = {"Authorization": authorization}
+    where = f"{scene.origin}/webrtc/offer/{call_id}"
+    async with scene.http.delete(where, headers=headers) as answer:
+        return answer.status
+
+
+async def test_a_page_may_leave_before_it_is_connected(scene: WebRtcScene) -> None:
+    _, answer, _ = await post(scene, await offered(scene, token=scene.token()))
+    assert await hang_up(scene, answer["call_id"], f"Bearer {answer['key']}") == 204
+    await scene.no_legs()
+
+
+async def test_only_the_caller_may_hang_up(scene: WebRtcScene) -> None:
+    _, answer, _ = await post(scene, await offered(scene, token=scene.token()))
+    call_id, key = answer["call_id"], answer["key"]
+    for authorization in ("", "Bearer ", "Bearer other", f"Basic {key}", "Bearer " + "k" * 600):
+        assert await hang_up(scene, call_id, authorization) == 404
+    assert await hang_up(scene, "web-other", f"Bearer {key}") == 404
+    assert scene.desk.waiting() == 1
+
+
+# Servers that help
+
+
+async def test_a_page_gets_servers_without_using_its_token_up(
+    evi: TinyEvi, http: aiohttp.ClientSession
+) -> None:
+    servers = IceServers(["stun:stun.invalid", TURN], "a secret")
+    async with webrtc_scene(evi, http, servers) as scene:
+        token = scene.token()
+        for _ in range(2):
+            status, answer, _ = await post(scene, {"token": token}, "/webrtc/ice")
+            assert status == 200
+        stun, turn = answer["ice_servers"]
+        assert stun == {"urls": ["stun:stun.invalid"]}
+        assert turn["urls"] == [TURN]
+        assert set(turn) == {"urls", "username", "credential"}
+
+
+async def test_servers_are_for_callers_only(scene: WebRtcScene) -> None:
+    assert await refusal(scene, {"token": "no"}, path="/webrtc/ice") == (401, "token_unknown")
+    assert await refusal(scene, {}, path="/webrtc/ice") == (400, "bad_offer")
+    status, answer, _ = await post(scene, {"token": scene.token()}, "/webrtc/ice")
+    assert (status, answer) == (200, {"ice_servers": []})
