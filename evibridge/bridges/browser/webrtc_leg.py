@@ -278,11 +278,8 @@ class WebRtcLeg:
 
     def _send(self, pcm16: bytes) -> None:
         packet = self._encoder.encode(pcm16)
-        if packet is not None:
-            self._peer.send_audio(packet, self._position, begins=self._last_packet is None)
-            self._last_packet = packet
-        elif self._last_packet is not None:
-            self._fall_silent()
+        self._peer.send_audio(packet, self._position, begins=self._last_packet is None)
+        self._last_packet = packet
 
     def _fall_silent(self) -> None:
         """Tell the page's decoder that silence follows, by a packet without sound.

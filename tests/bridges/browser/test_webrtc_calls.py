@@ -338,15 +338,6 @@ async def test_a_call_that_ends_as_its_caller_comes_is_told_to_be_over(
     await scene.no_legs()
 
 
-async def test_what_the_codec_takes_for_silence_is_not_sent(scene: WebRtcScene) -> None:
-    page, chat = await scene.converse()
-    await say_wav(chat, wav_file(bytes(48 * 1500), 24_000))
-
-    packets = await page.talkspurt()
-    assert len(packets) < 50, "of 75 frames"
-    assert len(packets[-1].payload) == 1
-
-
 async def test_a_page_that_is_gone_is_lost_and_may_come_back(scene: WebRtcScene) -> None:
     page, chat = await scene.converse()
     await page.close()
@@ -409,7 +400,7 @@ async def test_who_listens_hears_the_agent_at_the_calls_own_rate(scene: WebRtcSc
 
 
 async def test_nothing_is_left_of_a_call(scene: WebRtcScene) -> None:
-    await scene.routes.load()
+    await scene.routes._leg_class()
     sockets, threads = datagram_sockets(), threading.active_count()
     page, _ = await scene.converse()
     page.send(type="end")
