@@ -53,6 +53,7 @@ class BrowserSide:
         )
         self._websocket = WebSocketRoutes(self._desk, sessions, origins, bus, holding)
         self._webrtc = WebRtcRoutes(self._desk, origins, ice_servers, bus, holding)
+        page.on_visit = self._webrtc.begin_loading
 
     @property
     def socket_routes(self) -> Sequence[SocketRoute]:

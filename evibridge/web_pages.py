@@ -8,7 +8,7 @@ import gzip
 import hashlib
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urljoin
@@ -91,6 +91,8 @@ class WebPages:
     """
 
     def __init__(self, name: str, about: str | None, *, is_recorded: bool) -> None:
+        self.on_visit: Callable[[], None] = _nothing
+        """Called when somebody asks for the page or the module: a call may follow."""
         scripts, self._assets = _scripts(), {}
         for path, body in _other_files().items():
             self._assets[path] = Asset.of(body, _CONTENT_TYPES[Path(path).suffix])
@@ -106,6 +108,7 @@ class WebPages:
         app.router.add_get("/{path:web/.+}", self._show_asset)
 
     async def _show_page(self, request: web.Request) -> web.Response:
+        self.on_visit()
         headers = {
             "Content-Security-Policy": _POLICY.format(connect=_connect_sources(request.host)),
             "Permissions-Policy": "microphone=(self)",
@@ -114,11 +117,17 @@ class WebPages:
 
     async def _show_asset(self, request: web.Request) -> web.Response:
         path = request.match_info["path"]
+        if path == MODULE:
+            self.on_visit()
         asset = self._assets.get(path)
         if asset is None:
             raise web.HTTPNotFound(text="There is no such file.")
         is_for_all = path.startswith(FOR_OTHER_ORIGINS)
         return asset.answer(request, {hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: "*"} if is_for_all else {})
+
+
+def _nothing() -> None:
+    """Of no effect."""
 
 
 def _scripts() -> dict[str, str]:

@@ -77,9 +77,10 @@ class WebRtcRoutes:
         for path in (OFFER_PATH, OFFER_PATH + "/{call_id}", ICE_PATH):
             app.router.add_options(path, self._preflight)
 
-    async def load(self) -> bool:
-        """Import what WebRTC needs, which takes a second; returns whether it is installed."""
-        return await self._leg_class() is not None
+    def begin_loading(self) -> None:
+        """Import what WebRTC needs, in a thread: it takes a second that no caller should wait."""
+        if self._loading is None:
+            self._loading = asyncio.ensure_future(asyncio.to_thread(_import_leg))
 
     async def close(self) -> None:
         """Close all connections, within 3 s."""
@@ -148,6 +149,7 @@ class WebRtcRoutes:
 
     async def _ice(self, request: web.Request) -> web.Response:
         """The servers that a page may use to find a way here."""
+        self.begin_loading()
         body = await _read_body(request)
         _Bearer(body).check(self._desk, origin_of(request.headers))
         servers = self._ice_servers.issue(time.time())
@@ -179,8 +181,8 @@ class WebRtcRoutes:
                 other.close()
 
     async def _leg_class(self) -> "type[WebRtcLeg] | None":
-        if self._loading is None:
-            self._loading = asyncio.ensure_future(asyncio.to_thread(_import_leg))
+        self.begin_loading()
+        assert self._loading is not None
         return await asyncio.shield(self._loading)
 
 

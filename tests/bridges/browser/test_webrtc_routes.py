@@ -155,7 +155,6 @@ async def test_without_aiortc_the_page_is_sent_to_the_websocket(
 ) -> None:
     body = await offered(scene, token=scene.token())
     monkeypatch.setitem(__import__("sys").modules, "evibridge.bridges.browser.webrtc_leg", None)
-    assert not await scene.routes.load()
     assert await refusal(scene, body) == (501, "webrtc_not_installed")
 
 
