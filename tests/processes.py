@@ -32,11 +32,11 @@ QUIET = dict.fromkeys(
 )
 
 
-async def start(*arguments: str, **variables: str) -> Process:
+async def start(*arguments: str, module: str = "evibridge", **variables: str) -> Process:
     """`evibridge ARGUMENTS...` with nothing but these settings in its environment."""
     environment = {**os.environ, **QUIET, "EVIBRIDGE_LOG_FORMAT": "json", **variables}
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "evibridge", *arguments,
+        sys.executable, "-m", module, *arguments,
         cwd=ROOT, env=environment, stdout=PIPE, stderr=PIPE, limit=MAX_LINE_BYTES,
     )  # fmt: skip
 
@@ -97,9 +97,11 @@ class Running:
 
 
 @asynccontextmanager
-async def running(*arguments: str, announced_by: str, **variables: str) -> AsyncIterator[Running]:
+async def running(
+    *arguments: str, announced_by: str, module: str = "evibridge", **variables: str
+) -> AsyncIterator[Running]:
     """A long-running command, once it has printed a line with its origin."""
-    process = await start(*arguments, **variables)
+    process = await start(*arguments, module=module, **variables)
     try:
         service = Running(process, await _origin(process, announced_by))
         yield service
