@@ -18,6 +18,8 @@ from benchmarks import (
     soak,
     tool_dispatch,
     watched_calls,
+    webrtc_calls,
+    webrtc_latency,
 )
 from benchmarks.questions import QUESTIONS
 from benchmarks.report import headline
@@ -32,6 +34,7 @@ SECONDS_OF_BARGE_IN = 6.0
 SECONDS_OF_TOOL_CALLS = 3.0
 SECONDS_OF_WATCHING, ROUNDS_OF_WATCHING = 4.0, 2
 MINUTES_OF_RECORDING = 60.0
+WEBRTC_CALLS, SECONDS_OF_WEBRTC = 8, 4.0
 LOSSES = 3
 SOAK_CALLS = 200
 SECONDS_PER_SOAK_CALL = 1.0
@@ -48,6 +51,12 @@ BENCHMARKS: Mapping[str, Callable[[], str]] = {
     ),
     "Watched calls": lambda: watched_calls.shown(
         asyncio.run(watched_calls.measure(seconds=SECONDS_OF_WATCHING, rounds=ROUNDS_OF_WATCHING))
+    ),
+    "Calls by WebRTC": lambda: webrtc_calls.shown(
+        asyncio.run(webrtc_calls.compare(WEBRTC_CALLS, SECONDS_OF_WEBRTC, rounds=1))
+    ),
+    "Latency by WebRTC": lambda: webrtc_latency.shown(
+        asyncio.run(webrtc_latency.measure(WEBRTC_CALLS, SECONDS_OF_WEBRTC))
     ),
     "Recording": lambda: recording.shown(asyncio.run(recording.measure(MINUTES_OF_RECORDING))),
     "Back after a loss": lambda: resume.shown(asyncio.run(resume.measure(LOSSES))),
