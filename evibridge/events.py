@@ -178,6 +178,8 @@ class CallerSaid:
     typed: bool
     scores: Mapping[str, float] | None = None
     """How the voice sounded, from 0 to 1 for each expression; None if the server does not tell."""
+    by_caller: bool = True
+    """False for what was written in the caller's place, by an operator or another program."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ def test_what_a_caller_said_reads_as_documented() -> None:
         "interim": False,
         "typed": False,
         "scores": {"Joy": 0.5},
+        "by_caller": True,
     }
 
 

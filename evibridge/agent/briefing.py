@@ -99,6 +99,11 @@ class Briefing:
             self._notes.popleft()
         return self.notes()
 
+    @property
+    def has_room(self) -> bool:
+        """Whether one more message can be kept without another being forgotten."""
+        return len(self._kept) < MAX_KEPT_MESSAGES
+
     def keep(self, message: evi.ClientMessage) -> None:
         """Keep a message for when there is a chat."""
         self._kept.append(message)

@@ -72,6 +72,7 @@ class Call:
         asked for each piece, which saves 1 % of a call's CPU and a step of the audio's way."""
         self._untapped_audio = self.caller_audio
         self._chunks_unreadable = 0
+        self._is_muted = False
         self._chat_id = self._chat_group_id = ""
         self.chat_ids: list[str] = []
         """Of all chats of the call, in their order."""
@@ -186,12 +187,17 @@ class Call:
         self._perform(self._session.caller_pressed(digit, self._loop.time()))
 
     def caller_typed(self, text: str) -> None:
-        """The caller says something in writing."""
+        """The caller says something in writing.
+
+        Raises:
+            CommandRefused: nobody would answer it
+        """
         self._perform(self._session.caller_typed(text))
 
     def caller_mutes(self, *, is_muted: bool) -> None:
         """The caller has switched the microphone off, or on again."""
-        if not self.is_over:
+        if is_muted != self._is_muted and not self.is_over:
+            self._is_muted = is_muted
             self._publish(events.CallerMuted(is_muted))
 
     def caller_pauses(self) -> None:

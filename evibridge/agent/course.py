@@ -4,6 +4,7 @@
 them together. `Duties`, `Talk` and `Farewell` decide; each has it, and nothing of its own.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -24,6 +25,8 @@ from evibridge.agent.speech import AgentSpeech, CutOff
 from evibridge.agent.tool_desk import ToolDesk
 from evibridge.events import AgentHeard
 
+MAX_WRITTEN = 64
+"""Of the caller, that the server may still tell back."""
 SILENCE_S = 2.0
 """So long after the caller's last sound nothing of it is on its way: neither more nor its text."""
 KEPT_AUDIO_S = 2.0
@@ -103,6 +106,8 @@ class CallCourse:
         """When the last sign of words came that are not complete; None if there is none."""
         self.unheard_from_s = 0.0
         """When the caller's voice began to be kept, because no chat hears it."""
+        self.written: deque[str] = deque(maxlen=MAX_WRITTEN)
+        """Words of the caller that the server was told in writing, and has not told back."""
         self.keys = DigitsToSend()
         self.disclosure = Disclosure(disclosure)
         self.last_words: str | None = None
@@ -187,6 +192,19 @@ class CallCourse:
     def match_pause(self) -> list[Action]:
         """Pause or resume the server, if it is not as it should be."""
         return self.server.match_pause(wanted=self.wants_pause)
+
+    def write(self, text: str) -> list[Action]:
+        """Tell the server words of the caller that nobody has heard."""
+        self.written.append(" ".join(text.split()))
+        return self.tell(evi.UserInput(text))
+
+    def has_written(self, text: str) -> bool:
+        """Whether words that the server tells as written are the caller's; asked once of each."""
+        words = " ".join(text.split())
+        if words not in self.written:
+            return False
+        self.written.remove(words)
+        return True
 
     def tell(self, message: evi.ClientMessage) -> list[Action]:
         """Tell the server, as long as it has a part in the call."""

@@ -115,6 +115,11 @@ class ServerSide:
         told = self._briefing.change(change)
         return [*map(act.Tell, told)] if self.is_ready else []
 
+    @property
+    def has_room(self) -> bool:
+        """Whether what it is told now is not forgotten before there is a chat."""
+        return self.is_ready or self._briefing.has_room
+
     def tell(self, message: evi.ClientMessage) -> list[Action]:
         """Tell the chat in use, or the next one if there is none."""
         if self.is_ready:

@@ -35,6 +35,7 @@ from evibridge.agent.manners import Manners
 from evibridge.agent.snapshot import CallState
 from evibridge.agent.steering import Steering
 from evibridge.agent.talk import Talk
+from evibridge.errors import CommandRefused
 from evibridge.events import EndReason, ToolPath
 
 PAUSE_AGAIN_S = 10.0
@@ -225,8 +226,20 @@ class CallSession:
         self._course.caller_sounded_s = now_s
 
     def caller_typed(self, text: str) -> list[Action]:
-        """The caller says something in writing."""
-        return self._course.tell(evi.UserInput(text))
+        """The caller says something in writing.
+
+        Raises:
+            CommandRefused: nobody would answer it
+        """
+        course = self._course
+        if not course.phase.is_talking:
+            raise CommandRefused("call_is_ending", "The call is about to end.")
+        if course.is_held:
+            raise CommandRefused("call_is_held", "The call is on hold: write when it goes on.")
+        if not course.server.has_room:
+            sentence = "The agent is not there: write again when it is back."
+            raise CommandRefused("agent_is_away", sentence)
+        return course.write(text)
 
     def caller_pauses(self, now_s: float) -> list[Action]:
         """The caller wants the agent to be silent; see `Steering.caller_pauses`."""
@@ -441,5 +454,5 @@ class CallSession:
             return []
         entered = act.Publish(events.DigitsEntered(entry))
         if course.manners.digits.sent_as == "user_input":
-            return [*course.tell(evi.UserInput(entry)), entered]
+            return [*course.write(entry), entered]
         return [*course.server.note(what_was_pressed(entry)), entered]

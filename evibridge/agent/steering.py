@@ -131,6 +131,8 @@ class Steering:
         course = self._course
         name, asked = _SWITCHES[type(command)]
         changed = self.command(asked, now_s)
+        if not changed and name == "pause" and course.paused_by == CALLER != by:
+            changed = [act.Publish(events.AgentPaused())]  # now it is the operator's
         if not changed:
             return []  # it is so already
         match command:

@@ -31,8 +31,9 @@ class Talk:
         if said.from_text and course.turn.was_asked_again(said.content):
             return []
         course.caller_spoke_s = now_s if said.interim else None
+        by_caller = not said.from_text or course.has_written(said.content)
         said_it = act.Publish(
-            events.CallerSaid(said.content, said.interim, said.from_text, said.scores)
+            events.CallerSaid(said.content, said.interim, said.from_text, said.scores, by_caller)
         )
         cut = self._cut_in(now_s) if self._words_cut_in(now_s) else []
         if course.phase.is_over:

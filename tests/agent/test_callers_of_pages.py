@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from evibridge import ToolContext, Tools, events
+from evibridge.agent.actions import Command
+from evibridge.agent.briefing import MAX_KEPT_MESSAGES
 from evibridge.agent.call_plan import CallerFacts
 from evibridge.agent.commands import Transfer
 from evibridge.errors import CommandRefused
@@ -68,6 +70,8 @@ def test_nobody_is_put_through_who_has_no_telephone() -> None:
 
 def test_a_caller_mutes_and_pauses() -> None:
     async def scene(stage: Stage) -> None:
+        stage.call.caller_mutes(is_muted=False)
+        stage.call.caller_mutes(is_muted=True)
         stage.call.caller_mutes(is_muted=True)
         stage.call.caller_pauses()
         await asyncio.sleep(1)
@@ -83,3 +87,30 @@ def test_a_caller_mutes_and_pauses() -> None:
     ]
     kinds = [message["type"] for message in stage.evi.chats[0].told]
     assert kinds == ["session_settings", "pause_assistant_message", "resume_assistant_message"]
+
+
+def test_nobody_writes_to_an_agent_who_does_not_read() -> None:
+    refusals = []
+
+    def write(stage: Stage) -> None:
+        try:
+            stage.call.caller_typed("Hello?")
+        except CommandRefused as refusal:
+            refusals.append(refusal.code)
+
+    async def scene(stage: Stage) -> None:
+        stage.call.command(Command.HOLD)
+        write(stage)
+        stage.call.command(Command.RELEASE)
+        stage.evi.chats[0].end(1006)
+        await asyncio.sleep(0)
+        for _ in range(MAX_KEPT_MESSAGES + 1):
+            write(stage)
+        await stage.talk(3)
+        stage.call.end_with("Goodbye.")
+        write(stage)
+
+    told = play(scene).evi.chats[1].of_type("user_input")
+
+    assert refusals == ["call_is_held", "agent_is_away", "call_is_ending"]
+    assert len(told) == MAX_KEPT_MESSAGES

@@ -1,5 +1,7 @@
 """What operators do to a call, and what they cannot do."""
 
+from dataclasses import replace
+
 import pytest
 
 from evibridge import events
@@ -45,6 +47,10 @@ def refusal(session: CallSession, command: OperatorCommand, now_s: float = 2.0) 
     return refused.value.code
 
 
+def written(text: str) -> evi.UserMessage:
+    return replace(said(text), from_text=True)
+
+
 def given(command: str, text: str | None = None) -> CommandGiven:
     return CommandGiven(command, ADA, text)
 
@@ -73,6 +79,34 @@ class TestCallersWithButtons:
         assert session.caller_pauses(3.1) == []
         obey(session, wish.Resume(), 3.2)
         assert session.caller_resumes(3.3) == []
+
+    def test_only_what_callers_write_is_theirs(self) -> None:
+        session = talking_session()
+        session.caller_typed("Where is\n order 1042? ")
+        obey(session, wish.Inject("She is in arrears."))
+
+        words = ("Where is order 1042?", "She is in arrears.", "Where is order 1042?")
+        echoes = [session.chat_said(FIRST, written(each), 3.0) for each in words]
+
+        by_caller = [
+            event.by_caller
+            for echo in echoes
+            for event in published(echo)
+            if isinstance(event, events.CallerSaid)
+        ]
+        assert by_caller == [True, False, False]
+
+    def test_a_pause_of_the_caller_becomes_an_operators(self) -> None:
+        session = talking_session()
+        session.caller_pauses(2.0)
+
+        taken = obey(session, wish.Pause(), 2.5)
+
+        assert (told(taken), published(taken)) == ([], [given("pause"), events.AgentPaused()])
+        assert session.state(2.6).paused_by == ADA
+        assert obey(session, wish.Pause(), 2.7) == []
+        with pytest.raises(CommandRefused):
+            session.caller_resumes(3.0)
 
     def test_an_operator_may_resume_for_a_caller(self) -> None:
         session = talking_session()

@@ -3,7 +3,7 @@
 Arguments and results of tools, names of operators and what operators whisper stay inside.
 """
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -18,8 +18,6 @@ MAX_EXPRESSIONS = 5
 """Of the forty-eight that EVI measures, the strongest."""
 MAX_UTTERANCES = 64
 """Of the agent that were announced and of which it is not told yet what was heard."""
-MAX_INJECTED = 64
-"""Texts of operators that the server has not repeated yet as the caller's."""
 NO_FAILURES = frozenset({"answered", "superseded", "cancelled"})
 """Outcomes of tools; all others are codes of failures."""
 
@@ -42,7 +40,6 @@ class CallerView:
         """None until the first news: the oldest events of a long call are gone."""
         self._is_paused_by_caller = False
         self._texts: OrderedDict[str, str] = OrderedDict()
-        self._injected: deque[str] = deque(maxlen=MAX_INJECTED)
         self.last_words: str | None = None
         """What the agent could not say any more, told with the end."""
 
@@ -60,8 +57,7 @@ class CallerView:
     # Who speaks
 
     def _caller_said(self, said: events.CallerSaid) -> Members | None:
-        if said.typed and said.text in self._injected:
-            self._injected.remove(said.text)
+        if not said.by_caller:
             return None
         return {
             "type": "transcript",
@@ -126,8 +122,6 @@ class CallerView:
 
     def _command_given(self, given: events.CommandGiven) -> None:
         self._is_paused_by_caller = given.command == "pause" and given.by == events.CALLER
-        if given.command == "inject" and given.text is not None:
-            self._injected.append(given.text)
 
     def _agent_paused(self, _: events.AgentPaused) -> Members:
         by = "you" if self._is_paused_by_caller else "operator"
