@@ -41,13 +41,14 @@ from evibridge.logs import configure_logs
 from evibridge.metrics import CONTENT_TYPE, ServiceMetrics
 from evibridge.operator_access import OperatorAccess, Scope, parse_tokens
 from evibridge.operator_side import OperatorSide
+from evibridge.operators.web_session import checked_lifetime_s, checked_web_session
 from evibridge.records.records import Records
 from evibridge.settings import Settings, load_settings
 from evibridge.tools_registry.catalogue import ToolCatalogue
 from evibridge.tools_registry.mcp.connections import mcp_connections
 from evibridge.tools_registry.runner import ToolRunner
 from evibridge.web_pages import WebPages
-from evibridge.web_sessions import LIFETIME_S, WebSession, WebSessions
+from evibridge.web_sessions import LIFETIME_S, WebSessions
 
 if TYPE_CHECKING:
     from evibridge.engine.server import Engine
@@ -107,12 +108,14 @@ def create_web_session(
         parameters: what the call's tools find in `ToolContext.parameters`
         variables: values for the placeholders of the prompt, beside those of the agent
         origin: the only origin whose pages may use the token, such as `https://shop.example`
-        lifetime_s: how long the token may wait for its call; it is good for one
+        lifetime_s: how long the token may wait for its call, from 5 to 3600; it is good for one
 
     Raises:
+        ValueError: something is not as `POST /v1/web-sessions` takes it; the sentence says what
         Overloaded: ten thousand tokens wait to be used
     """
-    session = WebSession(name, parameters or {}, variables or {}, origin)
+    session = checked_web_session(name, parameters, variables, origin)
+    lifetime_s = checked_lifetime_s(lifetime_s)
     return app[WEB_SESSIONS].create(session, asyncio.get_running_loop().time(), lifetime_s)
 
 

@@ -17,12 +17,14 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from evibridge.dialling import checked_number
 from evibridge.errors import SettingsError
 from evibridge.loopback import is_loopback
+from evibridge.web_origins import checked_origin
 
 ENV_FILE = ".env"
 NOT_UTF_8 = f"{ENV_FILE} cannot be read: save the file as UTF-8."
 
 _ACCOUNT_SID = re.compile(r"AC[0-9a-fA-F]{32}")
-_ICE_SERVER = re.compile(r"stuns?:[^\s@?/]+|turns?:[^\s@?/]+(\?transport=(udp|tcp))?")
+_ICE_HOST = r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+_ICE_SERVER = re.compile(rf"stuns?:{_ICE_HOST}|turns?:{_ICE_HOST}(?:\?transport=(?:udp|tcp))?")
 """RFC 7064 and RFC 7065."""
 
 
@@ -121,9 +123,7 @@ class Settings(BaseSettings):
     @field_validator("allowed_origins")
     @classmethod
     def _are_origins(cls, values: tuple[str, ...]) -> tuple[str, ...]:
-        for value in values:
-            cls._is_origin(value)
-        return tuple(value.rstrip("/").lower() for value in values)
+        return tuple(map(checked_origin, values))
 
     @field_validator("ice_servers")
     @classmethod

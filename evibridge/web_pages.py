@@ -36,6 +36,7 @@ _POLICY = (
     "connect-src {connect}; font-src 'none'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'self'"
 )
+_CODING = re.compile(r"\s*([A-Za-z0-9*-]+)\s*(?:;\s*[qQ]=([01](?:\.[0-9]{0,3})?)\s*)?")
 _COMMENT = re.compile(r"^[ \t]*(?:/\*\*(?:(?!\*/).)*\*/|//[^\n]*)$", re.MULTILINE | re.DOTALL)
 _INDENTATION = re.compile(r"^[ \t]+", re.MULTILINE)
 _IMPORT = re.compile(r'^(?:import|export)\b[^;]*?\bfrom "([^"]+)";', re.MULTILINE)
@@ -48,7 +49,7 @@ class Asset:
 
     Attributes:
         packed: the same by gzip
-        etag: changes with the content
+        etag: changes with the content; the compressed form has one of its own
     """
 
     body: bytes = field(repr=False)
@@ -64,8 +65,10 @@ class Asset:
 
     def answer(self, request: web.Request, headers: Mapping[str, str]) -> web.Response:
         """Send it, or say that the browser has it already."""
+        is_packed = _takes_gzip(", ".join(request.headers.getall(hdrs.ACCEPT_ENCODING, ())))
+        etag = f"{self.etag}-gzip" if is_packed else self.etag
         own = {
-            hdrs.ETAG: f'"{self.etag}"',
+            hdrs.ETAG: f'"{etag}"',
             hdrs.CACHE_CONTROL: "no-cache",
             hdrs.VARY: hdrs.ACCEPT_ENCODING,
             "X-Content-Type-Options": "nosniff",
@@ -73,10 +76,10 @@ class Asset:
             **headers,
         }
         known = request.if_none_match or ()
-        if any(tag.value in (self.etag, "*") for tag in known):
+        if any(tag.value in (etag, "*") for tag in known):
             return web.Response(status=304, headers=own)
         own[hdrs.CONTENT_TYPE] = self.content_type
-        if "gzip" not in request.headers.get(hdrs.ACCEPT_ENCODING, ""):
+        if not is_packed:
             return web.Response(body=self.body, headers=own)
         return web.Response(body=self.packed, headers=own | {hdrs.CONTENT_ENCODING: "gzip"})
 
@@ -128,6 +131,13 @@ class WebPages:
 
 def _nothing() -> None:
     """Of no effect."""
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """Tell whether a browser can read gzip, by its `Accept-Encoding` (RFC 9110, section 12.5.3)."""
+    entries = filter(None, map(_CODING.fullmatch, accepted.split(",")))
+    weights = {entry[1].lower(): float(entry[2] or 1) for entry in entries}
+    return weights.get("gzip", weights.get("*", 0.0)) > 0.0
 
 
 def _scripts() -> dict[str, str]:

@@ -5,19 +5,29 @@ page shows the token once. Only hashes of tokens are kept.
 """
 
 import hashlib
+import math
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from evibridge.errors import EvibridgeError, Overloaded
+from evibridge.web_origins import checked_origin, normal_origin
 
 LIFETIME_S = 60.0
 """From the page's request for a token to the call, which begins with a click."""
+MIN_LIFETIME_S = 5
+MAX_LIFETIME_S = 3600
+"""Of tokens that others ask for."""
+MAX_CHARACTERS = 16_000
+"""Of everything that a session says of a caller, names of parameters and variables among it."""
+SWEEP_INTERVAL_S = 1.0
+"""How long a token that has expired keeps what it stands for, while others are made or shown."""
 MAX_OPEN = 10_000
-"""Tokens that may still be used: some 10 MB, and far more than callers who wait."""
+"""Tokens that may still be used, far more than callers who wait. They take 8 MB if each knows a
+name and two values; 170 MB if each says as much as it may, and 650 MB if that is emoji."""
 MAX_REMEMBERED = 10_000
-"""Tokens that can be used no more, so that whoever shows one is told why."""
+"""Tokens that can be used no more, so that whoever shows one is told why: about 1 MB."""
 
 
 class WebSessionRefused(EvibridgeError):
@@ -40,13 +50,30 @@ class WebSession:
         name: what the caller is called, as a telephone number is in other calls
         parameters: texts for the tools of the agent
         variables: values for the placeholders of the prompt
-        origin: the only origin whose pages may use the token, such as `https://shop.example`
+        origin: the only origin whose pages may use the token, as browsers write it, such as
+            `https://shop.example`; it may be given in other ways
+
+    Raises:
+        ValueError: the origin is none, or there are more than `MAX_CHARACTERS`
     """
 
     name: str | None = field(default=None, repr=False)
     parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
     variables: Mapping[str, str | float | bool] = field(default_factory=dict, repr=False)
     origin: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.origin is not None:
+            object.__setattr__(self, "origin", checked_origin(self.origin))
+        if self._characters() > MAX_CHARACTERS:
+            raise ValueError(
+                f"name, parameters and variables may have {MAX_CHARACTERS} characters together, "
+                "with the names of each: say less"
+            )
+
+    def _characters(self) -> int:
+        said = (*self.parameters.items(), *self.variables.items())
+        return len(self.name or "") + sum(len(key) + len(str(value)) for key, value in said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +93,7 @@ class WebSessions:
     def __init__(self) -> None:
         self._open: dict[bytes, _Open] = {}
         self._past: dict[bytes, _Fate] = {}
+        self._swept_s = -math.inf
 
     def create(self, session: WebSession, now_s: float, lifetime_s: float = LIFETIME_S) -> str:
         """Give out a token, which is good for one call that begins within its lifetime.
@@ -73,8 +101,7 @@ class WebSessions:
         Raises:
             Overloaded: `MAX_OPEN` tokens wait to be used
         """
-        if len(self._open) >= MAX_OPEN:
-            self._forget_expired(now_s)
+        self._sweep(now_s)
         if len(self._open) >= MAX_OPEN:
             raise Overloaded("Too many tokens wait to be used: ask again in a minute.")
         token = secrets.token_urlsafe(32)
@@ -92,6 +119,7 @@ class WebSessions:
         Raises:
             WebSessionRefused: it does not let its bearer in
         """
+        self._sweep(now_s)
         digest = _hash(token)
         held = self._open.get(digest)
         if held is not None and held.until_s <= now_s:
@@ -100,7 +128,7 @@ class WebSessions:
         if held is None:
             raise WebSessionRefused(*_REFUSALS[self._past.get(digest)])
         wanted = held.session.origin
-        if wanted is not None and (origin is None or _plain(wanted) != _plain(origin)):
+        if wanted is not None and wanted != normal_origin(origin or ""):
             raise WebSessionRefused(
                 "token_for_another_origin",
                 "This token was made for pages of another origin: ask for one with this page's.",
@@ -113,7 +141,11 @@ class WebSessions:
         self._retire(_hash(token), _Fate.USED)
         return session
 
-    def _forget_expired(self, now_s: float) -> None:
+    def _sweep(self, now_s: float) -> None:
+        """Forget what expired tokens stand for."""
+        if now_s < self._swept_s + SWEEP_INTERVAL_S:
+            return
+        self._swept_s = now_s
         for digest in [each for each, held in self._open.items() if held.until_s <= now_s]:
             self._retire(digest, _Fate.EXPIRED)
 
@@ -127,10 +159,6 @@ class WebSessions:
 def _hash(token: str) -> bytes:
     """What is looked up instead of a token: how long that takes says nothing about the token."""
     return hashlib.sha256(token.encode(errors="surrogatepass")).digest()
-
-
-def _plain(origin: str) -> str:
-    return origin.lower().rstrip("/")
 
 
 _REFUSALS = {

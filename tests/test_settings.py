@@ -197,12 +197,43 @@ def test_lists_have_commas_between_their_entries(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(
+    "address",
+    [
+        "stun:stun.example.com",
+        "stuns:turn_server:5349",
+        "turn:192.0.2.1:3478?transport=udp",
+        "turns:[2001:db8::1]:5349?transport=tcp",
+        "stun:[2001:db8::1]",
+    ],
+)
+def test_servers_for_networks_may_be_named_in_any_way_there_is(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("EVIBRIDGE_ICE_SERVERS", address)
+
+    assert load_settings().ice_servers == (address,)
+
+
+@pytest.mark.parametrize(
     ("variable", "value", "sentence"),
     [
         ("EVIBRIDGE_ALLOWED_ORIGINS", "https://a.example,b.example", "must be an origin such as"),
         ("EVIBRIDGE_ALLOWED_ORIGINS", "*", "must be an origin such as"),
-        ("EVIBRIDGE_ICE_SERVERS", "stun.example.com", "must be addresses such as stun:"),
-        ("EVIBRIDGE_ICE_SERVERS", "turn:name:word@a.example", "must be addresses such as stun:"),
+        *(
+            ("EVIBRIDGE_ICE_SERVERS", value, "must be addresses such as stun:")
+            for value in (
+                "stun.example.com",
+                "http://stun.example.com",
+                "stun:",
+                "stun:host:port",
+                "stun:host?transport=udp",
+                "stun:2001:db8::1",
+                "stun:[2001:db8::1",
+                "turn:host?transport=sctp",
+                "turn:host:3478:3478",
+                "turn:name:word@a.example",
+            )
+        ),
     ],
 )
 def test_a_wrong_entry_of_a_list_is_told(

@@ -4,6 +4,7 @@ import gzip
 import re
 from collections.abc import AsyncIterator
 from html.parser import HTMLParser
+from itertools import product
 from pathlib import Path
 
 import aiohttp
@@ -217,6 +218,60 @@ async def test_a_file_is_compressed_for_those_who_can_read_that(origin: str) -> 
             body = await answer.read()
 
     assert gzip.decompress(packed) == body == (FOLDER / "style.css").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("accepted", "is_packed"),
+    [
+        ("gzip, deflate, br, zstd", True),
+        ("br;q=1.0, GZIP;q=0.5", True),
+        ("*", True),
+        ("gzip ; Q=0.001", True),
+        ("gzip;q=0", False),
+        ("gzip; q=0.000, br", False),
+        ("*, gzip;q=0", False),
+        ("identity, *;q=0", False),
+        ("x-not-gzip", False),
+        ("gzip;q=much", False),
+        ("", False),
+    ],
+)
+async def test_a_file_is_compressed_only_for_those_who_say_that_they_can_read_that(
+    origin: str, accepted: str, *, is_packed: bool
+) -> None:
+    async with (
+        aiohttp.ClientSession(auto_decompress=False) as http,
+        http.get(f"{origin}{STYLE}", headers={"Accept-Encoding": accepted}) as answer,
+    ):
+        assert (answer.headers.get("Content-Encoding") == "gzip") == is_packed
+
+
+async def test_each_form_of_a_file_has_a_tag_of_its_own(
+    http: aiohttp.ClientSession, origin: str
+) -> None:
+    tags = {}
+    for form in ("gzip", "identity"):
+        async with http.get(f"{origin}{STYLE}", headers={"Accept-Encoding": form}) as answer:
+            tags[form] = answer.headers["ETag"]
+
+    assert tags["gzip"] != tags["identity"]
+    for (form, tag), known in product(tags.items(), tags.values()):
+        asked = {"Accept-Encoding": form, "If-None-Match": known}
+        async with http.get(f"{origin}{STYLE}", headers=asked) as answer:
+            assert (answer.status == 304) == (known == tag)
+            assert answer.headers["ETag"] == tag
+
+
+@pytest.mark.parametrize("path", ["/", STYLE, "/evibridge.js"])
+async def test_the_head_of_a_file_can_be_had_alone(
+    http: aiohttp.ClientSession, origin: str, path: str
+) -> None:
+    async with http.get(f"{origin}{path}") as answer:
+        whole = answer.headers
+    async with http.head(f"{origin}{path}") as answer:
+        assert answer.status == 200
+        assert await answer.read() == b""
+        assert {**answer.headers, "Date": ""} == {**whole, "Date": ""}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,11 @@ from evibridge.errors import Overloaded
 from evibridge.operator_access import Operator, OperatorAccess
 from evibridge.operators.admission import operator_of
 from evibridge.operators.answers import Answer
-from evibridge.operators.command_rate import CommandRate
+from evibridge.operators.command_rate import (
+    WEB_SESSIONS_BURST,
+    WEB_SESSIONS_PER_S,
+    CommandRate,
+)
 from evibridge.operators.commanding import Commanding
 from evibridge.operators.errors import RequestRefused, refused
 from evibridge.operators.parts import ServiceParts
@@ -30,14 +34,16 @@ class OperatorApi:
     Args:
         parts: of the service
         access: decides who is an operator
-        rate: how many commands each may give
+        rate: how many commands each may give; letting callers in from web pages is none
     """
 
     def __init__(
         self, parts: ServiceParts, access: OperatorAccess, rate: CommandRate | None = None
     ) -> None:
         self._access = access
-        self._commanding = Commanding(parts, rate or CommandRate())
+        self._commanding = Commanding(
+            parts, rate or CommandRate(), CommandRate(WEB_SESSIONS_PER_S, WEB_SESSIONS_BURST)
+        )
         reading = Reading(parts)
         self._reading: Mapping[
             str, Callable[[web.Request], Awaitable[Answer | web.StreamResponse]]

@@ -4,7 +4,7 @@ Bodies are of JSON's own types, without conversions: a number is not taken for a
 are not known are refused, because a misspelt one would be without effect.
 """
 
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import (
     AfterValidator,
@@ -13,30 +13,41 @@ from pydantic import (
     Field,
     StringConstraints,
     WithJsonSchema,
+    model_validator,
 )
 
 from evibridge.dialling import checked_number
-from evibridge.web_sessions import LIFETIME_S
+from evibridge.web_origins import checked_origin
+from evibridge.web_sessions import LIFETIME_S, MAX_LIFETIME_S, MIN_LIFETIME_S, WebSession
 
 MAX_SPOKEN = 4000
 """Characters: about five minutes of talk."""
 MAX_CONTEXT = 16_000
 MAX_VARIABLES = 64
 MAX_REASON = 500
+MAX_VARIABLE_NAME = 128
 MAX_PARAMETERS = 32
+MAX_PARAMETER_NAME = 64
 MAX_PARAMETER = 1000
 MAX_NUMBER = 256
 MAX_NAME = 256
 MAX_ORIGIN = 256
 NUMBER_PATTERN = r"^(\+[1-9][0-9]{6,14}|sip:[!-?A-~]+@[!-?A-~]+)$"
 """Tells programs what `checked_number` checks."""
+ORIGIN_PATTERN = (
+    r"^https?://([A-Za-z0-9_.-]+|\[::1\])"
+    r"(:([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?$"
+)
+"""Tells programs what `checked_origin` takes, which forgives a slash and knows more addresses."""
 
 Spoken = Annotated[str, StringConstraints(min_length=1, max_length=MAX_SPOKEN, pattern=r"\S")]
 ContextText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_CONTEXT, pattern=r"\S")]
-VariableName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+VariableName = Annotated[str, StringConstraints(min_length=1, max_length=MAX_VARIABLE_NAME)]
 VariableText = Annotated[str, StringConstraints(max_length=MAX_SPOKEN)]
-Variable = VariableText | bool | int | float
-ParameterName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+WholeNumber = Annotated[int, Field(ge=-(2**63), lt=2**64)]
+"""What JSON can hold here: beyond it, a number is a float."""
+Variable = VariableText | bool | WholeNumber | float
+ParameterName = Annotated[str, StringConstraints(min_length=1, max_length=MAX_PARAMETER_NAME)]
 ParameterText = Annotated[str, StringConstraints(max_length=MAX_PARAMETER)]
 PhoneNumber = Annotated[
     str,
@@ -45,7 +56,10 @@ PhoneNumber = Annotated[
     WithJsonSchema({"type": "string", "maxLength": MAX_NUMBER, "pattern": NUMBER_PATTERN}),
 ]
 WebOrigin = Annotated[
-    str, StringConstraints(max_length=MAX_ORIGIN, pattern=r"^https?://[^/?#@\s]+$")
+    str,
+    StringConstraints(max_length=MAX_ORIGIN),
+    AfterValidator(checked_origin),
+    WithJsonSchema({"type": "string", "maxLength": MAX_ORIGIN, "pattern": ORIGIN_PATTERN}),
 ]
 ChatId = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[!-~]+$")]
 
@@ -125,7 +139,7 @@ class AttachBody(Body):
 
 
 class WebSessionBody(Body):
-    """Who is about to call from a web page."""
+    """Who is about to call from a web page: 16000 characters at most, all together."""
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME)] | None = None
     """Stands where a telephone number does in other calls."""
@@ -135,5 +149,14 @@ class WebSessionBody(Body):
     """Values of the prompt's placeholders, beside those of the agent."""
     origin: WebOrigin | None = None
     """The only origin whose pages may use the token, such as `https://shop.example`."""
-    lifetime_s: Annotated[int, Field(ge=5, le=3600)] = round(LIFETIME_S)
+    lifetime_s: Annotated[int, Field(ge=MIN_LIFETIME_S, le=MAX_LIFETIME_S)] = round(LIFETIME_S)
     """How long the token may wait for its call."""
+
+    def session(self) -> WebSession:
+        """What the token stands for."""
+        return WebSession(self.name, self.parameters, self.variables, self.origin)
+
+    @model_validator(mode="after")
+    def _is_a_session(self) -> Self:
+        self.session()
+        return self

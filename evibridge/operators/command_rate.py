@@ -4,6 +4,9 @@ PER_S = 10.0
 """Faster than a person, and than a program that acts on what it hears."""
 BURST = 20
 """Commands at once, such as pausing every call of a small service."""
+WEB_SESSIONS_PER_S = 50.0
+WEB_SESSIONS_BURST = 200
+"""Tokens for callers, which a web server asks for when people come: each visit may be a call."""
 
 
 class CommandRate:

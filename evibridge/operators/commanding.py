@@ -32,9 +32,8 @@ from evibridge.operators.errors import (
 from evibridge.operators.idempotency import IDEMPOTENCY_KEY, MAX_KEY, Begin, Idempotency
 from evibridge.operators.parts import ServiceParts
 from evibridge.operators.request_body import parsed, read_body
-from evibridge.operators.routes import Route
+from evibridge.operators.routes import MAKE_WEB_SESSION, Route
 from evibridge.operators.views import CommandDone, WebSessionMade, summary_of
-from evibridge.web_sessions import WebSession
 
 END_WITHIN_S = 2.0
 """How long commands that are being done may go on when the service ends."""
@@ -57,11 +56,15 @@ class Commanding:
     Args:
         parts: of the service
         rate: how many commands an operator may give
+        web_session_rate: how many callers he may let in from web pages, whatever else he does
     """
 
-    def __init__(self, parts: ServiceParts, rate: CommandRate) -> None:
+    def __init__(
+        self, parts: ServiceParts, rate: CommandRate, web_session_rate: CommandRate
+    ) -> None:
         self._parts = parts
         self._rate = rate
+        self._web_session_rate = web_session_rate
         self._kept: Idempotency[Answer] = Idempotency()
         self._running: set[asyncio.Task[Answer]] = set()
 
@@ -93,8 +96,8 @@ class Commanding:
 
     async def _take(self, route: Route, request: web.Request, by: Operator) -> Answer:
         now_s = asyncio.get_running_loop().time()
-        self._check_rate(by, now_s)
-        key = _key(request)
+        self._check_rate(route, by, now_s)
+        key = _key(request) if route.is_done_once else None
         is_known = key is not None and self._kept.knows(by.name, request.path, key, now_s)
         if route.command is not None and not is_known:  # it may have ended the call
             await self._check_call(request.match_info["call_id"])
@@ -104,8 +107,10 @@ class Commanding:
             return await self._do(work, lambda _: None)
         return await self._do_once(by.name, request.path, key, body, work)
 
-    def _check_rate(self, by: Operator, now_s: float) -> None:
-        wait_s = self._rate.wait_s(by.name, now_s)
+    def _check_rate(self, route: Route, by: Operator, now_s: float) -> None:
+        is_web_session = route.operation == MAKE_WEB_SESSION
+        rate = self._web_session_rate if is_web_session else self._rate
+        wait_s = rate.wait_s(by.name, now_s)
         if wait_s > 0.0:
             raise refused("too_many_commands", **{"Retry-After": str(math.ceil(wait_s))})
 
@@ -123,7 +128,7 @@ class Commanding:
             if route.command is not None:
                 command = route.command.read(document, names)
                 return partial(self._operate, route.operation, command, names["call_id"], by)
-            if route.operation == "make_web_session":
+            if route.operation == MAKE_WEB_SESSION:
                 return partial(self._make_web_session, WebSessionBody.model_validate(document))
             if isinstance(document, dict) and "chat_id" in document:
                 return partial(self._attach, AttachBody.model_validate(document), by)
@@ -151,8 +156,7 @@ class Commanding:
         return answer(201 if is_new else 200, summary)
 
     async def _make_web_session(self, body: WebSessionBody) -> Answer:
-        session = WebSession(body.name, body.parameters, body.variables, body.origin)
-        token = self._parts.make_web_session(session, body.lifetime_s)
+        token = self._parts.make_web_session(body.session(), body.lifetime_s)
         made: WebSessionMade = {"token": token, "expires_in_s": body.lifetime_s}
         return answer(201, made)
 

@@ -156,7 +156,7 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
             {"name": name, "in": "query", "schema": schema}
             for name, schema in query["properties"].items()
         ]
-    if route.method == "POST":
+    if route.is_done_once:
         parameters.append({"$ref": "#/components/parameters/IdempotencyKey"})
     return parameters
 
@@ -199,7 +199,7 @@ def _success(route: Route, success: Success, schemas: _Schemas) -> dict[str, Any
     if success.media_type is not None:
         media = {} if success.schema is None else {"schema": schemas[success.schema]}
         response["content"] = {success.media_type: media}
-    if route.method == "POST":
+    if route.is_done_once:
         response["headers"] = _REPLAYED
     return response
 

@@ -14,6 +14,7 @@ from evibridge.operators.views import CommandDone, Snapshot, Summary, WebSession
 
 PREFIX = "/v1/"
 CALL = "/v1/calls/{call_id}"
+MAKE_WEB_SESSION = "make_web_session"
 
 _ALWAYS = ("unauthorized", "forbidden", "fault", "overloaded")
 _WITH_BODY = (
@@ -22,9 +23,9 @@ _WITH_BODY = (
     "body_too_slow",
     "body_too_large",
     "not_json",
-    "still_running",
     "too_many_commands",
 )
+_DONE_ONCE = (*_WITH_BODY, "still_running")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class Route:
         command: what it asks of a call, if it does that
         bodies: models of its body; it has one of them
         query: model of its query; other routes have none
+        is_done_once: whether a repetition with the same Idempotency-Key gets the first answer
     """
 
     method: Literal["GET", "POST"]
@@ -66,6 +68,7 @@ class Route:
     command: CallCommand | None = None
     bodies: tuple[type[BaseModel], ...] = ()
     query: type[BaseModel] | None = None
+    is_done_once: bool = False
 
 
 def _command_route(command: CallCommand) -> Route:
@@ -76,9 +79,10 @@ def _command_route(command: CallCommand) -> Route:
         command.summary,
         Scope.CONTROL,
         {200: Success("It is done, or will be.", CommandDone)},
-        (*_WITH_BODY, "call_not_found", "call_is_over", "evi_unreachable"),
+        (*_DONE_ONCE, "call_not_found", "call_is_over", "evi_unreachable"),
         command,
         command.models,
+        is_done_once=True,
     )
 
 
@@ -104,19 +108,22 @@ ROUTES: tuple[Route, ...] = (
             201: Success("The call is on its way.", Summary),
         },
         (
-            *_WITH_BODY,
+            *_DONE_ONCE,
             "carrier_unreachable",
             "chat_not_found",
             "evi_unreachable",
             "service_full",
         ),
         bodies=(DialBody, AttachBody),
+        is_done_once=True,
     ),
     Route(
         "POST",
         "/v1/web-sessions",
-        "make_web_session",
-        "Let somebody call from a web page: make the token that the page begins its call with.",
+        MAKE_WEB_SESSION,
+        # A token is not kept, so that it cannot be given again.
+        "Let somebody call from a web page: make a token that the page begins its call with, "
+        "another one each time.",
         Scope.CONTROL,
         {201: Success("The token.", WebSessionMade)},
         _WITH_BODY,

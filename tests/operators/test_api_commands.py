@@ -9,7 +9,6 @@ import pytest
 import structlog
 from aiohttp import web
 
-from evibridge import web_sessions
 from evibridge.agent import commands
 from evibridge.agent import evi_messages as evi
 from evibridge.agent.commands import OperatorCommand, Via
@@ -21,7 +20,6 @@ from evibridge.operators.api import OperatorApi
 from evibridge.operators.command_rate import CommandRate
 from evibridge.operators.errors import FAULTS, REFUSED_WITH
 from evibridge.tools_registry.progress import Verdict
-from evibridge.web_sessions import WebSession
 from tests.operators.api_stage import (
     BOB,
     PATIENCE_S,
@@ -237,40 +235,6 @@ async def test_a_chat_that_has_a_call_gets_no_other(stage: Stage) -> None:
     stage.is_new = False
 
     assert (await stage.post("/v1/calls", {"chat_id": "some-chat"})).status == 200
-
-
-async def test_somebody_is_let_in_from_a_web_page(stage: Stage) -> None:
-    answer = await stage.post(
-        "/v1/web-sessions",
-        {
-            "name": "Ann",
-            "parameters": {"order": "1042"},
-            "variables": {"plan": "gold", "age": 30},
-            "origin": "https://shop.example",
-            "lifetime_s": 120,
-        },
-    )
-
-    assert (answer.status, answer.json()["expires_in_s"]) == (201, 120)
-    session = stage.web_sessions.redeem(answer.json()["token"], "https://shop.example", 119.0)
-    assert session == WebSession(
-        "Ann", {"order": "1042"}, {"plan": "gold", "age": 30}, "https://shop.example"
-    )
-
-
-async def test_a_web_page_needs_to_know_nothing_of_its_caller(stage: Stage) -> None:
-    answer = await stage.post("/v1/web-sessions", None)
-
-    assert stage.web_sessions.redeem(answer.json()["token"], None, 59.0) == WebSession()
-
-
-async def test_only_so_many_are_let_in_at_a_time(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(web_sessions, "MAX_OPEN", 1)
-    await stage.post("/v1/web-sessions", {})
-
-    assert (await stage.post("/v1/web-sessions", {})).refusal == (503, "overloaded")
 
 
 @pytest.mark.parametrize(

@@ -69,10 +69,23 @@ def test_every_operation_tells_who_may_and_what_else_may_come(route: Any) -> Non
     assert operation["responses"].keys() >= {"401", "403", "500", "503"}
     names = {each.get("name", each.get("$ref")) for each in operation["parameters"]}
     assert ("{call_id}" in route.path) == ("call_id" in names)
-    assert ("#/components/parameters/IdempotencyKey" in names) == (route.method == "POST")
     if route.method == "POST":
-        assert operation["responses"].keys() >= {"408", "409", "413", "415", "422", "429"}
+        assert operation["responses"].keys() >= {"408", "413", "415", "422", "429"}
         assert operation["requestBody"]["content"].keys() == {"application/json"}
+
+
+def test_every_command_can_be_repeated_except_that_for_a_token() -> None:
+    named = {
+        name
+        for name, operation in OPERATIONS.items()
+        if {"$ref": "#/components/parameters/IdempotencyKey"} in operation["parameters"]
+    }
+    told = {name for name, operation in OPERATIONS.items() if "`still_running`" in str(operation)}
+
+    posts = {route.operation for route in ROUTES if route.method == "POST"}
+    assert named == told == posts - {"make_web_session"}
+    assert "another one each time" in OPERATIONS["make_web_session"]["summary"]
+    assert "Idempotency-Replayed" not in str(OPERATIONS["make_web_session"])
 
 
 def test_every_reason_of_a_refusal_is_told() -> None:

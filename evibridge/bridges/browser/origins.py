@@ -5,35 +5,15 @@ request Origin header"). A request without one is no browser's: its token alone 
 """
 
 from collections.abc import Iterable, Mapping
-from urllib.parse import urlsplit
 
-DEFAULT_PORTS = {"http": 80, "https": 443}
+from evibridge.web_origins import normal_origin
+
 NOT_ALLOWED = (
     "Pages of this origin may not call here: add it to EVIBRIDGE_ALLOWED_ORIGINS, such as "
     "https://shop.example."
 )
 MAX_AGE_S = 600
 """How long a browser may remember what it may send; Chromium takes two hours at most."""
-
-
-def normal_origin(text: str) -> str | None:
-    """Return an origin as browsers write it: lower case, without the scheme's own port.
-
-    None for what is no origin of a web page: `null`, other schemes, a path, nonsense.
-    """
-    try:
-        parts = urlsplit(text.strip().lower())
-        port = parts.port
-    except ValueError:
-        return None
-    is_bare = parts.path in ("", "/") and not parts.query and not parts.fragment
-    if parts.scheme not in DEFAULT_PORTS or not parts.hostname or "@" in parts.netloc:
-        return None
-    if not is_bare:
-        return None
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    shown = "" if port is None or port == DEFAULT_PORTS[parts.scheme] else f":{port}"
-    return f"{parts.scheme}://{host}{shown}"
 
 
 def origin_of(headers: Mapping[str, str]) -> str | None:

@@ -49,27 +49,9 @@ def test_credentials_are_not_shown() -> None:
     assert turn.credential not in repr(turn)
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "stun.example.com",
-        "http://stun.example.com",
-        "stun:",
-        "stun:host:port",
-        "stun:host?transport=udp",
-        "turn:host?transport=sctp",
-        "turn:user@host",
-        "turns:host\n",
-    ],
-)
-def test_what_is_no_server_is_refused_with_a_sentence(url: str) -> None:
-    with pytest.raises(SettingsError, match="is no ICE server: write stun:"):
-        IceServers([url], "a secret")
-
-
 @pytest.mark.parametrize("secret", [None, ""])
 def test_turn_without_a_secret_is_refused(secret: str | None) -> None:
-    with pytest.raises(SettingsError, match="is used with a secret only"):
+    with pytest.raises(SettingsError, match="set EVIBRIDGE_TURN_SECRET to"):
         IceServers([TURN], secret)
 
 
