@@ -29,6 +29,7 @@ _SET_BITRATE = 4002
 _SET_COMPLEXITY = 4010
 _SET_INBAND_FEC = 4012
 _SET_PACKET_LOSS_PERC = 4014
+_RESET_STATE = 4028
 
 _FRAME_MS_BY_CONFIG = (
     *(10.0, 20.0, 40.0, 60.0) * 3,  # SILK
@@ -101,6 +102,10 @@ class OpusEncoder:
             )
         size = self._encode(self._state, pcm16, self._samples, self._packet, _MAX_FRAME_BYTES)
         return ctypes.string_at(self._packet, size)
+
+    def reset(self) -> None:
+        """Begin anew: the next frame does not follow the one before. Settings stay."""
+        self._ctl(self._state, _RESET_STATE)
 
 
 class OpusDecoder:

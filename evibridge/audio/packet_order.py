@@ -20,8 +20,10 @@ MAX_CONCEALED_MS = 120
 MAX_SILENT_MS = 1000
 """What is missing beyond this goes out in no form, and counts as cut."""
 LATE_S = 0.4
-"""Behind the best delay of late. What comes later is left out, so that a caller whose network was
-stalled is heard again as of now, not with all that was said meanwhile."""
+"""Behind the best delay of late. What comes later, and faster than it was said, is left out: then
+a caller whose network was stalled is heard again as of now, not with all that was said meanwhile.
+What comes no faster is not behind: the sender stood still, and so did its clock (Chromium does so
+while capture is suspended)."""
 SETTLED_S = 0.2
 """A burst behind a stall is over by then; what is still late has a longer way now."""
 BEST_DELAY_S = 10.0
@@ -93,6 +95,7 @@ class PacketOrder:
         "_best_s",
         "_first_sequence",
         "_given_up",
+        "_late_delay_s",
         "_late_since_s",
         "_next_sequence",
         "_next_timestamp",
@@ -119,6 +122,7 @@ class PacketOrder:
         self._given_up: Final = deque[int](maxlen=MAX_SEQUENCE_JUMP)
         self._best_s = self._before_s = self._window_end_s = 0.0
         self._late_since_s: float | None = None
+        self._late_delay_s = 0.0
 
     @property
     def due_s(self) -> float | None:
@@ -151,6 +155,12 @@ class PacketOrder:
         while (due_s := self.due_s) is not None and due_s <= now_s:
             due += self._give_up_gap()
         return due
+
+    def restart(self) -> None:
+        """What comes from now on is another stream (RTP: another SSRC)."""
+        if self._first_sequence is not None:
+            self._first_sequence = None
+            self.restarts += 1
 
     def _sort_in(self, sequence: int, ahead: int, packet: _Arrived) -> list[Due]:
         """A packet that is not simply the next one."""
@@ -215,7 +225,7 @@ class PacketOrder:
             gap = 0
         begin = self._next_timestamp + gap
         self._next_timestamp = begin + ticks
-        if self._is_late(at_s - begin / _CLOCK_HZ, at_s):
+        if self._is_late(at_s - begin / _CLOCK_HZ, ticks / _CLOCK_HZ, at_s):
             self.dropped += 1
             self.cut_ms += (gap + ticks) / _TICKS_PER_MS
             return []
@@ -245,7 +255,7 @@ class PacketOrder:
         self._window_end_s = at_s + BEST_DELAY_S / 2
         self._late_since_s = None
 
-    def _is_late(self, delay_s: float, at_s: float) -> bool:
+    def _is_late(self, delay_s: float, packet_s: float, at_s: float) -> bool:
         """Whether a packet comes too late, by the clocks of both sides, which may drift apart."""
         if delay_s < self._best_s:
             self._best_s = delay_s
@@ -255,9 +265,13 @@ class PacketOrder:
         if delay_s - min(self._best_s, self._before_s) <= LATE_S:
             self._late_since_s = None
             return False
-        if self._late_since_s is None:
-            self._late_since_s = at_s
-        if at_s - self._late_since_s < SETTLED_S:
-            return True
-        self._expect_delay(delay_s, at_s)
-        return False
+        if self._late_since_s is None:  # only the next one shows how fast they come
+            self._late_since_s, self._late_delay_s = at_s, delay_s
+            return False
+        if at_s - self._late_since_s >= SETTLED_S:
+            self._expect_delay(delay_s, at_s)
+            return False
+        if self._late_delay_s - delay_s <= packet_s / 2:
+            return False
+        self._late_delay_s = delay_s
+        return True

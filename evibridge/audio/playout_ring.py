@@ -112,6 +112,7 @@ class PlayoutRing:
         self._pieces.clear()
         self._front, self._front_at = b"", 0
         self._queued = 0
+        self._marked = self._played
         self._cut_short = False
         self._stop()
         return names

@@ -112,8 +112,12 @@ def test_speech_takes_about_the_bitrate_that_was_asked_for() -> None:
     assert 0.8 * BITRATE < bits_per_s < 1.2 * BITRATE
 
 
-def test_libopus_takes_every_setting() -> None:
+@pytest.mark.parametrize("is_reset", [False, True])
+def test_libopus_takes_every_setting_and_keeps_it(*, is_reset: bool) -> None:
     encoder = OpusEncoder(RATE_HZ)
+    if is_reset:
+        encoder.encode(speech_frames()[0])
+        encoder.reset()
 
     def setting(get_request: int) -> int:
         value = ctypes.c_int(-1)
@@ -124,6 +128,18 @@ def test_libopus_takes_every_setting() -> None:
     assert setting(4011) == COMPLEXITY
     assert setting(4013) == 1  # in-band FEC
     assert setting(4015) == EXPECTED_LOSS_PERCENT
+
+
+def test_behind_a_reset_the_encoder_remembers_nothing() -> None:
+    frames = speech_frames()
+    encoder = OpusEncoder(RATE_HZ)
+    fresh = [encoder.encode(frame) for frame in frames[:10]]
+
+    again = [encoder.encode(frame) for frame in frames[:10]]
+    encoder.reset()
+
+    assert again != fresh
+    assert [encoder.encode(frame) for frame in frames[:10]] == fresh
 
 
 def test_a_tone_is_heard_as_long_as_it_sounds() -> None:

@@ -267,8 +267,8 @@ def test_behind_a_stall_only_the_newest_is_heard() -> None:
     burst = sender.arrives(*range(50, 150), at_s=149 * 0.02)
 
     on_time = round(LATE_S / 0.02)
-    assert burst == packets(*range(149 - on_time, 150))
-    assert sender.order.dropped == 100 - on_time - 1
+    assert burst == packets(50, *range(149 - on_time, 150)), "the first does not show its haste"
+    assert sender.order.dropped == 100 - on_time - 2
     assert sender.order.cut_ms == sender.order.dropped * 20
     assert sender.arrives(150) == packets(150)
 
@@ -284,22 +284,62 @@ def test_a_gap_before_what_is_dropped_is_cut_with_it() -> None:
     sender = Sender()
     sender.arrives(*range(50))
 
-    sender.arrives(52, at_s=3.0)
-
+    assert sender.arrives(50, 53, at_s=3.0) == packets(50)
     assert sender.order.woke(3.1) == []
     assert (sender.order.lost, sender.order.dropped, sender.order.cut_ms) == (2, 1, 60)
 
 
-def test_a_way_that_has_become_longer_for_good_is_soon_taken_for_granted() -> None:
+def test_a_sender_whose_clock_stood_still_is_heard_from_its_first_word() -> None:
     sender = Sender()
     sender.arrives(*range(50))
-    longer_s = 0.7
+    still_s = 1.0
 
-    heard = [bool(sender.arrives(n, at_s=n * 0.02 + longer_s)) for n in range(50, 200)]
+    for number in range(50, 200):
+        assert sender.arrives(number, at_s=number * 0.02 + still_s) == packets(number)
+    assert sender.order.dropped == 0
 
-    dropped = round(SETTLED_S / 0.02)
-    assert heard[dropped + 1 :] == [True] * (149 - dropped)
-    assert sender.order.dropped in (dropped, dropped + 1)
+
+def test_of_such_a_sender_no_more_is_lost_than_its_first_packet_was_late() -> None:
+    sender = Sender()
+    sender.arrives(*range(50))
+
+    sender.arrives(50, 51, 52, at_s=52 * 0.02 + 1.0)
+
+    assert sender.order.dropped == 2
+    for number in range(53, 100):
+        jitter_s = 0.009 * (number % 2)
+        assert sender.arrives(number, at_s=number * 0.02 + 1.0 + jitter_s) == packets(number)
+
+
+def test_what_comes_late_for_longer_than_a_burst_lasts_is_taken_for_granted() -> None:
+    sender = Sender()
+    sender.arrives(*range(50))
+
+    twice_as_fast = [bool(sender.arrives(n, at_s=3.0 + (n - 50) * 0.01)) for n in range(50, 100)]
+
+    in_vain = round(SETTLED_S / 0.01)
+    assert twice_as_fast[in_vain:] == [True] * (50 - in_vain)
+    assert 0 < sender.order.dropped < in_vain
+
+
+def test_another_stream_begins_wherever_it_likes() -> None:
+    sender = Sender(first_sequence=5000)
+    sender.arrives(0, 1, 3)
+
+    sender.order.restart()
+
+    due = sender.order.received(4700, 7_777_777, payload(9), 0.06)
+    assert due == [Lost(20, payload(3)), *packets(3, 9)]
+    assert sender.order.received(4701, 7_777_777 + 960, payload(10), 0.08) == packets(10)
+    assert (sender.order.restarts, sender.order.duplicate, sender.order.late) == (1, 0, 0)
+
+
+def test_before_the_first_packet_there_is_nothing_to_restart() -> None:
+    sender = Sender()
+    sender.order.restart()
+
+    assert sender.arrives(0) == packets(0)
+    assert sender.order.restarts == 0
 
 
 @pytest.mark.parametrize("drift", [0.999, 1.001])

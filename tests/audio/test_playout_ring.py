@@ -148,6 +148,20 @@ def test_a_clear_behind_the_end_says_so_as_well() -> None:
     assert ring.underruns == 0
 
 
+def test_marks_that_were_cleared_say_nothing_of_the_speech_behind_them() -> None:
+    ring = PlayoutRing(RATE_HZ)
+    ring.queue(sound(1000))
+    ring.mark("end")
+    frames(ring, 3)
+    ring.clear()
+    frames(ring, 1)
+    ring.queue(sound(50))
+    frames(ring, 4)
+    ring.queue(sound(40))
+
+    assert ring.underruns == 1
+
+
 def test_a_mark_in_the_middle_is_not_the_end() -> None:
     ring = PlayoutRing(RATE_HZ)
     ring.queue(sound(30))
