@@ -29,6 +29,7 @@ class BrowserSide:
         page: what is shown to whoever opens the service's address
         agent_name: what pages may call the agent
         resume_s: how long a call waits for a caller whose connection broke
+        gives_tokens: whether the built-in page may ask for a token by itself, on this machine
         holding: tells what the caller hears while he waits for the tool of a name
         on_refused: is told of each caller who is not let in
     """
@@ -44,6 +45,7 @@ class BrowserSide:
         *,
         agent_name: str,
         resume_s: float,
+        gives_tokens: bool,
         holding: Callable[[str], str | None],
         on_refused: Callable[[CallerRefusal], None],
     ) -> None:
@@ -51,7 +53,9 @@ class BrowserSide:
         self._desk = BrowserDesk(
             calls, sessions, resume_s=resume_s, agent_name=agent_name, on_refused=on_refused
         )
-        self._websocket = WebSocketRoutes(self._desk, sessions, origins, bus, holding)
+        self._websocket = WebSocketRoutes(
+            self._desk, sessions, origins, bus, holding, gives_tokens=gives_tokens
+        )
         self._webrtc = WebRtcRoutes(self._desk, origins, ice_servers, bus, holding)
         page.on_visit = self._webrtc.begin_loading
 

@@ -353,6 +353,8 @@ def _browser_side(
         WebPages(agent.name, agent.about, is_recorded=settings.record),
         agent_name=agent.name,
         resume_s=settings.resume_seconds,
+        # A service that others reach, or that has operators, knows better who is local.
+        gives_tokens=settings.public_url is None and settings.operator_token is None,
         holding=holding,
         on_refused=metrics.caller_refused,
     )

@@ -63,6 +63,8 @@ def test_every_refusal_is_told_with_its_status() -> None:
         "token_for_another_origin": 401,
         PlaceUnknown.code: 404,
         "draining": 503,
+        "too_many_connections": 503,
+        "key_missing": 401,
         **{code: int(status) for status, code in re.findall(r'_fault\((\d+), "(\w+)"', routes)},
     }
 

@@ -1,8 +1,9 @@
 """What a page and its call tell each other, the same on both transports."""
 
 import asyncio
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import structlog
 
@@ -12,6 +13,7 @@ from evibridge.bridges.browser import messages
 from evibridge.bridges.browser.allowance import Allowance
 from evibridge.bridges.browser.caller_view import CallerView, ended_without_event
 from evibridge.bridges.browser.desk import Place
+from evibridge.bridges.browser.replay import Replay
 from evibridge.bus import EventBus, Told
 from evibridge.errors import BadMessage, CommandRefused
 from evibridge.events import CallEnded, EndReason
@@ -28,7 +30,8 @@ log = structlog.get_logger(__name__)
 class CallerChannel:
     """One connection's messages, from its `welcome` on.
 
-    The constructor sends `welcome`, and then what the page has missed.
+    The constructor sends `welcome`, and then what the page has missed: the newest of it, if that is
+    too much for a connection, and `welcome` says so.
 
     Args:
         place: of the caller
@@ -51,26 +54,19 @@ class CallerChannel:
         *,
         transport: messages.Transport,
     ) -> None:
+        self._place = place
         self._call = call
         self._send = send_text
         self._loop = asyncio.get_running_loop()
         self._began_at_s = call.snapshot(with_lines=False).began_at_s
         self._view = CallerView(self._began_at_s, holding)
         self._allowance = Allowance(PER_S, BURST)
+        self._refused = 0
         self._warned_s = float("-inf")
         self._is_open = True
         self._has_told_end = False
         self._unsubscribe: Callable[[], None] = _nothing
-        send_text(
-            messages.welcome(
-                call_id=call.call_id,
-                key=place.key,
-                resume_s=place.resume_s,
-                agent_name=place.agent_name,
-                transport=transport,
-            )
-        )
-        self._catch_up(bus, since)
+        self._welcome(bus, since, transport)
         self._unsubscribe = bus.subscribe(self._told, call.call_id)
 
     @property
@@ -80,8 +76,8 @@ class CallerChannel:
 
     @property
     def messages_dropped(self) -> int:
-        """How many messages of the page came too fast to be read."""
-        return self._allowance.refused
+        """How many messages of the page came too fast to be read, or to be obeyed."""
+        return self._allowance.refused + self._refused
 
     def receive(self, text: bytes) -> bool:
         """Act on a message of the page.
@@ -100,8 +96,8 @@ class CallerChannel:
             return True
         if isinstance(message, messages.Hello | messages.Mark):
             return False
-        if self._is_open:
-            self._obey(message)
+        if self._is_open and not self._call.is_over:  # `ended` is the last word
+            self._obey(message, now_s)
         return True
 
     def end(self, how: HangUp, close: Callable[[], None]) -> None:
@@ -117,17 +113,41 @@ class CallerChannel:
         self._is_open = False
         self._unsubscribe()
 
-    def _catch_up(self, bus: EventBus, since: int | None) -> None:
-        """Tell what the page does not know; the view has to see everything."""
+    def _welcome(self, bus: EventBus, since: int | None, transport: messages.Transport) -> None:
         known_seq = 0 if since is None or since > bus.last_seq else since
-        for told in bus.history(self._call.call_id):
-            self._told(told, known_seq)
-
-    def _told(self, told: Told, known_seq: int = 0) -> None:
-        message = self._view.follow(told)
-        self._has_told_end |= isinstance(told.event, CallEnded)
-        if message is not None and told.seq > known_seq:
+        history = bus.history(self.call_id)
+        replay = self._replay(history, known_seq)
+        is_cut = replay.is_cut or (bool(history) and bus.since(self.call_id, known_seq) is None)
+        self._send(
+            messages.welcome(
+                call_id=self.call_id,
+                key=self._place.key,
+                resume_s=self._place.resume_s,
+                agent_name=self._place.agent_name,
+                transport=transport,
+                missed=is_cut,
+            )
+        )
+        for message in replay.messages():
             self._send(message)
+
+    def _replay(self, history: Iterable[Told], known_seq: int) -> Replay:
+        """Gather what the page does not know; the view has to see everything."""
+        replay = Replay()
+        for told in history:
+            message = self._follow(told)
+            if message is not None and told.seq > known_seq:
+                replay.add(told.event, message)
+        return replay
+
+    def _told(self, told: Told) -> None:
+        message = self._follow(told)
+        if message is not None:
+            self._send(message)
+
+    def _follow(self, told: Told) -> bytes | None:
+        self._has_told_end |= isinstance(told.event, CallEnded)
+        return self._view.follow(told)
 
     def _finish(self, how: HangUp, close: Callable[[], None]) -> None:
         if self._is_open and not self._has_told_end:
@@ -135,20 +155,37 @@ class CallerChannel:
         self.close()
         close()
 
-    def _obey(self, message: messages.Message) -> None:
+    def _obey(self, message: messages.Message, now_s: float) -> None:
+        call = self._call
         match message:
             case messages.Ping():
                 self._send(messages.PONG)
-            case messages.Pause():
-                self._ask("pause", self._call.caller_pauses)
-            case messages.Resume():
-                self._ask("resume", self._call.caller_resumes)
             case messages.Typed(text):
-                self._call.caller_typed(text)
+                wait_s = self._place.allowance.write(len(text), now_s)
+                if self._may("text", "too_many_texts", wait_s):
+                    self._ask("text", lambda: call.caller_typed(text))
+            case messages.Pause():
+                self._change("pause", call.caller_pauses, now_s)
+            case messages.Resume():
+                self._change("resume", call.caller_resumes, now_s)
             case messages.Mute(is_muted):
-                self._call.caller_mutes(is_muted=is_muted)
+                self._change("mute", lambda: call.caller_mutes(is_muted=is_muted), now_s)
             case messages.End():
-                self._call.caller_left(EndReason.CALLER_HUNG_UP)
+                call.caller_left(EndReason.CALLER_HUNG_UP)
+
+    def _change(self, command: str, change: Callable[[], None], now_s: float) -> None:
+        if self._may(command, "too_many_changes", self._place.allowance.change(now_s)):
+            self._ask(command, change)
+
+    def _may(self, command: str, code: str, wait_s: float) -> bool:
+        """Tell the page to wait, if it has to."""
+        if wait_s <= 0.0:
+            return True
+        self._refused += 1
+        seconds = math.ceil(wait_s)
+        sentence = f"Too much at once, this was not done: try again in {seconds} s."
+        self._send(messages.refused(code, sentence, command=command, retry_after_s=seconds))
+        return False
 
     def _ask(self, command: str, ask: Callable[[], None]) -> None:
         try:

@@ -7,6 +7,7 @@ the call, or brings the caller back to it.
 
 import asyncio
 import hashlib
+import math
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from evibridge.agent.call import Call
 from evibridge.agent.call_plan import CallerFacts, CallerLeg
 from evibridge.agent.calls import Calls
+from evibridge.bridges.browser.allowance import CallerAllowance
 from evibridge.errors import EvibridgeError
 from evibridge.events import CallerRefusal, CallKind
 from evibridge.web_sessions import WebSession, WebSessions
@@ -31,10 +33,10 @@ DRAINING_RETRY_S = 30.0
 
 
 class CallerRefused(EvibridgeError):
-    """There is no place for a caller now; the token was not used up.
+    """A caller is not let in now; the token was not used up, the call goes on.
 
     Attributes:
-        code: `service_full` or `draining`
+        code: `service_full` or `draining`, or `too_many_connections` of one who comes back
         retry_after_s: when it may be worth another try
     """
 
@@ -78,7 +80,7 @@ class BrowserDesk:
         self.agent_name = agent_name
         self._sessions = sessions
         self._on_refused = on_refused
-        self._places: dict[bytes, Place] = {}
+        self._stays: dict[bytes, _Stay] = {}
         self._changed = asyncio.Event()
         calls.count_waiting(self.waiting)
 
@@ -105,26 +107,37 @@ class BrowserDesk:
         if self.calls.free_places <= 0:
             raise self._no_place()
         session = self._sessions.redeem(token, origin, _now_s())
-        place = Place(self, session, _now_s() + WAITS_FOR_S)
-        self._places[_hash(place.key)] = place
-        return place
+        stay = _Stay(self, session, _now_s() + WAITS_FOR_S)
+        self._stays[_hash(stay.key)] = stay
+        return Place(stay)
 
-    def come_back(self, key: str) -> "Place":
-        """Return the place of a caller who had one, whether or not his call has begun.
+    def find(self, key: str) -> "Place":
+        """Return the place of a caller who had one, for anything but another connection.
 
         Raises:
             PlaceUnknown: the call is over, or there was none
         """
-        self._clear_away()
-        place = self._places.get(_hash(key))
-        if place is None:
-            raise PlaceUnknown
-        return place
+        return Place(self._stay_of(key))
+
+    def come_back(self, key: str) -> "Place":
+        """Return the place of a caller whose next connection this is; his call may not have begun.
+
+        Raises:
+            PlaceUnknown: the call is over, or there was none
+            CallerRefused: he comes back too often
+        """
+        stay = self._stay_of(key)
+        wait_s = stay.allowance.connect(_now_s())
+        if wait_s > 0.0:
+            sentence = "The page connects too often: it may come back in a moment."
+            raise CallerRefused("too_many_connections", sentence, math.ceil(wait_s))
+        stay.connections += 1
+        return Place(stay)
 
     def waiting(self) -> int:
         """How many callers were let in whose calls have not begun."""
         self._clear_away()
-        return sum(not place.has_begun for place in self._places.values())
+        return sum(not stay.has_begun for stay in self._stays.values())
 
     async def all_begun(self, timeout_s: float) -> None:
         """Return when nobody who was let in is still without a call, or after `timeout_s`."""
@@ -136,7 +149,7 @@ class BrowserDesk:
 
     def close(self) -> None:
         """Let nobody come back."""
-        self._places.clear()
+        self._stays.clear()
         self._changed.set()
 
     def changed(self) -> None:
@@ -152,78 +165,143 @@ class BrowserDesk:
         sentence = "No calls are taken right now: please try again in a moment."
         return CallerRefused("draining", sentence, DRAINING_RETRY_S)
 
+    def _stay_of(self, key: str) -> "_Stay":
+        self._clear_away()
+        stay = self._stays.get(_hash(key))
+        if stay is None:
+            raise PlaceUnknown
+        return stay
+
     def _clear_away(self) -> None:
-        """Forget the places of calls that are over, or have not begun in time."""
+        """Forget the callers whose calls are over, or have not begun in time."""
         now_s = _now_s()
-        for digest in [each for each, place in self._places.items() if place.is_gone(now_s)]:
-            del self._places[digest]
+        for digest in [each for each, stay in self._stays.items() if stay.is_over(now_s)]:
+            del self._stays[digest]
 
 
 @dataclass(eq=False, slots=True)
-class Place:
-    """A caller's place, from his arrival to the end of his call.
+class _Stay:
+    """A caller's stay, from his arrival to the end of his call, by whichever connections.
 
     Attributes:
-        call_id: of the call that begins here
-        key: lets the caller come back; a secret of the page
-        has_begun: whether the call has begun; it may be over
+        until_s: when he has to have a call
+        connections: how many he has made
+        joined: number of the one that joined last
     """
 
-    _desk: BrowserDesk = field(repr=False)
-    _session: WebSession = field(repr=False)
-    _until_s: float = field(repr=False)
+    desk: BrowserDesk = field(repr=False)
+    session: WebSession = field(repr=False)
+    until_s: float = field(repr=False)
     call_id: str = field(default_factory=lambda: f"web-{secrets.token_hex(12)}")
     key: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     has_begun: bool = False
-
-    @property
-    def resume_s(self) -> float:
-        """How long the call waits for its caller when the connection breaks."""
-        return self._desk.resume_s
-
-    @property
-    def agent_name(self) -> str:
-        """What the page may call the agent."""
-        return self._desk.agent_name
+    connections: int = 1
+    joined: int = 0
+    allowance: CallerAllowance = field(default_factory=CallerAllowance, repr=False)
 
     @property
     def call(self) -> Call | None:
         """The call, while it goes on."""
-        call = self._desk.calls.get(self.call_id)
+        call = self.desk.calls.get(self.call_id)
         return None if call is None or call.is_over else call
+
+    def is_over(self, now_s: float) -> bool:
+        """Whether nobody can join any more."""
+        return self.call is None if self.has_begun else self.until_s <= now_s
+
+    def begin(self, leg: CallerLeg) -> Call | None:
+        """Begin the call, if calls may begin."""
+        if not self.desk.calls.may_begin:
+            return None
+        self.has_begun = True
+        self.desk.changed()
+        facts = CallerFacts(
+            self.call_id,
+            caller=self.session.name,
+            parameters=self.session.parameters,
+            kind=CallKind.BROWSER,
+            variables=self.session.variables,
+        )
+        return self.desk.calls.begin(facts, leg)
+
+
+class Place:
+    """A caller's place, as one of his connections has it: each is numbered.
+
+    A connection may take long to come to be, and the page may have come by another way meanwhile:
+    the call stays with the newer one.
+    """
+
+    __slots__ = ("_number", "_stay")
+
+    def __init__(self, stay: _Stay) -> None:
+        self._stay = stay
+        self._number = stay.connections
+
+    @property
+    def call_id(self) -> str:
+        """Of the call that begins here."""
+        return self._stay.call_id
+
+    @property
+    def key(self) -> str:
+        """Lets the caller come back; a secret of the page."""
+        return self._stay.key
+
+    @property
+    def resume_s(self) -> float:
+        """How long the call waits for its caller when the connection breaks."""
+        return self._stay.desk.resume_s
+
+    @property
+    def agent_name(self) -> str:
+        """What the page may call the agent."""
+        return self._stay.desk.agent_name
+
+    @property
+    def allowance(self) -> CallerAllowance:
+        """What the caller may ask for, the same for all his connections."""
+        return self._stay.allowance
+
+    @property
+    def call(self) -> Call | None:
+        """The call, while it goes on."""
+        return self._stay.call
+
+    def is_same(self, other: "Place") -> bool:
+        """Whether both are of one caller, by whichever connections."""
+        return self.call_id == other.call_id
+
+    @property
+    def is_taken_over(self) -> bool:
+        """Whether a newer connection of the caller has joined."""
+        return self._number < self._stay.joined
 
     def join(self, leg: CallerLeg) -> Call | None:
         """Begin the call by this leg, or bring its caller back; None if that cannot be.
 
-        A leg that has the call so far is released.
+        It cannot if the call is over, if no calls may begin, or if the place `is_taken_over`. A
+        leg that has the call so far is released.
         """
-        if self.is_gone(_now_s()):
+        if self.is_taken_over or self._stay.is_over(_now_s()):
             return None
-        call = self.call
-        if call is not None:
-            call.caller_returned(leg)
-            return call
-        if not self._desk.calls.may_begin:
-            return None
-        self.has_begun = True
-        self._desk.changed()
-        facts = CallerFacts(
-            self.call_id,
-            caller=self._session.name,
-            parameters=self._session.parameters,
-            kind=CallKind.BROWSER,
-            variables=self._session.variables,
-        )
-        return self._desk.calls.begin(facts, leg)
+        self._stay.joined = self._number
+        call = self._stay.call
+        if call is None:
+            return self._stay.begin(leg)
+        call.caller_returned(leg)
+        return call
 
     def give_up(self) -> None:
         """A connection that should have joined will not: the page may come by another way."""
-        if not self.has_begun:
-            self._until_s = min(self._until_s, _now_s() + NEXT_WAY_WITHIN_S)
+        if not self._stay.has_begun:
+            self._stay.until_s = min(self._stay.until_s, _now_s() + NEXT_WAY_WITHIN_S)
 
-    def is_gone(self, now_s: float) -> bool:
-        """Whether nobody can join any more."""
-        return self.call is None if self.has_begun else self._until_s <= now_s
+    def leave(self) -> None:
+        """The caller hangs up before his call has begun: his place is free."""
+        if not self._stay.has_begun:
+            self._stay.until_s = float("-inf")
+            self._stay.desk.changed()
 
 
 def _now_s() -> float:

@@ -117,9 +117,24 @@ def message(kind: str, **members: object) -> bytes:
 
 
 def welcome(
-    *, call_id: str, key: str, resume_s: float, agent_name: str, transport: Transport
+    *,
+    call_id: str,
+    key: str,
+    resume_s: float,
+    agent_name: str,
+    transport: Transport,
+    missed: bool = False,
 ) -> bytes:
-    """The first message of a connection that has its call."""
+    """The first message of a connection that has its call.
+
+    Args:
+        call_id: of the call
+        key: with which the page may come back
+        resume_s: for how long it may, when the connection breaks
+        agent_name: what the page may call the agent
+        transport: of the connection
+        missed: whether more has happened than the page is told now
+    """
     return message(
         "welcome",
         call_id=call_id,
@@ -127,6 +142,7 @@ def welcome(
         resume_s=resume_s,
         agent={"name": agent_name},
         transport=transport,
+        missed=missed or None,
     )
 
 

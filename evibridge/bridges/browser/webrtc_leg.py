@@ -12,34 +12,20 @@ import structlog
 from evibridge.agent.actions import HangUp
 from evibridge.agent.call import Call
 from evibridge.agent.evi_messages import AudioFormat
-from evibridge.audio.opus import OpusDecoder, OpusEncoder
-from evibridge.audio.packet_order import Due, Lost, Packet, PacketOrder, Silent
-from evibridge.audio.playout_ring import FRAME_MS, PlayoutRing
-from evibridge.audio.resample import Resampler
-from evibridge.audio.wav import mono_pcm16, parse_wav
+from evibridge.audio.playout_ring import FRAME_MS
 from evibridge.bridges.browser import messages
 from evibridge.bridges.browser.caller_channel import CallerChannel
 from evibridge.bridges.browser.desk import Place, PlaceUnknown
 from evibridge.bridges.browser.ice_servers import IceServer
+from evibridge.bridges.browser.webrtc_agent_voice import AgentVoice
+from evibridge.bridges.browser.webrtc_caller_voice import RATE_HZ, CallerVoice
 from evibridge.bridges.browser.webrtc_offer import Offer
 from evibridge.bridges.browser.webrtc_parts import LegParts
 from evibridge.bridges.browser.webrtc_peer import WebRtcPeer
-from evibridge.errors import BadAudio
 
-RATE_HZ = 16_000
-"""Of the caller's audio for the call, on every transport."""
-PLAYBACK_RATE_HZ = 24_000
 FRAME_S = FRAME_MS / 1000
-FRAME_POSITIONS = 48 * FRAME_MS
-"""How far a frame moves the stream on, in samples of its clock."""
 STALL_S = 0.2
 """A clock that is later than this leaves frames out, which the page would have no use for."""
-TAIL_FRAMES = 2
-"""Silence that is sent behind the agent's voice: the encoder holds the last 7 ms of it."""
-PIECE_BYTES = RATE_HZ * 2 // 10
-"""EVI takes pieces of 20 to 100 ms."""
-SILENT_FRAME = bytes(RATE_HZ * 2 * FRAME_MS // 1000)
-SILENT_PLAYBACK = bytes(PLAYBACK_RATE_HZ * 2 * FRAME_MS // 1000)
 
 log = structlog.get_logger(__name__)
 
@@ -67,12 +53,6 @@ class WebRtcLeg:
         self._since = since
         self._has_microphone = offer.has_microphone
         self._loop = asyncio.get_running_loop()
-        self._order = PacketOrder()
-        self._decoder = OpusDecoder(RATE_HZ)
-        self._ring = PlayoutRing(PLAYBACK_RATE_HZ)
-        self._encoder = OpusEncoder(PLAYBACK_RATE_HZ)
-        self._to_page = self._to_tap = Resampler(PLAYBACK_RATE_HZ, PLAYBACK_RATE_HZ)
-        self._agent_hz = 0
         self._call: Call | None = None
         self._channel: CallerChannel | None = None
         self._how: HangUp | None = None
@@ -80,14 +60,12 @@ class WebRtcLeg:
         self._wake: asyncio.TimerHandle | None = None
         self._clock: asyncio.TimerHandle | None = None
         self._due_s = 0.0
-        self._position = 0
-        self._last_packet: bytes | None = None
-        self._tail = 0
-        self._concealed = self._undecodable = self._frames_skipped = 0
         self.place: Place | None = None
         """Of the caller; is set before `answer`."""
         self.tap: Callable[[bytes], None] | None = None
+        self._caller_voice = CallerVoice(self._hand_on)
         self._peer = WebRtcPeer(offer, self, servers)
+        self._agent_voice = AgentVoice(self._peer)
 
     # Connecting
 
@@ -120,6 +98,9 @@ class WebRtcLeg:
         """The page can be talked to: the call begins, or goes on."""
         assert self.place is not None
         call = self.place.join(self)
+        if call is None and self.place.is_taken_over:
+            self.release()
+            return
         if call is None:
             self._peer.send_text(messages.refused(PlaceUnknown.code, str(PlaceUnknown())))
             self.close()
@@ -136,16 +117,21 @@ class WebRtcLeg:
         if self._how is not None:  # that was what the call had waited for
             self._channel.end(self._how, self._peer.close)
             return
+        if self._is_over:  # the connection did not outlive what the page had to be told
+            self._channel.close()
+            call.caller_lost()
+            return
         self._call = call
         self._due_s = self._loop.time()
         self._tick()
 
-    def audio_received(self, sequence: int, timestamp: int, payload: bytes, now_s: float) -> None:
-        """The caller's voice."""
-        if self._call is None:
+    def audio_received(
+        self, ssrc: int, sequence: int, timestamp: int, payload: bytes, now_s: float
+    ) -> None:
+        """The caller's voice; a page whose offer had no microphone has none to send."""
+        if self._call is None or not self._has_microphone:
             return
-        for due in self._order.received(sequence, timestamp, payload, now_s):
-            self._hand_on(due)
+        self._caller_voice.received(ssrc, sequence, timestamp, payload, now_s)
         self._arm_wake()
 
     def text_received(self, text: bytes) -> None:
@@ -171,26 +157,15 @@ class WebRtcLeg:
 
     def play(self, wav: bytes) -> float:
         """Queue one WAV file; returns its length in ms."""
-        parsed = parse_wav(wav)
-        if parsed.rate_hz != self._agent_hz:
-            to_page = Resampler(parsed.rate_hz, PLAYBACK_RATE_HZ)
-            self._to_tap = Resampler(parsed.rate_hz, RATE_HZ)
-            self._to_page, self._agent_hz = to_page, parsed.rate_hz
-        pcm16 = mono_pcm16(parsed)
-        if self.tap is not None:
-            self.tap(self._to_tap.process(pcm16))
-        self._ring.queue(self._to_page.process(pcm16))
-        return len(pcm16) * 500 / parsed.rate_hz
+        return self._agent_voice.play(wav, self.tap)
 
     def mark(self, name: str) -> None:
-        """The call is told once the frame in which the audio so far ends was sent."""
-        self._ring.mark(name)
+        """The call is told once the audio so far was heard, as far as can be known."""
+        self._agent_voice.mark(name)
 
     def clear(self) -> None:
         """Drop what is queued; the next audio starts with clean filters."""
-        self._to_page.reset()
-        self._to_tap.reset()
-        for name in self._ring.clear():
+        for name in self._agent_voice.clear():
             # Not from within: the call is about to do what follows from its silence.
             self._loop.call_soon(self._heard, name)
 
@@ -209,34 +184,12 @@ class WebRtcLeg:
 
     # Inside
 
-    def _hand_on(self, due: Due) -> None:
-        """Decode what is due, and hand it to the call."""
-        match due:
-            case Packet(payload):
-                try:
-                    pcm16 = self._decoder.decode(payload)
-                except BadAudio:
-                    self._undecodable += 1
-                    return
-            case Lost(duration_ms, next_payload):
-                self._concealed += 1
-                if next_payload is None:
-                    pcm16 = self._decoder.conceal(duration_ms)
-                else:
-                    pcm16 = self._decoder.recover(next_payload, duration_ms)
-            case Silent(duration_ms):
-                pcm16 = bytes(RATE_HZ * 2 // 1000 * duration_ms)
-        call = self._call
-        if call is None:  # its end was decided by what it was handed before
-            return
-        if len(pcm16) <= PIECE_BYTES:
-            call.caller_audio(pcm16)
-            return
-        for start in range(0, len(pcm16), PIECE_BYTES):
-            call.caller_audio(pcm16[start : start + PIECE_BYTES])
+    def _hand_on(self, pcm16: bytes) -> None:
+        if self._call is not None:  # its end may be decided by what it was handed before
+            self._call.caller_audio(pcm16)
 
     def _arm_wake(self) -> None:
-        due_s = self._order.due_s
+        due_s = self._caller_voice.due_s
         if due_s is None:
             if self._wake is not None:
                 self._wake.cancel()
@@ -246,50 +199,29 @@ class WebRtcLeg:
 
     def _woke(self) -> None:
         self._wake = None
-        for due in self._order.woke(self._loop.time()):
-            self._hand_on(due)
+        self._caller_voice.woke(self._loop.time())
         if self._call is not None:
             self._arm_wake()
 
     def _tick(self) -> None:
-        """A frame is due."""
-        late_s = self._loop.time() - self._due_s
+        """A frame is due. The next one is arranged for first, whatever becomes of this one."""
+        now_s = self._loop.time()
+        late_s = now_s - self._due_s
         if late_s > STALL_S:
             skipped = int(late_s / FRAME_S)
-            self._frames_skipped += skipped
+            self._agent_voice.skip(skipped)
             self._due_s += skipped * FRAME_S
-            self._position += skipped * FRAME_POSITIONS
-        frame, marks = self._ring.next_frame()
-        if frame is not None:
-            self._tail = TAIL_FRAMES
-            self._send(frame)
-        elif self._tail:
-            self._tail -= 1
-            self._send(SILENT_PLAYBACK)
-        elif self._last_packet is not None:
-            self._fall_silent()
-        self._position += FRAME_POSITIONS
         self._due_s += FRAME_S
         self._clock = self._loop.call_at(self._due_s, self._tick)
-        if not self._has_microphone and self._call is not None:
-            self._call.caller_audio(SILENT_FRAME)
-        for mark in marks:
-            self._heard(mark)
-
-    def _send(self, pcm16: bytes) -> None:
-        packet = self._encoder.encode(pcm16)
-        self._peer.send_audio(packet, self._position, begins=self._last_packet is None)
-        self._last_packet = packet
-
-    def _fall_silent(self) -> None:
-        """Tell the page's decoder that silence follows, by a packet without sound.
-
-        Without it the decoder takes what does not come for lost, and makes up for it.
-        """
-        assert self._last_packet is not None
-        empty = bytes([self._last_packet[0] & 0xFC])  # one frame of no bytes (RFC 6716, 3.2.1)
-        self._peer.send_audio(empty, self._position, begins=False)
-        self._last_packet = None
+        try:
+            marks = self._agent_voice.frame_due(now_s)
+            self._caller_voice.fill(now_s)
+            for mark in marks:
+                self._heard(mark)
+        except Exception:
+            log.exception("webrtc_frame_failed")
+            self._peer.close()
+            self.peer_lost("a frame could not be sent")
 
     def _heard(self, mark: str) -> None:
         if self._call is not None:
@@ -306,23 +238,14 @@ class WebRtcLeg:
         self._is_over = True
         if self._channel is not None and self._how is None:
             self._channel.close()
-        order, ring = self._order, self._ring
         if self._channel is not None:
             assert self.place is not None
             log.info(
                 "webrtc_leg_ended",
                 call_id=self.place.call_id,
-                packets_lost=order.lost,
-                packets_late=order.late,
-                packets_dropped=order.dropped,
-                packets_reordered=order.reordered,
-                packets_undecodable=self._undecodable + order.damaged,
+                **self._caller_voice.counters,
+                **self._agent_voice.counters,
                 datagrams_undecryptable=self._peer.undecryptable,
-                gaps_concealed=self._concealed,
-                cut_ms=round(order.cut_ms),
-                underruns=ring.underruns,
-                agent_audio_dropped_ms=round(ring.dropped_ms),
-                frames_skipped=self._frames_skipped,
                 page_lost_share=round(self._peer.fraction_lost, 3),
                 messages_dropped=self._channel.messages_dropped,
             )

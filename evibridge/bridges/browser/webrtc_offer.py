@@ -14,9 +14,14 @@ from evibridge.errors import BadMessage
 
 MAX_CANDIDATES = 64
 """Of a page that are looked at; it has about ten."""
+MAX_USED_CANDIDATES = 16
+"""Each is sent several packets, and may be anybody's address."""
+MAX_UFRAG = 64
+"""Characters of the page's that are put into packets for its addresses; browsers have 4 to 32."""
 MAX_MESSAGE_BYTES = 64 * 1024
 """Of a data channel's message, as the page is told."""
 CNAME = "evibridge"
+BROADCAST = "255.255.255.255"
 SCTP_PORT = 5000
 DIGESTS = ("sha-256", "sha-384", "sha-512")
 OTHER_SIDE = {
@@ -27,7 +32,7 @@ OTHER_SIDE = {
 }
 """What the answer says to a direction of the offer."""
 _SETUPS = ("actpass", "active", "passive")
-_UFRAG = re.compile(r"[A-Za-z0-9+/]{4,256}")
+_UFRAG = re.compile(rf"[A-Za-z0-9+/]{{4,{MAX_UFRAG}}}")
 _PASSWORD = re.compile(r"[A-Za-z0-9+/]{22,256}")
 _MID = re.compile(r"[!#-'*+.0-9A-Z^-~-]{1,64}")
 _FINGERPRINT = re.compile(r"[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){31,63}")
@@ -100,11 +105,19 @@ class _Section:
 
     def __init__(self) -> None:
         self.attributes: dict[str, str] = {}
+        self.groups: list[list[str]] = []
         self.fingerprints: list[tuple[str, str]] = []
         self.candidates: list[OfferedCandidate] = []
         self.candidates_seen = 0
         self.payload_types: dict[int, None] = {}
         self.media: re.Match[str] | None = None
+
+    @property
+    def kind(self) -> str:
+        """`audio` or `application`, "" if it is none or switched off (RFC 8843, section 6)."""
+        if self.media is None or (int(self.media[2]) == 0 and "bundle-only" not in self.attributes):
+            return ""
+        return self.media[1]
 
     def add(self, line: str) -> None:
         name, _, value = line[2:].partition(":")
@@ -120,6 +133,8 @@ class _Section:
             opus = _OPUS.fullmatch(value)
             if opus is not None:
                 self.payload_types.setdefault(int(opus[1]))
+        elif name == "group":
+            self.groups.append(value.split())
         elif name in OTHER_SIDE:
             self.attributes.setdefault("direction", name)
         else:
@@ -135,11 +150,10 @@ def read_offer(sdp: str) -> Offer:
     session, media = _sections(sdp)
     audio, data = _audio_and_data(media)
     transport = media[0]
-    bundle = session.attributes.get("group", "").split()
     audio_mid, data_mid = (section.attributes.get("mid", "") for section in (audio, data))
-    for mid in (audio_mid, data_mid):
-        if not _MID.fullmatch(mid) or mid not in bundle[1:] or bundle[0] != "BUNDLE":
-            raise BadMessage("The offer must bundle its audio and its data channels.")
+    are_mids = _MID.fullmatch(audio_mid) and _MID.fullmatch(data_mid)
+    if not are_mids or not any(_bundles(group, audio_mid, data_mid) for group in session.groups):
+        raise BadMessage("The offer must bundle its audio and its data channels.")
     if audio_mid == data_mid:
         raise BadMessage("The offer's audio and data channels must have different mids.")
 
@@ -148,7 +162,9 @@ def read_offer(sdp: str) -> Offer:
 
     ufrag, password = of_transport("ice-ufrag"), of_transport("ice-pwd")
     if not _UFRAG.fullmatch(ufrag) or not _PASSWORD.fullmatch(password):
-        raise BadMessage("The offer lacks a=ice-ufrag and a=ice-pwd.")
+        raise BadMessage(
+            f"The offer lacks a=ice-ufrag, of 4 to {MAX_UFRAG} characters, and a=ice-pwd."
+        )
     fingerprints = transport.fingerprints or session.fingerprints
     if not fingerprints:
         raise BadMessage("The offer lacks an a=fingerprint of SHA-256.")
@@ -168,7 +184,7 @@ def read_offer(sdp: str) -> Offer:
         audio_is_first=transport is audio,
         payload_type=_opus_of(audio),
         direction=audio.attributes.get("direction", "sendrecv"),
-        sctp_port=_number(data, "sctp-port", default=SCTP_PORT, limit=2**16),
+        sctp_port=_number(data, "sctp-port", default=SCTP_PORT, least=1, limit=2**16),
         max_message_bytes=_number(data, "max-message-size", default=MAX_MESSAGE_BYTES, limit=2**40),
     )
 
@@ -217,6 +233,38 @@ def write_answer(offer: Offer, local: LocalTransport) -> str:
     return _joined(session + first + second)
 
 
+def usable_candidates(
+    offered: Iterable[OfferedCandidate], own_hosts: Iterable[str]
+) -> list[OfferedCandidate]:
+    """The addresses of a page that are tried: at most 16.
+
+    Those of one machine or one cable only are tried if we have such an address as well: else they
+    are not the page's.
+
+    Args:
+        offered: by the page
+        own_hosts: our own addresses
+    """
+    own_reaches = {_reach(ipaddress.ip_address(host)) for host in own_hosts}
+    usable = {
+        (each.host, each.port): each
+        for each in offered
+        if (reach := _reach(ipaddress.ip_address(each.host))) == "" or reach in own_reaches
+    }
+    return list(usable.values())[:MAX_USED_CANDIDATES]
+
+
+def _reach(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    """From how far an address may be reached, "" from anywhere."""
+    if address.is_loopback:
+        return "machine"
+    return "cable" if address.is_link_local else ""
+
+
+def _bundles(group: list[str], *mids: str) -> bool:
+    return group[:1] == ["BUNDLE"] and all(mid in group[1:] for mid in mids)
+
+
 def _joined(lines: Iterable[str]) -> str:
     return "".join(f"{line}\r\n" for line in lines)
 
@@ -239,7 +287,7 @@ def _sections(sdp: str) -> tuple[_Section, list[_Section]]:
 
 
 def _audio_and_data(media: list[_Section]) -> tuple[_Section, _Section]:
-    kinds = {section.media[1]: section for section in media if section.media is not None}
+    kinds = {section.kind: section for section in media if section.kind}
     if "audio" not in kinds:
         raise BadMessage("The offer has no audio: add a transceiver for audio.")
     if "application" not in kinds or len(kinds) != len(media):
@@ -258,11 +306,12 @@ def _opus_of(audio: _Section) -> int:
     raise BadMessage("The offer's audio has no opus/48000/2.")
 
 
-def _number(section: _Section, name: str, *, default: int, limit: int) -> int:
+def _number(section: _Section, name: str, *, default: int, limit: int, least: int = 0) -> int:
     value = section.attributes.get(name)
     if value is None:
         return default
-    if not (value.isascii() and value.isdigit() and len(value) < 16 and int(value) < limit):
+    is_number = value.isascii() and value.isdigit() and len(value) < 16
+    if not (is_number and least <= int(value) < limit):
         raise BadMessage(f"The offer's a={name} is no number that can be used.")
     return int(value)
 
@@ -280,7 +329,10 @@ def _read_candidate(value: str) -> list[OfferedCandidate]:
         address = ipaddress.ip_address(host)
     except ValueError:
         return []
-    is_usable = not (address.is_multicast or address.is_unspecified or "%" in host)
-    if not is_usable or int(priority) >= 2**32 or not 0 < int(port) < 2**16:
+    if address.version == 6 and (address.ipv4_mapped is not None or "%" in host):
         return []
-    return [OfferedCandidate(foundation, int(priority), host, int(port), kind.lower())]
+    if address.is_multicast or address.is_unspecified or host == BROADCAST:
+        return []
+    if int(priority) >= 2**32 or not 0 < int(port) < 2**16:
+        return []
+    return [OfferedCandidate(foundation, int(priority), str(address), int(port), kind.lower())]

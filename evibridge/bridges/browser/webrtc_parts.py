@@ -1,8 +1,8 @@
-"""What all callers' connections by WebRTC share; it is there before aiortc is loaded."""
+"""What the parts of a connection by WebRTC agree on; it is there before aiortc is loaded."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from evibridge.bus import EventBus
 
@@ -23,3 +23,24 @@ class LegParts:
     bus: EventBus
     holding: Callable[[str], str | None]
     closed: "Callable[[WebRtcLeg], None]"
+
+
+class PeerListener(Protocol):
+    """Who takes what comes from the page. Every method runs in the callback of the datagram."""
+
+    def peer_opened(self) -> None:
+        """The page's data channel is open: both sides may talk."""
+
+    def audio_received(
+        self, ssrc: int, sequence: int, timestamp: int, payload: bytes, now_s: float
+    ) -> None:
+        """An Opus packet, as RTP carried it; `ssrc` names its stream."""
+
+    def text_received(self, text: bytes) -> None:
+        """A message of the page."""
+
+    def peer_lost(self, why: str) -> None:
+        """The connection is over, and not by `close`."""
+
+    def peer_closed(self) -> None:
+        """Nothing is left of the connection."""

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import pylibsrtp
 import structlog
@@ -34,25 +34,20 @@ from aiortc import (
 from aiortc.sdp import candidate_to_sdp
 from OpenSSL import SSL
 
+from evibridge.bridges.browser.datagram_admission import Kind, KnownAddresses, kind_of
 from evibridge.bridges.browser.ice_servers import IceServer
 from evibridge.bridges.browser.webrtc_channels import DataChannels
+from evibridge.bridges.browser.webrtc_media import Media
 from evibridge.bridges.browser.webrtc_offer import (
-    CNAME,
     MAX_MESSAGE_BYTES,
     LocalTransport,
     Offer,
+    OfferedCandidate,
+    usable_candidates,
     write_answer,
 )
-from evibridge.bridges.browser.webrtc_rtp import (
-    CLOCK_HZ,
-    IncomingStream,
-    OutgoingStream,
-    is_rtcp,
-    read_reports,
-    read_rtp,
-    write_reports,
-)
-from evibridge.errors import LinkUnreachable
+from evibridge.bridges.browser.webrtc_parts import PeerListener
+from evibridge.errors import BadMessage, LinkUnreachable
 
 LABEL = "evibridge"
 """Of the data channel that the page opens; others are ignored."""
@@ -74,25 +69,6 @@ TURN_CLOSE_TASK = "_TurnTransport__close_task"
 log = structlog.get_logger(__name__)
 
 
-class PeerListener(Protocol):
-    """Who takes what comes from the page. Every method runs in the callback of the datagram."""
-
-    def peer_opened(self) -> None:
-        """The page's data channel is open: both sides may talk."""
-
-    def audio_received(self, sequence: int, timestamp: int, payload: bytes, now_s: float) -> None:
-        """An Opus packet, as RTP carried it."""
-
-    def text_received(self, text: bytes) -> None:
-        """A message of the page."""
-
-    def peer_lost(self, why: str) -> None:
-        """The connection is over, and not by `close`."""
-
-    def peer_closed(self) -> None:
-        """Nothing is left of the connection."""
-
-
 class WebRtcPeer:
     """A connection from its offer to its close; made in a running loop.
 
@@ -106,28 +82,32 @@ class WebRtcPeer:
         self._offer = offer
         self._listener = listener
         self._loop = asyncio.get_running_loop()
-        self._gatherer = RTCIceGatherer(
-            [RTCIceServer(list(each.urls), each.username, each.credential) for each in servers]
-        )
+        self._gatherer = RTCIceGatherer(_readable(servers))
         self._ice = RTCIceTransport(self._gatherer)
         self._dtls = RTCDtlsTransport(self._ice, [RTCCertificate.generateCertificate()])
         self._sctp = DataChannels(self._dtls, self._violated)
         self._channel: RTCDataChannel | None = None
         self._has_channel = asyncio.Event()
+        self._gathering: asyncio.Task[None] | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._is_over = False
         self._heard_s = 0.0
-        self._decrypt: pylibsrtp.Session | None = None
-        self._encrypt: pylibsrtp.Session | None = None
-        self._outgoing = OutgoingStream(offer.payload_type)
-        self._incoming = IncomingStream()
-        self._position, self._position_s = 0, 0.0
-        self.undecryptable = 0
+        self._media = Media(offer.payload_type)
+        self._candidates: list[OfferedCandidate] = []
+        self._known = KnownAddresses(())
+        self._messages_too_long = 0
+
+    @property
+    def undecryptable(self) -> int:
         """Datagrams that looked like media and were not the page's."""
-        self.fraction_lost = 0.0
+        return self._media.undecryptable
+
+    @property
+    def fraction_lost(self) -> float:
         """Of what we sent, as the page last told."""
+        return self._media.fraction_lost
 
     # From outside
 
@@ -137,12 +117,22 @@ class WebRtcPeer:
         Raises:
             LinkUnreachable: this machine has no address to be reached at
         """
+        self._gathering = self._loop.create_task(self._gather())
+        await asyncio.shield(
+            self._gathering
+        )  # whoever waits may leave, and sockets be open by then
+
+    async def _gather(self) -> None:
         connection = self._gatherer._connection
         in_time: Any = partial(connection.get_component_candidates, timeout=GATHER_TIMEOUT_S)
         connection.get_component_candidates = in_time  # type: ignore[method-assign]
         await self._gatherer.gather()
         if not connection.local_candidates:
             raise LinkUnreachable("This machine has no network address that a page could reach.")
+        own_hosts = [candidate.host for candidate in connection.local_candidates]
+        self._candidates = usable_candidates(self._offer.candidates, own_hosts)
+        self._known = KnownAddresses((each.host, each.port) for each in self._candidates)
+        self._tap_checks()
         for protocol in connection._protocols:
             tapped: Any = self._tap(protocol.datagram_received)
             protocol.datagram_received = tapped  # type: ignore[method-assign]
@@ -161,7 +151,7 @@ class WebRtcPeer:
                 if print_.algorithm == "sha-256"
             ],
             candidates=[candidate_to_sdp(each) for each in self._gatherer.getLocalCandidates()],
-            ssrc=self._outgoing.ssrc,
+            ssrc=self._media.ssrc,
         )
         self._connecting = self._loop.create_task(self._connect())
         return write_answer(self._offer, local)
@@ -174,11 +164,9 @@ class WebRtcPeer:
             position: of its first sample on the stream's own line, at 48 kHz
             begins: whether silence was before it
         """
-        if self._encrypt is None:
-            return
-        packet = self._outgoing.pack(payload, position, begins=begins)
-        self._position, self._position_s = position, self._loop.time()
-        self._send(self._encrypt.protect(packet))
+        datagram = self._media.pack(payload, position, self._loop.time(), begins=begins)
+        if datagram is not None:
+            self._send(datagram)
 
     def send_text(self, text: bytes) -> None:
         """Send one message by the data channel; without one it is dropped."""
@@ -187,7 +175,9 @@ class WebRtcPeer:
             return
         limit = self._offer.max_message_bytes
         if limit and len(text) > limit:
-            log.warning("webrtc_message_too_long", bytes=len(text))
+            if not self._messages_too_long:
+                log.warning("webrtc_message_too_long", bytes=len(text), limit=limit)
+            self._messages_too_long += 1
         elif channel.bufferedAmount > MAX_UNSENT_BYTES:
             self._lose("it does not take its messages")
         else:
@@ -202,7 +192,7 @@ class WebRtcPeer:
             self._closing = self._loop.create_task(self._close())
 
     async def closed(self) -> None:
-        """Wait until nothing is left of a connection that was closed: within 2.5 s."""
+        """Wait until nothing is left of a connection that was closed: within 4.5 s."""
         if self._closing is not None:
             await asyncio.shield(self._closing)
 
@@ -216,13 +206,16 @@ class WebRtcPeer:
             why = "it did not connect in time"
         except (ConnectionError, SSL.Error, pylibsrtp.Error) as error:
             why = f"its handshake failed: {type(error).__name__}"
+        except Exception as error:
+            log.exception("webrtc_handshake_failed")
+            why = f"its handshake failed: {type(error).__name__}"
         if why:
             self._lose(why)
 
     async def _handshakes(self) -> str:
         """ICE, DTLS, SCTP and the data channel; returns what failed, or ""."""
         offer = self._offer
-        for found in offer.candidates:
+        for found in self._candidates:
             where = (found.host, found.port, found.priority, "udp", found.kind)
             await self._ice.addRemoteCandidate(RTCIceCandidate(1, found.foundation, *where))
         # No end of candidates is told: the page's own checks may show an address not in its offer.
@@ -235,7 +228,7 @@ class WebRtcPeer:
         if self._dtls.state != "connected":
             return "its DTLS handshake failed"
         self._dtls.on("statechange", self._dtls_changed)
-        self._decrypt, self._encrypt = self._dtls._rx_srtp, self._dtls._tx_srtp
+        self._media.begin(self._dtls._rx_srtp, self._dtls._tx_srtp)
         self._sctp.on("datachannel", self._channel_came)
         await self._sctp.start(RTCSctpCapabilities(offer.max_message_bytes), offer.sctp_port)
         await self._has_channel.wait()
@@ -262,45 +255,56 @@ class WebRtcPeer:
         connection = self._gatherer._connection
 
         def datagram_received(datagram: bytes, address: tuple[Any, ...]) -> None:
-            if datagram and 128 <= datagram[0] < 192:  # media (RFC 7983, section 7)
-                self._media_came(datagram)
-                return
-            if not datagram or connection._queue.qsize() >= MAX_WAITING_DATAGRAMS:
-                return
+            kind, sender = kind_of(datagram), (address[0], address[1])
             pair = connection._nominated.get(1)
-            if pair is not None and pair.remote_addr == address[:2]:
-                self._heard_s = self._loop.time()
-            with suppress(struct.error, ValueError, KeyError, IndexError):
-                pass_on(datagram, address)
+            is_chosen = pair is not None and pair.remote_addr == sender
+            if kind is Kind.STUN:
+                if is_chosen:
+                    self._heard_s = self._loop.time()
+                with suppress(struct.error, ValueError, KeyError, IndexError):
+                    pass_on(datagram, address)
+            elif kind is None or not (is_chosen or sender in self._known):
+                return
+            elif kind is Kind.MEDIA:
+                self._media_came(datagram)
+            elif connection._queue.qsize() < MAX_WAITING_DATAGRAMS:
+                if is_chosen:
+                    self._heard_s = self._loop.time()
+                connection._queue.put_nowait((datagram, 1))
 
         return datagram_received
 
+    def _tap_checks(self) -> None:
+        """Learn from where the page's checks come, and leave out what are too many of them."""
+        connection = self._gatherer._connection
+        follow = connection.check_incoming
+
+        def check_incoming(message: Any, address: tuple[str, int], protocol: Any) -> None:
+            is_connected = connection._check_list_done
+            if self._known.admit(address, protocol.id, is_connected=is_connected):
+                follow(message, address, protocol)
+
+        def pass_over(datagram: bytes, component: int) -> None:
+            """It looked like STUN, and was not."""
+
+        checked: Any = check_incoming
+        unread: Any = pass_over
+        connection.check_incoming = checked  # type: ignore[method-assign]
+        connection.data_received = unread  # type: ignore[method-assign]
+
     def _media_came(self, datagram: bytes) -> None:
-        if self._decrypt is None or self._is_over:
+        if self._is_over:
             return
         now_s = self._loop.time()
         try:
-            if is_rtcp(datagram):
-                self._reports_came(self._decrypt.unprotect_rtcp(datagram), now_s)
-                return
-            packet = read_rtp(self._decrypt.unprotect(datagram))
-        except (pylibsrtp.Error, ValueError):  # not of this session, repeated, or longer than any
-            self.undecryptable += 1
+            packet = self._media.received(datagram, now_s)
+        except BadMessage as error:
+            self._violated(str(error))
             return
-        self._heard_s = now_s
-        if packet is None or packet.payload_type != self._offer.payload_type:
-            return
-        self._incoming.received(packet, now_s)
-        if self._channel is not None:
-            self._listener.audio_received(packet.sequence, packet.timestamp, packet.payload, now_s)
-
-    def _reports_came(self, packet: bytes, now_s: float) -> None:
-        self._heard_s = now_s
-        reports = read_reports(packet, self._outgoing.ssrc)
-        if reports.sender_ntp is not None:
-            self._incoming.told(reports.sender_ntp, now_s)
-        if reports.fraction_lost is not None:
-            self.fraction_lost = reports.fraction_lost
+        if packet is not None and self._channel is not None:
+            self._listener.audio_received(
+                packet.ssrc, packet.sequence, packet.timestamp, packet.payload, now_s
+            )
 
     def _message_came(self, message: str | bytes) -> None:
         if self._is_over:
@@ -323,19 +327,12 @@ class WebRtcPeer:
 
     def _each_second(self) -> None:
         now_s = self._loop.time()
-        if now_s - self._heard_s > SILENT_PEER_S:
+        if now_s - max(self._heard_s, self._media.heard_s) > SILENT_PEER_S:
             self._lose("nothing came from it")
             return
-        assert self._encrypt is not None
-        reports = write_reports(
-            self._outgoing,
-            self._incoming,
-            CNAME,
-            position=self._position + round((now_s - self._position_s) * CLOCK_HZ),
-            unix_s=time.time(),
-            now_s=now_s,
-        )
-        self._send(self._encrypt.protect_rtcp(reports))
+        report = self._media.report(time.time(), now_s)
+        assert report is not None
+        self._send(report)
         self._timer = self._loop.call_later(REPORT_EVERY_S, self._each_second)
 
     # The end
@@ -363,6 +360,10 @@ class WebRtcPeer:
         self._listener.peer_closed()
 
     async def _take_down(self) -> None:
+        gathering = self._gathering
+        if gathering is not None:
+            await asyncio.wait([gathering])
+            gathering.cancelled() or gathering.exception()
         connecting = self._connecting
         if connecting is not None and not connecting.done():
             connecting.cancel()
@@ -371,7 +372,7 @@ class WebRtcPeer:
             with suppress(TimeoutError):
                 async with asyncio.timeout(FLUSH_TIMEOUT_S):
                     await self._sctp.flushed()
-        self._decrypt = self._encrypt = None
+        self._media.end()
         pump = self._dtls._task
         with suppress(ConnectionError, SSL.Error):
             await self._sctp.stop()
@@ -391,3 +392,12 @@ class WebRtcPeer:
                     getattr(protocol.transport, TURN_CLOSE_TASK).cancel()
             await asyncio.wait([stop], timeout=FLUSH_TIMEOUT_S)
         stop.cancel()
+
+
+def _readable(servers: Sequence[IceServer]) -> list[RTCIceServer]:
+    """Servers as aiortc reads them, which knows no addresses in brackets; pages do."""
+    return [
+        RTCIceServer(urls, server.username, server.credential)
+        for server in servers
+        if (urls := [url for url in server.urls if "[" not in url])
+    ]

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from evibridge.agent.actions import HangUp
-from evibridge.bridges.browser import caller_channel
+from evibridge.bridges.browser import caller_channel, replay
 from evibridge.bridges.browser.caller_channel import CallerChannel
-from evibridge.events import CallHeld, EndReason
+from evibridge.events import CallerSaid, CallHeld, EndReason
 from tests.bridges.browser.page import BrowserScene
 from tests.parties import PATIENCE_S
 
@@ -21,7 +21,7 @@ class Wire:
         self.sent: list[dict[str, Any]] = []
         self.closed = asyncio.Event()
         self.channel = CallerChannel(
-            browser.desk.come_back(key),
+            browser.desk.find(key),
             browser.call,
             browser.bus,
             lambda text: self.sent.append(json.loads(text)),
@@ -104,6 +104,90 @@ async def test_what_comes_too_fast_is_counted_and_told_now_and_then(
     for _ in range(caller_channel.BURST):
         wire.receive(type="ping")
     assert wire.kinds.count("refused") > 1
+
+
+def refusals(wire: Wire) -> list[tuple[str, str, float]]:
+    """What was refused, why, and for how long."""
+    return [
+        (message["command"], message["code"], message["retry_after_s"])
+        for message in wire.sent
+        if message["type"] == "refused"
+    ]
+
+
+async def test_texts_are_bounded_for_the_caller_and_not_for_each_connection(
+    browser: BrowserScene, wire: Wire
+) -> None:
+    for _ in range(6):
+        wire.receive(type="text", text="Hello.")
+    assert refusals(wire) == [("text", "too_many_texts", 1)]
+    assert wire.sent[-1]["message"].endswith(".")
+    assert wire.channel.messages_dropped == 1
+
+    again = Wire(browser, wire.sent[0]["key"])
+    again.receive(type="text", text="Hello.")
+    assert refusals(again) == [("text", "too_many_texts", 1)]
+
+
+async def test_long_texts_are_bounded_too(wire: Wire) -> None:
+    for _ in range(3):
+        wire.receive(type="text", text="a" * 4_000)
+    ((command, code, retry_after_s),) = refusals(wire)
+    assert (command, code) == ("text", "too_many_texts")
+    assert 15 <= retry_after_s <= 20
+
+
+async def test_changes_are_bounded_for_the_caller_and_not_for_each_connection(
+    browser: BrowserScene, wire: Wire
+) -> None:
+    for _ in range(5):
+        wire.receive(type="pause")
+        wire.receive(type="resume")
+    assert refusals(wire) == []
+    wire.receive(type="mute", muted=True)
+    assert refusals(wire) == [("mute", "too_many_changes", 1)]
+
+    again = Wire(browser, wire.sent[0]["key"])
+    again.receive(type="pause")
+    assert refusals(again) == [("pause", "too_many_changes", 1)]
+    again.receive(type="end")
+    assert browser.call.is_over, "a caller may always hang up"
+
+
+async def test_nothing_is_obeyed_or_answered_behind_the_end(wire: Wire) -> None:
+    wire.receive(type="end")
+    wire.receive(type="text", text="Hello.")
+    wire.receive(type="ping")
+    assert wire.kinds == ["welcome", "ended"]
+
+
+async def test_of_a_long_past_the_newest_is_told_and_that_there_was_more(
+    browser: BrowserScene, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay, "MAX_BYTES", 1_000)
+    call_id, key = browser.call.call_id, wire.sent[0]["key"]
+    assert "missed" not in wire.sent[0]
+    browser.bus.publish(call_id, CallHeld())
+    for number in range(40):
+        said = browser.bus.publish(call_id, CallerSaid(f"{number}", interim=False, typed=False))
+
+    again = Wire(browser, key)
+    assert again.sent[0]["missed"] is True
+    assert again.kinds[1] == "held", "that is so until it is not"
+    texts = [message["text"] for message in again.sent[2:]]
+    assert 5 < len(texts) < 15
+    assert texts == [f"{number}" for number in range(40 - len(texts), 40)]
+    assert "missed" not in Wire(browser, key, said.seq - 1).sent[0]
+
+
+async def test_what_is_not_kept_any_more_was_missed(
+    browser: BrowserScene, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evibridge.bus.MAX_KEPT", len(browser.bus.history(browser.call.call_id)))
+    known = browser.bus.publish(browser.call.call_id, CallHeld())
+    key = wire.sent[0]["key"]
+    assert Wire(browser, key).sent[0]["missed"] is True
+    assert "missed" not in Wire(browser, key, known.seq).sent[0]
 
 
 async def test_a_page_that_knows_everything_is_told_nothing_again(

@@ -33,7 +33,7 @@ def test_a_place_that_nobody_joins_is_free_again() -> None:
         desk = BrowserDesk(calls, sessions, resume_s=20.0, agent_name="Agent")
         place = arrive(desk, sessions)
         assert calls.free_places == 1
-        assert desk.come_back(place.key) is place
+        assert desk.find(place.key).is_same(place)
 
         await asyncio.sleep(desk_module.WAITS_FOR_S)
         assert calls.free_places == 2
@@ -51,10 +51,27 @@ def test_a_place_is_kept_for_another_way_when_a_connection_fails() -> None:
         place = arrive(desk, sessions)
         place.give_up()
         await asyncio.sleep(desk_module.NEXT_WAY_WITHIN_S - 1)
-        assert desk.come_back(place.key) is place
+        assert desk.find(place.key).is_same(place)
         place.give_up()  # it is never kept for longer than without
         await asyncio.sleep(1)
         assert calls.free_places == 2
+
+    run_in_virtual_time(wait())
+
+
+def test_a_caller_who_leaves_before_his_call_has_begun_is_not_waited_for() -> None:
+    async def wait() -> None:
+        sessions, calls = WebSessions(), OpenCalls()
+        desk = BrowserDesk(calls, sessions, resume_s=20.0, agent_name="Agent")
+        place = arrive(desk, sessions)
+        begun = asyncio.create_task(desk.all_begun(PATIENCE_S))
+        await asyncio.sleep(0)
+        place.leave()
+        await begun
+        assert asyncio.get_running_loop().time() == 0.0
+        assert calls.free_places == 2
+        with pytest.raises(PlaceUnknown):
+            desk.find(place.key)
 
     run_in_virtual_time(wait())
 
@@ -132,6 +149,43 @@ def test_the_end_of_the_service_waits_for_callers_that_were_let_in_but_not_for_l
     run_in_virtual_time(wait())
 
 
+def test_a_caller_who_comes_back_too_often_has_to_wait() -> None:
+    async def wait() -> None:
+        sessions = WebSessions()
+        desk = BrowserDesk(OpenCalls(), sessions, resume_s=20.0, agent_name="Agent")
+        place, other = arrive(desk, sessions), arrive(desk, sessions)
+        for _ in range(10):
+            desk.come_back(place.key)
+        with pytest.raises(CallerRefused) as refused:
+            desk.come_back(place.key)
+        assert refused.value.code == "too_many_connections"
+        assert refused.value.retry_after_s == 1
+
+        assert desk.find(place.key).is_same(place), "who only asks need not wait"
+        assert desk.come_back(other.key).is_same(other)
+        await asyncio.sleep(1.0)
+        assert desk.come_back(place.key).is_same(place)
+        assert not desk.find(place.key).is_same(other)
+
+    run_in_virtual_time(wait())
+
+
+async def test_a_connection_that_was_overtaken_does_not_get_the_call(
+    browser: BrowserScene,
+) -> None:
+    slow = browser.desk.arrive(browser.token(), None)
+    page, _ = await browser.caller(key=slow.key)
+    assert slow.is_taken_over
+    assert slow.join(object()) is None  # type: ignore[arg-type]
+    assert slow.call is browser.call
+
+    slower = browser.desk.come_back(slow.key)
+    await browser.caller(key=slow.key)
+    assert (await page.told_before_close())[1] == 4002
+    assert slower.is_taken_over
+    assert not browser.desk.come_back(slow.key).is_taken_over
+
+
 async def test_a_call_that_begins_is_not_waited_for_any_more(browser: BrowserScene) -> None:
     page = await browser.page()
     place = browser.desk.arrive(browser.token(), None)
@@ -143,7 +197,8 @@ async def test_a_call_that_begins_is_not_waited_for_any_more(browser: BrowserSce
     assert browser.desk.waiting() == 0
     assert place.call is browser.call
     place.give_up()  # a first connection that never came to be: the call has another one
-    assert browser.desk.come_back(place.key) is place
+    place.leave()
+    assert browser.desk.find(place.key).is_same(place)
 
 
 async def test_nobody_comes_back_to_a_call_that_is_over(browser: BrowserScene) -> None:
@@ -165,7 +220,8 @@ def test_keys_and_callers_do_not_show_in_a_log() -> None:
         token = sessions.create(WebSession("Ada"), 0.0)
         place = desk.arrive(token, None)
         assert len(place.key) >= 43
-        assert place.key not in repr(place)
-        assert "Ada" not in repr(place)
+        for shown in (repr(place), repr(place._stay)):
+            assert place.key not in shown
+            assert "Ada" not in shown
 
     run_in_virtual_time(look())

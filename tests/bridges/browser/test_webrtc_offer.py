@@ -7,9 +7,12 @@ from hypothesis import strategies as st
 
 from evibridge.bridges.browser.webrtc_offer import (
     MAX_CANDIDATES,
+    MAX_UFRAG,
+    MAX_USED_CANDIDATES,
     LocalTransport,
     OfferedCandidate,
     read_offer,
+    usable_candidates,
     write_answer,
 )
 from evibridge.errors import BadMessage
@@ -96,6 +99,10 @@ def test_only_addresses_that_udp_can_reach_are_taken() -> None:
     [
         "1 1 udp 1 224.0.0.251 5353 typ host",
         "1 1 udp 1 0.0.0.0 5353 typ host",
+        "1 1 udp 1 255.255.255.255 5353 typ host",
+        "1 1 udp 1 ff02::fb 5353 typ host",
+        "1 1 udp 1 :: 5353 typ host",
+        "1 1 udp 1 ::ffff:127.0.0.1 5353 typ host",
         "1 1 udp 1 fe80::1%eth0 5353 typ host",
         "1 1 udp 1 192.0.2.1 0 typ host",
         "1 1 udp 1 192.0.2.1 65536 typ host",
@@ -116,6 +123,62 @@ def test_at_most_64_candidates_are_looked_at() -> None:
     )
     sdp = without("a=candidate").replace("a=ice-ufrag", many + "a=ice-ufrag", 1)
     assert len(read_offer(sdp).candidates) == MAX_CANDIDATES
+
+
+def at(host: str, port: int = 4000) -> OfferedCandidate:
+    return OfferedCandidate("1", 1, host, port, "host")
+
+
+@pytest.mark.parametrize("near", ["127.0.0.5", "::1", "169.254.169.254", "fe80::1"])
+def test_what_is_near_is_tried_from_near_only(near: str) -> None:
+    far = [at("192.0.2.7"), at("2001:db8::7"), at("10.0.0.7")]
+    own_near = "127.0.0.1" if near in ("127.0.0.5", "::1") else "169.254.0.1"
+    assert usable_candidates([at(near), *far], ["192.0.2.1", "2001:db8::1"]) == far
+    assert usable_candidates([at(near), *far], ["192.0.2.1", own_near]) == [at(near), *far]
+
+
+def test_few_addresses_are_tried_and_each_once() -> None:
+    offered = [at("192.0.2.7", port) for port in (*range(1, 60), 1)]
+    useless = [at("127.0.0.1", port) for port in range(1, 60)]
+    used = usable_candidates([offered[0], *useless, *offered], ["192.0.2.1"])
+    assert used == offered[:MAX_USED_CANDIDATES]
+
+
+def test_an_address_is_read_as_others_write_it() -> None:
+    line = "a=candidate:1 1 udp 1 2001:DB8:0:0::7 1 typ host\r\na=setup"
+    sdp = without("a=candidate").replace("a=setup", line, 1)
+    assert [each.host for each in read_offer(sdp).candidates] == ["2001:db8::7"]
+
+
+def test_a_name_of_the_page_for_itself_is_not_long() -> None:
+    long = "A" * MAX_UFRAG
+    assert read_offer(CHROMIUM.replace("Hn3C", long)).ufrag == long
+    with pytest.raises(BadMessage, match="of 4 to 64 characters"):
+        read_offer(CHROMIUM.replace("Hn3C", long + "A"))
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        "a=group:LS 0\r\na=group:BUNDLE 0 1",
+        "a=group:BUNDLE 0 1\r\na=group:LS 0 1",
+        "a=group\r\na=group:BUNDLE 2\r\na=group:BUNDLE 1 0",
+    ],
+)
+def test_an_offer_may_have_other_groups(groups: str) -> None:
+    offer = read_offer(CHROMIUM.replace("a=group:BUNDLE 0 1", groups))
+    assert (offer.audio_mid, offer.data_mid) == ("0", "1")
+
+
+def test_a_medium_may_have_the_port_of_the_other() -> None:
+    for kind in ("audio 54321", "application 9"):
+        port = kind.split()[1]
+        none = CHROMIUM.replace(f"m={kind}", f"m={kind.replace(port, '0')}")
+        number = "0" if port == "54321" else "1"
+        sdp = none.replace(f"a=mid:{number}", f"a=mid:{number}\r\na=bundle-only")
+        assert read_offer(sdp).audio_mid == "0"
+        with pytest.raises(BadMessage):
+            read_offer(none)
 
 
 def test_data_channels_may_come_before_audio() -> None:
@@ -215,6 +278,8 @@ AUDIO = "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:2\r\n"
         (CHROMIUM.replace("111", "130"), "no opus/48000/2"),
         (CHROMIUM.replace("a=sctp-port:5000", "a=sctp-port:70000"), "a=sctp-port is no number"),
         (CHROMIUM.replace("a=sctp-port:5000", "a=sctp-port:-1"), "a=sctp-port is no number"),
+        (CHROMIUM.replace("a=sctp-port:5000", "a=sctp-port:0"), "a=sctp-port is no number"),
+        (CHROMIUM.replace("m=audio 54321", "m=audio 0"), "has no audio"),
     ],
 )
 def test_an_offer_that_cannot_be_answered_is_told_why(sdp: str, sentence: str) -> None:

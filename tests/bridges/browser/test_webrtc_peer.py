@@ -10,15 +10,17 @@ from typing import Any
 import aiohttp
 import aioice.stun as stun
 import pytest
-from aiortc.rtcsctptransport import DataChunk
+from cryptography.hazmat.primitives import serialization
+from OpenSSL import crypto
+from structlog.testing import capture_logs
 
 from evibridge.bridges.browser import webrtc_peer
+from evibridge.bridges.browser.datagram_admission import MAX_LEARNED, MAX_ROAMED
 from evibridge.bridges.browser.ice_servers import IceServer, IceServers
-from evibridge.bridges.browser.webrtc_channels import MAX_FRAGMENTS, MAX_STREAMS
+from evibridge.bridges.browser.webrtc_media import MAX_SOURCES
 from evibridge.bridges.browser.webrtc_offer import read_offer
 from evibridge.bridges.browser.webrtc_peer import WebRtcPeer
-from evibridge.events import CallerLost
-from tests.bridges.browser.test_webrtc_calls import told
+from tests.bridges.browser.test_webrtc_channels import broken
 from tests.bridges.browser.test_webrtc_offer import CHROMIUM
 from tests.bridges.browser.webrtc_page import (
     WebRtcPage,
@@ -64,17 +66,13 @@ class Listener:
         self.is_closed.set()
 
 
-async def broken(scene: WebRtcScene, page: WebRtcPage) -> None:
-    """The service has closed the connection, and the call waits for its caller."""
-    await told(scene, page.answer["call_id"], CallerLost)
-    await scene.no_legs()
-
-
 def damaged_stun(kind: int, attribute: int) -> bytes:
     """A binding request or response with an attribute that is too short."""
     return struct.pack("!HHI12sHHI", kind, 8, 0x2112A442, bytes(12), attribute, 1, 0)
 
 
+ALERT = bytes.fromhex("15fefd000000000000000000020228")
+"""Of DTLS, as nobody has to sign it before the handshake: something is wrong for good."""
 STRANGE = (
     b"",
     b"\0",
@@ -87,91 +85,125 @@ STRANGE = (
 """What does not come from the page, or is damaged on its way."""
 
 
-def fragment(tsn: int, stream: int, size: int, flags: int = 0) -> DataChunk:
-    chunk = DataChunk(flags=flags)
-    chunk.tsn, chunk.stream_id, chunk.protocol = tsn, stream, 51
-    chunk.user_data = b"x" * size
-    return chunk
-
-
 # A page that breaks the rules
 
 
-async def test_a_binary_message_breaks_the_connection(scene: WebRtcScene) -> None:
-    page, _ = await scene.converse()
-    page.channel.send(b"\x01\x02")
-    await broken(scene, page)
+def port_of(answer: dict[str, Any]) -> int:
+    """Of the service's first address."""
+    return int(answer["sdp"].split("a=candidate:")[1].split()[5])
 
 
-@pytest.mark.parametrize("size", [64 * 1024 + 1, 1024 * 1024])
-async def test_a_message_that_is_too_long_breaks_the_connection(
-    scene: WebRtcScene, size: int
-) -> None:
-    page, _ = await scene.converse()
-    page.channel.transport._remote_max_message_size = 0  # for this page no length is too much
-    page.channel.send("x" * size)
-    await broken(scene, page)
+def sent_by_a_stranger(port: int, *datagrams: bytes) -> None:
+    """They are there when this returns: the machine has not far to itself."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        for datagram in datagrams:
+            stranger.sendto(datagram, ("127.0.0.1", port))
 
 
-async def test_a_message_of_64_kib_is_taken(scene: WebRtcScene) -> None:
-    page, _ = await scene.converse()
-    page.channel.send("x" * 64 * 1024)
-    assert (await page.expect("refused"))["code"] == "bad_message"
-
-
-async def test_a_message_without_an_end_breaks_the_connection(scene: WebRtcScene) -> None:
-    page, _ = await scene.converse()
-    sctp = page.channel.transport
-    for number in range(MAX_FRAGMENTS + 1):
-        tsn = (sctp._local_tsn + number) % 2**32
-        await sctp._send_chunk(fragment(tsn, page.channel.id or 0, 1, flags=2 if not number else 0))
-    await broken(scene, page)
-
-
-async def test_gaps_that_are_never_filled_break_the_connection(scene: WebRtcScene) -> None:
-    page, _ = await scene.converse()
-    sctp = page.channel.transport
-    for number in range(1, MAX_FRAGMENTS + 3):
-        tsn = (sctp._local_tsn + 2 * number) % 2**32
-        await sctp._send_chunk(fragment(tsn, number % MAX_STREAMS, 1, flags=7))
-    await broken(scene, page)
-
-
-async def test_a_stream_that_is_not_there_breaks_the_connection(scene: WebRtcScene) -> None:
-    page, _ = await scene.converse()
-    sctp = page.channel.transport
-    await sctp._send_chunk(fragment(sctp._local_tsn, MAX_STREAMS, 1, flags=3))
-    await broken(scene, page)
-
-
-async def test_data_that_makes_no_sense_breaks_the_connection(scene: WebRtcScene) -> None:
-    page, _ = await scene.converse()
-    chunk = fragment(page.channel.transport._local_tsn, page.channel.id or 0, 0, flags=3)
-    chunk.user_data = b"\xff\xfe is no UTF-8"
-    await page.channel.transport._send_chunk(chunk)
-    await broken(scene, page)
-
-
-async def test_other_data_channels_are_ignored(scene: WebRtcScene) -> None:
-    page, _ = await scene.converse()
-    for label in ("evibridge", "other"):
-        channel = await page.open_channel(label)
-        channel.send(b"nobody reads this")
-        channel.send('{"type":"end"}')
-    page.send(type="ping")
-    await page.expect("pong")
-    assert not scene.call.is_over
+def ice_of(scene: WebRtcScene) -> Any:
+    """The service's end of the ICE connection."""
+    (leg,) = scene.routes._legs
+    return leg._peer._gatherer._connection
 
 
 async def test_datagrams_of_strangers_change_nothing(scene: WebRtcScene) -> None:
     page, _ = await scene.converse()
-    port = int(page.answer["sdp"].split("a=candidate:")[1].split()[5])
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
-        for datagram in (b"", b"\0", b"\x16" * 40, b"\x80" * 40, b"\x80\xc8" + bytes(60)):
-            stranger.sendto(datagram, ("127.0.0.1", port))
-        stranger.sendto(b"\x80" * 2000, ("127.0.0.1", port))
+    sent_by_a_stranger(port_of(page.answer), *STRANGE)
     page.send(type="ping")
     await page.expect("pong")
+
+
+@pytest.mark.parametrize(
+    "datagram",
+    [ALERT, b"\x14junk", b"\0junk", b"\x80" * 40],
+    ids=["an alert of DTLS", "junk", "what looks like STUN", "what looks like media"],
+)
+async def test_strangers_cannot_keep_a_page_from_connecting(
+    scene: WebRtcScene, datagram: bytes
+) -> None:
+    page = scene.new_page()
+    status, answer = await page.post(type="offer", sdp=await page.offer(), token=scene.token())
+    assert status == 200
+    for _ in range(8):  # not more at once than the socket holds
+        sent_by_a_stranger(port_of(answer), *[datagram] * 50)
+        await page.post()  # the service has read them by then
+    assert ice_of(scene)._queue.empty()
+    await page.accept(answer)
+    await page.expect("welcome")
+
+
+async def test_nobody_else_fills_the_queue_of_a_page_that_is_connected(scene: WebRtcScene) -> None:
+    page, _ = await scene.converse()
+    connection = ice_of(scene)
+    (pair,) = connection._nominated.values()
+    come = connection._protocols[0].datagram_received
+    for number in range(webrtc_peer.MAX_WAITING_DATAGRAMS + 50):
+        come(b"\x16" * 40, ("127.0.0.1", 1 + number))
+        come(b"\x16" * 3000, pair.remote_addr)
+        come(b"\0" * 40, pair.remote_addr)
+    assert connection._queue.empty()
+    for _ in range(webrtc_peer.MAX_WAITING_DATAGRAMS + 50):
+        come(b"\x16" * 40, pair.remote_addr)
+    assert connection._queue.qsize() == webrtc_peer.MAX_WAITING_DATAGRAMS
+    came: list[Any] = []
+    connection.check_incoming = lambda *check: came.append(check)
+    come(page_check(page), pair.remote_addr)
+    assert len(came) == 1, "a full queue keeps no check out"
+    page.send(type="ping")
+    await page.expect("pong")
+
+
+def page_check(page: WebRtcPage) -> bytes:
+    """A check that only the page can make."""
+    mine: Any = page.channel.transport.transport.transport._connection
+    request = mine.build_request(next(iter(mine._nominated.values())), nominate=False)
+    request.add_message_integrity(mine.remote_password.encode())
+    return bytes(request)
+
+
+async def test_a_page_is_followed_to_few_other_addresses(scene: WebRtcScene) -> None:
+    page, _ = await scene.converse()
+    connection = ice_of(scene)
+    come, before = connection._protocols[0].datagram_received, len(connection._check_list)
+    for number in range(10 * MAX_ROAMED):
+        come(page_check(page), (f"127.1.{number}.1", 40_000))
+    assert len(connection._check_list) <= before + MAX_ROAMED
+    page.send(type="ping")
+    await page.expect("pong")
+
+
+async def test_a_page_that_is_not_connected_is_sought_at_few_addresses(
+    scene: WebRtcScene,
+) -> None:
+    page = scene.new_page()
+    status, answer = await page.post(type="offer", sdp=await page.offer(), token=scene.token())
+    assert status == 200
+    connection = ice_of(scene)
+    mine: Any = page.channel.transport.transport.transport._connection
+    request = stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST)
+    request.attributes["USERNAME"] = f"{connection.local_username}:{mine.local_username}"
+    request.attributes["PRIORITY"] = 1
+    request.add_message_integrity(connection.local_password.encode())
+    come, before = connection._protocols[0].datagram_received, len(connection._check_list)
+    for number in range(2 * MAX_LEARNED):
+        come(bytes(request), (f"127.1.{number}.1", 40_000))
+    assert len(connection._check_list) <= before + MAX_LEARNED
+    await page.accept(answer)
+    await page.expect("welcome")
+
+
+@pytest.mark.parametrize("is_report", [False, True])
+async def test_a_page_with_many_streams_breaks_the_connection(
+    scene: WebRtcScene, is_report: bool
+) -> None:
+    page, _ = await scene.converse()
+    dtls: Any = page.channel.transport.transport
+    for ssrc in range(2 * MAX_SOURCES):
+        if is_report:
+            await dtls._send_rtp(struct.pack("!BBHL", 0x80, 201, 1, ssrc))
+        else:
+            await dtls._send_rtp(struct.pack("!BBHLL", 0x80, 99, 1, 0, ssrc) + b"abc")
+    await broken(scene, page)
 
 
 async def test_a_page_that_takes_no_messages_is_lost(
@@ -233,6 +265,27 @@ async def test_a_page_with_another_certificate_is_not_let_in(scene: WebRtcScene)
     assert status == 200
     await page.accept(answer)
     await scene.no_legs()
+    assert not scene.calls.live
+
+
+@pytest.mark.filterwarnings("ignore:Passing pyOpenSSL X509 objects:DeprecationWarning")
+async def test_a_page_with_a_strange_certificate_is_not_let_in(scene: WebRtcScene) -> None:
+    page = scene.new_page()
+    sdp = await page.offer()
+    dtls: Any = page.channel.transport.transport
+    certificate = dtls._RTCDtlsTransport__local_certificate
+    shown = certificate._cert.public_bytes(serialization.Encoding.DER)
+    version, strange = bytes.fromhex("a003020102"), bytes.fromhex("a003020106")
+    assert version in shown
+    certificate._cert = crypto.load_certificate(
+        crypto.FILETYPE_ASN1, shown.replace(version, strange, 1)
+    )
+    status, answer = await page.post(type="offer", sdp=sdp, token=scene.token())
+    assert status == 200
+    with capture_logs() as lines:
+        await page.accept(answer)
+        await scene.no_legs()
+    assert "webrtc_handshake_failed" in {line["event"] for line in lines}
     assert not scene.calls.live
 
 
@@ -331,3 +384,11 @@ async def test_a_peer_may_be_closed_at_any_time() -> None:
     assert datagram_sockets() == sockets
     assert threading.active_count() == threads
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_servers_that_only_pages_can_read_are_left_to_them() -> None:
+    peer = WebRtcPeer(read_offer(CHROMIUM), Listener(), [IceServer(("stun:[2001:db8::1]:3478",))])
+    await peer.gather()
+    assert "candidate" in peer.answer()
+    peer.close()
+    await peer.closed()

@@ -2,17 +2,23 @@
 
 import asyncio
 import json
+import socket
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
+from structlog.testing import capture_logs
 
+from evibridge import sockets
 from evibridge.bridges.browser import webrtc_routes
 from evibridge.bridges.browser.ice_servers import IceServers
+from evibridge.bridges.browser.webrtc_peer import WebRtcPeer
 from tests.bridges.browser.page import ALLOWED
 from tests.bridges.browser.webrtc_page import WebRtcScene, datagram_sockets, webrtc_scene
-from tests.parties import TinyEvi
+from tests.parties import PATIENCE_S, TinyEvi
 
 TURN = "turn:turn.invalid:3478"
 
@@ -39,11 +45,11 @@ async def post(
 
 async def refusal(scene: WebRtcScene, body: Any, **more: str) -> tuple[int, str]:
     """Status and code of a request that fails, with a sentence and without leaving anything."""
-    sockets = datagram_sockets()
+    before = datagram_sockets()
     status, fault, _ = await post(scene, body, **more)
     assert fault["message"].endswith("."), fault
     await scene.no_legs()
-    assert datagram_sockets() == sockets
+    assert datagram_sockets() == before
     return status, fault["code"]
 
 
@@ -133,6 +139,119 @@ async def test_too_many_connections_at_once_are_put_off(
     assert await refusal(scene, body) == (503, "service_full")
 
 
+async def test_those_who_leave_do_not_count_among_those_who_come(
+    scene: WebRtcScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webrtc_routes, "MAX_CONNECTING", 1)
+    may_close, take_down = asyncio.Event(), WebRtcPeer._take_down
+
+    async def take_down_slowly(peer: WebRtcPeer) -> None:
+        await may_close.wait()
+        await take_down(peer)
+
+    monkeypatch.setattr(WebRtcPeer, "_take_down", take_down_slowly)
+    for _ in range(3):
+        status, answer, _ = await post(scene, await offered(scene, token=scene.token()))
+        assert status == 200
+        assert await hang_up(scene, answer["call_id"], f"Bearer {answer['key']}") == 204
+    assert len(scene.routes._legs) == 3
+    may_close.set()
+    await scene.no_legs()
+
+
+async def test_one_page_makes_one_connection_at_a_time(
+    evi: TinyEvi, http: aiohttp.ClientSession
+) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        servers = IceServers([f"stun:127.0.0.1:{silent.getsockname()[1]}"])
+        async with webrtc_scene(evi, http, servers) as scene:
+            body = await offered(scene, token=scene.token())
+            answers = await asyncio.gather(*(post(scene, body) for _ in range(10)))
+            got = Counter((status, fault.get("code")) for status, fault, _ in answers)
+            assert got == {(200, None): 1, (503, "too_many_connections"): 9}
+            headers = next(headers for status, _, headers in answers if status == 503)
+            assert headers["Retry-After"] == "1"
+            assert (await post(scene, body))[1]["code"] == "token_used"
+            assert len(scene.routes._legs) == 1
+
+
+async def test_one_page_does_not_offer_again_and_again(scene: WebRtcScene) -> None:
+    body = await offered(scene, token=scene.token())
+    _, first, _ = await post(scene, body)
+    again = {**body, "key": first["key"]}
+    del again["token"]
+    got = [(await post(scene, again))[0] for _ in range(20)]
+    assert got[:5] == [200] * 5
+    assert set(got[5:]) <= {200, 503}
+    assert got.count(503) > 10
+    assert (await post(scene, await offered(scene, token=scene.token())))[0] == 200, "others may"
+
+
+async def test_a_token_is_kept_when_the_page_must_come_another_way(
+    scene: WebRtcScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = scene.token()
+    body = await offered(scene, token=token)
+    monkeypatch.setattr("aioice.ice.get_host_addresses", lambda **_: [])
+    assert await refusal(scene, body) == (501, "webrtc_unavailable")
+    assert scene.desk.arrive(token, None).call is None
+    assert scene.desk.waiting() == 1
+
+
+@pytest.mark.parametrize("by_key", [False, True])
+async def test_a_service_that_ends_answers_no_offer_any_more(
+    evi: TinyEvi, http: aiohttp.ClientSession, by_key: bool
+) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        before = datagram_sockets()
+        servers = IceServers([f"stun:127.0.0.1:{silent.getsockname()[1]}"])
+        async with webrtc_scene(evi, http, servers) as scene:
+            body = await offered(scene, token=scene.token())
+            if by_key:
+                body["key"] = (await post(scene, body))[1]["key"]
+                del body["token"]
+            legs = len(scene.routes._legs)
+            asked = asyncio.create_task(post(scene, body))
+            async with asyncio.timeout(PATIENCE_S):
+                while len(scene.routes._legs) == legs:  # noqa: ASYNC110 - nobody tells of it
+                    await asyncio.sleep(0)
+            await scene.routes.close()
+            status, fault, _ = await asked
+            assert (status, fault["code"]) == (404, "call_is_over")
+            await scene.no_legs()
+    assert datagram_sockets() == before - 1
+
+
+async def test_a_flood_of_bad_requests_does_not_flood_the_log(scene: WebRtcScene) -> None:
+    with capture_logs() as lines:
+        for _ in range(20):
+            await post(scene, b"{")
+            await post(scene, {}, "/webrtc/ice", Origin="https://evil.example")
+    codes = Counter(line["why"] for line in lines if line["event"] == "webrtc_request_refused")
+    assert set(codes) == {"bad_offer", "origin_not_allowed"}
+    assert max(codes.values()) < 10
+
+
+async def test_the_call_is_where_the_offer_was_sent_to(scene: WebRtcScene) -> None:
+    outer, inner = web.Application(), web.Application()
+    scene.routes.add_routes(inner)
+    outer.add_subapp("/voice", inner)
+    server = await sockets.serve(outer, [], host="127.0.0.1", port=0)
+    body = await offered(scene, token=scene.token())
+    where = f"http://127.0.0.1:{server.port}"
+    async with scene.http.post(f"{where}/voice/webrtc/offer", json=body) as answer:
+        location = answer.headers["Location"]
+        told = await answer.json()
+    assert location == f"/voice/webrtc/offer/{told['call_id']}"
+    authorization = {"Authorization": f"Bearer {told['key']}"}
+    async with scene.http.delete(where + location, headers=authorization) as answer:
+        assert answer.status == 204
+    await server.close()
+    assert scene.desk.waiting() == 0
+
+
 async def test_a_page_that_offers_again_is_answered_anew(scene: WebRtcScene) -> None:
     page = scene.new_page()
     status, first, _ = await post(scene, await offered(scene, token=scene.token()))
@@ -199,15 +318,30 @@ async def test_a_page_may_leave_before_it_is_connected(scene: WebRtcScene) -> No
     _, answer, _ = await post(scene, await offered(scene, token=scene.token()))
     assert await hang_up(scene, answer["call_id"], f"Bearer {answer['key']}") == 204
     await scene.no_legs()
+    assert scene.desk.waiting() == 0, "its place is free at once"
+
+
+async def test_a_page_may_say_twice_that_it_leaves(scene: WebRtcScene) -> None:
+    _, answer, _ = await post(scene, await offered(scene, token=scene.token()))
+    for _ in range(2):
+        assert await hang_up(scene, answer["call_id"], f"bearer  {answer['key']} ") == 204
 
 
 async def test_only_the_caller_may_hang_up(scene: WebRtcScene) -> None:
     _, answer, _ = await post(scene, await offered(scene, token=scene.token()))
-    call_id, key = answer["call_id"], answer["key"]
-    for authorization in ("", "Bearer ", "Bearer other", f"Basic {key}", "Bearer " + "k" * 600):
-        assert await hang_up(scene, call_id, authorization) == 404
-    assert await hang_up(scene, "web-other", f"Bearer {key}") == 404
+    assert await hang_up(scene, answer["call_id"], "Bearer other") == 204
+    assert await hang_up(scene, "web-other", f"Bearer {answer['key']}") == 204
     assert scene.desk.waiting() == 1
+
+
+@pytest.mark.parametrize("authorization", ["", "Bearer ", "Basic k", "k", "Bearer " + "k" * 600])
+async def test_who_hangs_up_shows_a_key(scene: WebRtcScene, authorization: str) -> None:
+    where = f"{scene.origin}/webrtc/offer/web-1"
+    async with scene.http.delete(where, headers={"Authorization": authorization}) as answer:
+        fault = await answer.json()
+        assert (answer.status, fault["code"]) == (401, "key_missing")
+        assert fault["message"].endswith(".")
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
 # Servers that help

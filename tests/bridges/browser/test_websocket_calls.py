@@ -6,10 +6,11 @@ import base64
 import pytest
 
 from evibridge.agent.commands import Hold, Inject, Pause, Release, Resume, SetContext
+from evibridge.bridges.browser import sent_marks
 from evibridge.events import CallKind
 from evibridge.web_sessions import WebSession
 from tests.bridges.browser.page import BrowserScene
-from tests.bridges.browser.what_is_heard import MS, PIECE, caller_audio
+from tests.bridges.browser.what_is_heard import MS, PIECE, caller_audio, hears
 from tests.parties import PATIENCE_S, wav
 
 
@@ -50,7 +51,7 @@ async def test_the_agent_is_told_what_the_session_says_of_the_caller(
 async def test_the_callers_voice_reaches_the_server_as_it_is(browser: BrowserScene) -> None:
     page, chat = await browser.talk()
     await page.speak(PIECE)
-    assert await caller_audio(chat, len(PIECE)) == PIECE
+    await hears(chat, PIECE)
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 44_100, 48_000, 96_000])
@@ -58,10 +59,11 @@ async def test_a_callers_voice_at_another_rate_is_converted(
     browser: BrowserScene, rate_hz: int
 ) -> None:
     page, chat = await browser.talk(capture_rate_hz=rate_hz)
-    await page.speak(wav(80, rate_hz)[44:])
-    heard = await caller_audio(chat, 2 * 16 * 80)
-    assert len(heard) == 2 * 16 * 80
-    assert any(heard)
+    await page.speak(wav(120, rate_hz)[44:])
+    heard = b""
+    while not any(heard):  # silence may have stood for what came late
+        heard = (await caller_audio(chat, 2))[-2 * 16 * 120 :]
+    assert len(heard) == 2 * 16 * 120
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 24_000, 44_100, 48_000])
@@ -94,6 +96,46 @@ async def test_a_mark_comes_behind_its_audio_and_proves_that_it_was_heard(
     assert heard["id"] == "u1"
     assert heard["text"] == "Good morning."
     assert heard["complete"] is True
+
+
+async def test_a_mark_that_comes_before_its_audio_can_have_been_played_waits(
+    browser: BrowserScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sent_marks, "SLACK_S", -3_600.0)
+    page, chat = await browser.talk()
+    await chat.say("u1", "Good morning.", 350)
+    await page.send(**await page.expect("mark"))
+    await page.send(type="ping")
+    told = await page.receive()
+    while told != {"type": "pong"}:
+        assert isinstance(told, bytes) or told["type"] != "heard"
+        told = await page.receive()
+
+
+async def test_a_mark_that_was_not_sent_yet_proves_nothing(browser: BrowserScene) -> None:
+    page, chat = await browser.talk()
+    await chat.say("u1", "A very long sentence.", 5_000)
+    await page.audio(100 * MS)
+    await page.send(type="mark", name="0:5000")  # as it will be called
+    await chat.send(type="user_interruption", time=1)
+    await page.expect("clear")
+    heard = await page.expect("heard")
+    assert heard["complete"] is False
+
+
+async def test_marks_that_the_page_has_dropped_come_at_once_and_change_nothing(
+    browser: BrowserScene,
+) -> None:
+    page, chat = await browser.talk()
+    await chat.say("u1", "A sentence.", 400)
+    mark = await page.expect("mark")
+    await page.send(**mark)  # too early, and then it was dropped
+    await page.send(type="pause")
+    await page.expect("clear")
+    assert (await page.expect("heard"))["complete"] is False
+    await page.send(**mark)
+    await page.send(type="ping")
+    assert (await page.expect("pong")) == {"type": "pong"}
 
 
 async def test_what_the_caller_says_is_shown_with_how_it_sounded(browser: BrowserScene) -> None:
@@ -261,16 +303,17 @@ async def test_a_ping_is_answered(browser: BrowserScene) -> None:
     assert await page.expect("pong") == {"type": "pong"}
 
 
-async def test_a_caller_without_a_microphone_sends_silence(browser: BrowserScene) -> None:
-    page, chat = await browser.talk(microphone=False)
+@pytest.mark.parametrize("microphone", [True, False])
+async def test_silence_stands_for_a_caller_who_sends_nothing_or_stops(
+    browser: BrowserScene, microphone: bool
+) -> None:
+    page, chat = await browser.talk(microphone=microphone)
     assert await caller_audio(chat, 3 * 3_200) == bytes(9_600)
 
-    await page.speak(PIECE)  # a microphone was found after all
-    heard = b""
-    while PIECE not in heard:
-        heard += await caller_audio(chat, 640)
-    await page.speak(PIECE)
-    assert await caller_audio(chat, 640) == PIECE
+    for _ in range(2):
+        await page.speak(PIECE)
+        await hears(chat, PIECE)
+        assert await caller_audio(chat, 3 * 3_200) == bytes(9_600)
 
 
 async def test_who_listens_hears_the_agent_too(browser: BrowserScene) -> None:

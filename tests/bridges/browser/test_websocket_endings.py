@@ -3,12 +3,14 @@
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from evibridge.agent.call import Call
 from evibridge.bridges.browser import websocket_leg
 from evibridge.bridges.browser.desk import Place
 from evibridge.bridges.browser.websocket_leg import WebSocketLeg
 from evibridge.events import EndReason
+from evibridge.sockets._picows import PicowsSocket
 from tests.bridges.browser.page import BrowserScene
 from tests.bridges.browser.what_is_heard import MS, PIECE, hears, lost
 from tests.parties import all_gone
@@ -112,6 +114,18 @@ async def test_a_page_that_knows_nothing_any_more_is_told_everything(
         assert (first["type"], second["type"]) == ("ready", "transcript")
 
 
+async def test_a_page_that_comes_back_too_often_is_told_to_wait(browser: BrowserScene) -> None:
+    _, welcome = await browser.caller()
+    for _ in range(10):
+        browser.desk.come_back(welcome["key"])
+    page = await browser.page()
+    await page.hello(key=welcome["key"])
+    told, code = await page.told_before_close()
+    assert code == 4001
+    assert told[-1]["code"] == "too_many_connections"
+    assert told[-1]["retry_after_s"] == 1
+
+
 async def test_a_second_connection_takes_the_call_over(browser: BrowserScene) -> None:
     page, welcome = await browser.caller()
     chat = await browser.answer(page)
@@ -165,5 +179,38 @@ async def test_a_connection_that_does_not_take_the_agents_voice_is_cut(
 ) -> None:
     monkeypatch.setattr(websocket_leg, "MAX_UNSENT_BYTES", -1)
     page = await browser.page()
-    await page.hello(token=browser.token())
+    with capture_logs() as logs:
+        await page.hello(token=browser.token())
+        assert (await page.told_before_close())[1] == 1006
+    stuck = [log for log in logs if log["event"] == "caller_socket_stuck"]
+    assert stuck[0]["call_id"] == browser.call.call_id
+
+
+async def test_audio_that_waits_too_long_for_the_network_ends_the_connection(
+    browser: BrowserScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(websocket_leg, "STUCK_AFTER_S", 0.15)
+    page, chat = await browser.talk()
+    behind(browser, 40_000)
+    await chat.say("u1", "A very long sentence.", 2_000)
     assert (await page.told_before_close())[1] == 1006
+
+
+async def test_an_interruption_is_never_behind_audio_that_the_network_does_not_take(
+    browser: BrowserScene,
+) -> None:
+    page, chat = await browser.talk()
+    behind(browser, 40_000)
+    await chat.say("u1", "A very long sentence.", 5_000)
+    await page.expect("transcript")
+    await chat.send(type="user_interruption", time=1)
+    while (message := await page.receive()) != {"type": "clear"}:
+        assert not isinstance(message, bytes)
+
+
+def behind(browser: BrowserScene, unsent_bytes: int) -> None:
+    """The network takes what it is given, but says that so much is not on its way yet."""
+    leg = browser.call._leg
+    assert isinstance(leg, WebSocketLeg)
+    assert isinstance(leg._socket, PicowsSocket)
+    leg._socket.unsent_bytes = lambda: unsent_bytes

@@ -6,9 +6,13 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from structlog.testing import capture_logs
 
-from evibridge.bridges.browser import caller_channel, desk, websocket_leg, websocket_routes
+from evibridge.bridges.browser import caller_channel, desk, strangers, websocket_leg
+from evibridge.bridges.browser.origins import Origins
+from evibridge.bridges.browser.websocket_routes import WebSocketRoutes
 from evibridge.web_sessions import WebSession
 from tests.bridges.browser.page import ALLOWED, BrowserScene
 from tests.parties import PATIENCE_S, TinyChat, all_gone
@@ -137,18 +141,38 @@ async def test_while_calls_are_drained_none_begins_but_callers_come_back(
         await draining
 
 
-async def test_sockets_without_a_hello_are_bounded(
+async def test_of_sockets_without_a_hello_the_oldest_makes_room_for_the_newest(
     browser: BrowserScene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(websocket_routes, "SPARE_HANDSHAKES", 2)
-    await browser.caller()  # has said who it is
-    first, _ = await browser.page(), await browser.page()
-    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
-        await browser.page()
-    assert refused.value.status == 503
+    monkeypatch.setattr(strangers, "MAX_STRANGERS", 2)
+    talking, _ = await browser.caller()  # has said who it is
+    silent = [await browser.page() for _ in range(3)]
+    told, code = await silent[0].told_before_close()
+    assert code == 4001
+    assert told[-1]["code"] == "too_many_connections"
+    assert told[-1]["retry_after_s"] == 1
 
-    await first.close()
+    await browser.caller()
+    assert await silent[1].refusal() == ("too_many_connections", 4001)
+    await talking.send(type="ping")
+    await talking.expect("pong")
+    await silent[2].send(type="ping")
+    assert await silent[2].refusal() == ("bad_hello", 1008)
+
+
+async def test_a_refused_socket_that_is_not_closed_takes_no_room(
+    browser: BrowserScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strangers, "MAX_STRANGERS", 1)
+    refused = await browser.page()
+    await refused.send(type="ping")
+    assert isinstance(told := await refused.receive(), dict)
+    assert told["code"] == "bad_hello"
+
+    page = await browser.page()
     await browser.page()
+    assert await page.refusal() == ("too_many_connections", 4001)
+    assert await refused.told_before_close() == ([], 1008)
 
 
 @pytest.mark.parametrize(
@@ -160,6 +184,8 @@ async def test_sockets_without_a_hello_are_bounded(
         {"playback_rate_hz": 96_000},
         {"playback_rate_hz": 0},
         {"playback_rate_hz": 44_101},
+        {"capture_rate_hz": 11_025},
+        {"playback_rate_hz": 47_950},
     ],
 )
 async def test_a_rate_that_cannot_be_converted_uses_no_token_up(
@@ -172,13 +198,26 @@ async def test_a_rate_that_cannot_be_converted_uses_no_token_up(
     await browser.caller(token=token)
 
 
+async def test_what_is_refused_for_its_rate_has_cost_no_filter(
+    browser: BrowserScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def design(*_: int) -> None:
+        raise AssertionError("A filter was made.")
+
+    token = browser.token()
+    page = await browser.page()
+    monkeypatch.setattr("evibridge.audio.resample._design", design)
+    await page.hello(token=token, capture_rate_hz=11_025)
+    assert await page.refusal() == ("rate_not_usable", 4001)
+
+
 async def test_a_stranger_does_not_learn_which_rates_can_be_used(browser: BrowserScene) -> None:
     page = await browser.page()
     await page.hello(token="nonsense", capture_rate_hz=44_101)
     assert await page.refusal() == ("token_unknown", 4001)
 
 
-@pytest.mark.parametrize("size", [0, 1, 641, 16_386])
+@pytest.mark.parametrize("size", [0, 1, 641, 3_842])
 async def test_audio_that_cannot_be_taken_is_left_out(browser: BrowserScene, size: int) -> None:
     page, chat = await browser.talk()
     await page.speak(bytes(size))
@@ -195,8 +234,8 @@ async def test_audio_that_cannot_be_taken_is_left_out(browser: BrowserScene, siz
 
 async def test_more_audio_than_there_can_be_is_dropped(browser: BrowserScene) -> None:
     page, chat = await browser.talk()
-    for _ in range(40):  # 20 s
-        await page.speak(bytes(16_000))
+    for _ in range(200):  # 20 s
+        await page.speak(bytes(3_200))
     await page.send(type="text", text="All sent.")
     seconds = await _seconds_until_text(chat)
     assert seconds < 5  # of twenty: what may come at once, and a little more on a busy machine
@@ -338,7 +377,7 @@ async def ask(browser: BrowserScene, **headers: str) -> tuple[int, dict[str, Any
 async def test_the_built_in_page_gets_a_token_for_itself(browser: BrowserScene) -> None:
     status, answer = await ask(browser, Origin=browser.origin)
     assert status == 201
-    assert answer["expires_in_s"] == 60.0
+    assert repr(answer["expires_in_s"]) == "60"
 
     page = await browser.page(Origin=browser.origin)
     await page.hello(token=answer["token"])
@@ -356,6 +395,9 @@ async def test_a_local_program_gets_a_token_too(browser: BrowserScene) -> None:
     [
         {"Origin": "http://localhost:1"},
         {"Origin": ALLOWED},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Mode": "no-cors"},
         {"Origin": "null"},
         {"X-Forwarded-For": "203.0.113.7"},
         {"Host": "voice.example.com"},
@@ -366,6 +408,44 @@ async def test_nobody_else_gets_one(browser: BrowserScene, headers: dict[str, st
     assert status == 403
     assert answer["code"] == "origin_not_allowed"
     assert answer["message"].endswith(".")
+
+
+@pytest.mark.parametrize("site", ["same-origin", "none"])
+async def test_a_page_that_names_no_origin_may_be_this_services_own(
+    browser: BrowserScene, site: str
+) -> None:
+    headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "cors"}
+    status, _ = await ask(browser, **headers)
+    assert status == 201
+    status, _ = await ask(browser, Origin=browser.origin, **headers)
+    assert status == 201
+
+
+async def test_a_page_that_contradicts_itself_gets_no_token(browser: BrowserScene) -> None:
+    headers = {"Origin": browser.origin, "Sec-Fetch-Site": "cross-site"}
+    status, answer = await ask(browser, **headers)
+    assert (status, answer["code"]) == (403, "origin_not_allowed")
+
+
+async def test_a_service_that_gives_no_tokens_unasked_says_who_does(
+    browser: BrowserScene, http: aiohttp.ClientSession
+) -> None:
+    routes = WebSocketRoutes(
+        browser.desk,
+        browser.sessions,
+        Origins(None),
+        browser.bus,
+        lambda _: None,
+        gives_tokens=False,
+    )
+    app = web.Application()
+    routes.add_routes(app)
+    async with TestServer(app) as server, http.post(server.make_url("/browser/session")) as answer:
+        assert answer.status == 403
+        assert await answer.json() == {
+            "code": "no_tokens_here",
+            "message": "This service gives tokens through POST /v1/web-sessions only.",
+        }
 
 
 async def test_there_is_an_end_to_tokens(
