@@ -19,7 +19,7 @@ from evibridge.errors import BadMessage, CommandRefused
 from evibridge.events import CallEnded, EndReason
 
 PER_S = 20.0
-"""Messages of a page in the long run; it sends a ping every 2 s, and two marks a second."""
+"""Messages of a page in the long run; it sends a ping and two marks each second."""
 BURST = 40
 WARN_EVERY_S = 1.0
 """So often a page that sends more is told so."""

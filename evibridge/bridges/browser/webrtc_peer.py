@@ -55,7 +55,7 @@ GATHER_TIMEOUT_S = 2
 """For STUN and TURN servers; whatever did not answer by then is left out."""
 CONNECT_TIMEOUT_S = 15.0
 SILENT_PEER_S = 5.0
-"""A page sends audio every 20 ms, or a `ping` every 2 s."""
+"""A page sends audio every 20 ms, and a `ping` every second."""
 REPORT_EVERY_S = 1.0
 CLOSE_TIMEOUT_S = 1.5
 FLUSH_TIMEOUT_S = 0.5

@@ -35,7 +35,7 @@ from evibridge.web_sessions import WebSessionRefused
 
 HELLO_TIMEOUT_S = 5.0
 LOST_AFTER_S = 5.0
-"""A page sends audio all the time, or a ping every 2 s."""
+"""A page sends audio all the time, and a ping every second."""
 REAL_TIME = 1.5
 """How fast a page may send audio in the long run: its clock is not ours."""
 BURST_S = 2.0
