@@ -71,7 +71,7 @@ def held(service: Service, settings: Settings) -> Held:
     files = [_target(descriptor) for descriptor in Path("/proc/self/fd").iterdir()]
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return Held(
-        live=settings.max_calls - service.calls.free_places,
+        live=service.calls.live,
         tasks=len(asyncio.all_tasks()),
         timers=sum(
             type(each).__name__ == "TimerHandle" and not each.cancelled() for each in objects
