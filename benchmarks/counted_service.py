@@ -21,7 +21,7 @@ import uvloop
 from evibridge import Agent, Manners, Tools
 from evibridge.logs import configure_logs
 from evibridge.service import Service, start_service
-from evibridge.settings import Settings, load_settings
+from evibridge.settings import load_settings
 
 TOOL_S = 30.0
 """Longer than any call lasts."""
@@ -64,7 +64,7 @@ class Held:
     rss_kb: float
 
 
-def held(service: Service, settings: Settings) -> Held:
+def held(service: Service) -> Held:
     """Count everything."""
     gc.collect()
     objects = gc.get_objects()
@@ -103,7 +103,7 @@ async def run(port: int) -> None:
         if not sys.stdin.readline():
             asyncio.get_running_loop().remove_reader(sys.stdin)
             return
-        print(orjson.dumps(asdict(held(service, settings))).decode(), flush=True)
+        print(orjson.dumps(asdict(held(service))).decode(), flush=True)
 
     asyncio.get_running_loop().add_reader(sys.stdin, answer)
     await asyncio.Event().wait()
