@@ -9,10 +9,11 @@
 
 /** One call. An object is used once: a new call is a new object. */
 export class EvibridgeCall {
+  /** Throws `TypeError` if an option is of no use. */
   constructor(options: CallOptions);
 
   readonly state: CallState;
-  /** Whether the caller's microphone is switched off by `mute()`. */
+  /** Whether the microphone is switched off by `mute()`, whatever the service knows of it yet. */
   readonly muted: boolean;
   /** Whether the agent is paused, by the caller or by an operator. */
   readonly paused: boolean;
@@ -27,7 +28,8 @@ export class EvibridgeCall {
 
   /**
    * Ask for the microphone and connect. Call it in a click: browsers play no sound before one.
-   * Rejects with `EvibridgeError` if the call did not come to be.
+   * Rejects with `EvibridgeError` if the call did not come to be, or with what the function threw
+   * that was to get the token.
    */
   start(): Promise<void>;
   /** Hang up. Resolves once the call is over; never rejects. */
@@ -44,7 +46,9 @@ export class EvibridgeCall {
   send(text: string): void;
   /**
    * Go on with another microphone (`deviceId`, or true for the browser's choice); also in a call
-   * that began without one. Rejects with `EvibridgeError`, and the old one goes on if it still can.
+   * that began without one: that gets another connection, of which the state tells only if it is not
+   * there within 2 s. Resolves once the microphone is heard, or yet another one was asked for.
+   * Rejects with `EvibridgeError`, and the old one goes on if it still can.
    */
   setMicrophone(microphone: string | true): Promise<void>;
   /** Let the agent be heard elsewhere. Rejects with `speaker_unavailable` where that cannot be. */
@@ -67,8 +71,12 @@ export class EvibridgeError extends Error {
 }
 
 export interface CallOptions {
-  /** One-use token of a web session, which your server gets from the service. */
-  token: string;
+  /**
+   * One-use token of a web session, which your server gets from the service; or a function that gets
+   * one. It is called by `start()`, once the microphone is open: people may take long to allow that,
+   * and tokens wait a minute. What it throws, `start()` rejects with.
+   */
+  token: string | (() => Promise<string>);
   /** Address of the service. Default: where this module was loaded from. */
   server?: string;
   /** Default "auto": WebRTC, and WebSocket where that is not to be had. */
@@ -95,8 +103,13 @@ export type ErrorCode =
   | "speaker_unavailable"
   | "unreachable"
   | "blocked"
+  | "webrtc_not_installed"
+  | "webrtc_unavailable"
   | "service_full"
   | "draining"
+  | "too_many_connections"
+  | "too_many_texts"
+  | "too_many_changes"
   | "token_unknown"
   | "token_expired"
   | "token_used"
@@ -171,6 +184,8 @@ export interface WelcomeMessage {
   resume_s: number;
   agent: { name: string | null };
   transport: Transport;
+  /** Whether some of what happened while the connection was lost is not told: it was too much. */
+  missed?: boolean;
 }
 
 /** The agent is there, or there again. */
@@ -272,7 +287,7 @@ export interface EndedMessage {
   at_s?: number;
 }
 
-/** The service does not do what was asked for. */
+/** The service does not do what was asked for; after `retry_after_s` it may. */
 export interface RefusedMessage {
   type: "refused";
   code: ErrorCode;

@@ -104,7 +104,7 @@ async def test_what_is_said_while_the_microphone_is_muted_is_not_heard(
     await caller.sees_title("You are muted")
     await service.told("caller_muted", call_id=call_id, is_muted=True)
     await caller.microphone_at(microphone.ends_s[0])
-    await caller.presses("Unmute")
+    await caller.presses("Mute")
     await service.told("caller_muted", call_id=call_id, is_muted=False)
     await caller.sees_said("You", "moment")
 

@@ -5,6 +5,7 @@ import pytest
 from evibridge.engine.hearing.ears import WhisperEars
 from tests.browser.chromium import NO_MICROPHONE
 from tests.browser.conftest import Visit
+from tests.browser.settling import settles
 from tests.browser.visitor import Transport
 from tests.processes import Running
 
@@ -54,7 +55,7 @@ async def test_a_paused_agent_is_silent_until_it_is_resumed(
     await caller.types("Where is order 1042?")
     await caller.sees_said("You", "Where is order 1042?")
     silent_ms = await caller.hears_silence()
-    await caller.presses("Resume")
+    await caller.presses("Pause")  # it says Resume, and keeps its name for screen readers
     await caller.told("resumed")
     await caller.sees_state("listening")
     await service.told("agent_resumed", call_id=call_id)
@@ -73,6 +74,7 @@ async def test_whoever_ends_the_call_may_read_what_was_said_and_call_again(
     await caller.presses("Start talking")
     call_id = await caller.call_id(transport)
     await caller.sees_said("The Paper Lantern", "Good day")
+    await settles(caller)
     await caller.presses("End call")
     await caller.sees_title("Call ended")
     assert (await caller.hint()).startswith("You ended the call after ")
@@ -80,6 +82,7 @@ async def test_whoever_ends_the_call_may_read_what_was_said_and_call_again(
     await caller.presses("Read the conversation")
     await caller.sees("Good day, this is the Paper Lantern book shop.")
 
+    await settles(caller)
     await caller.presses("Talk again")
     await caller.sees_state("speaking")
     again = await caller.told("welcome", times=2)

@@ -16,6 +16,7 @@ class Transport {
   streams = [];
   isClosed = false;
   takesMicrophones = true;
+  asking = Promise.resolve();
 
   constructor(kind, listener) {
     this.kind = kind;
@@ -49,19 +50,23 @@ function newConnection(...ways) {
   return new Connection({
     server: new URL("http://127.0.0.1:9/"),
     ways,
-    token: "the token",
     newTransport: (way, listener) => new Transport(way, listener),
     listener: {
       onMessage: ({ type }) => told.push(type),
       onReconnecting: () => told.push("reconnecting"),
       onReconnected: () => told.push("reconnected"),
-      onGone: ({ code }) => told.push(`gone: ${code}`),
+      onGone({ code }) {
+        told.push(`gone: ${code}`);
+        connection.close();
+      },
     },
     network,
     nowS: () => nowS,
   });
 }
 
+const connecting = () => connection.connect("the token");
+const PLACE = { callId: "web-1", key: "the key", resumeS: 20 };
 const newest = () => transports.at(-1);
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -73,9 +78,9 @@ async function pass(seconds) {
 
 async function connected(...ways) {
   connection = newConnection(...ways);
-  const connecting = connection.connect();
+  const welcomed = connecting();
   newest().listener.onMessage(WELCOME);
-  await connecting;
+  await welcomed;
 }
 
 async function lose() {
@@ -95,49 +100,65 @@ afterEach(() => {
 
 test("a call is connected once the service has welcomed the caller", async () => {
   connection = newConnection("websocket");
-  const connecting = connection.connect();
+  const welcomed = connecting();
   assert.deepEqual(newest().proof, { token: "the token" });
   assert.deepEqual([connection.way, connection.callId], [null, null]);
   newest().listener.onMessage(WELCOME);
-  await connecting;
+  await welcomed;
   assert.deepEqual([connection.way, connection.callId], ["websocket", "web-1"]);
   assert.deepEqual(told, ["welcome"]);
 });
 
 test("a browser's own error becomes a sentence", async () => {
   connection = newConnection("webrtc");
-  const connecting = connection.connect();
+  const welcomed = connecting();
   newest().failed(new TypeError("no such codec"));
-  await assert.rejects(connecting, { code: "blocked", message: /no such codec/ });
+  await assert.rejects(welcomed, { code: "blocked", message: /no such codec/ });
 });
 
 for (const code of ["webrtc_not_installed", "unreachable", "blocked"]) {
   test(`after "${code}" the unused token goes another way`, async () => {
     connection = newConnection("webrtc", "websocket");
-    const connecting = connection.connect();
+    const welcomed = connecting();
     transports[0].failed(new EvibridgeError(code, "It does not work."));
     await settled();
     assert.deepEqual([transports[0].isClosed, newest().kind, newest().proof], [true, "websocket", { token: "the token" }]);
     newest().listener.onMessage(WELCOME);
-    await connecting;
+    await welcomed;
   });
 }
 
 test("a way that takes too long is left, and the place is kept", async () => {
   connection = newConnection("webrtc", "websocket");
-  const connecting = connection.connect();
-  newest().listener.onPlace({ callId: "web-1", key: "the key", resumeS: 20 });
+  const welcomed = connecting();
+  newest().listener.onPlace(PLACE);
   newest().opened();
   await pass(6);
   assert.deepEqual(newest().proof, { key: "the key", since: undefined });
   newest().listener.onMessage(WELCOME);
-  await connecting;
+  await welcomed;
   assert.equal(connection.way, "websocket");
+});
+
+test("a way that takes long while the service decides over a place is not left before that", async () => {
+  connection = newConnection("webrtc", "websocket");
+  const welcomed = connecting();
+  let answer;
+  newest().asking = new Promise((resolve) => (answer = resolve));
+  await pass(8);
+  assert.equal(transports.length, 1);
+  newest().listener.onPlace(PLACE);
+  answer();
+  await settled();
+  assert.deepEqual([newest().kind, newest().proof], ["websocket", { key: "the key", since: undefined }]);
+  newest().listener.onMessage(WELCOME);
+  await welcomed;
 });
 
 test("the last way is given the time that the service gives", async () => {
   connection = newConnection("webrtc");
-  const refused = assert.rejects(connection.connect(), { code: "blocked" });
+  const refused = assert.rejects(connecting(), { code: "blocked" });
+  newest().listener.onPlace(PLACE);
   await pass(14);
   assert.equal(newest().isClosed, false);
   await pass(1);
@@ -145,19 +166,26 @@ test("the last way is given the time that the service gives", async () => {
   assert.equal(newest().isClosed, true);
 });
 
+test("a service that has not answered is no network that lets nothing through", async () => {
+  connection = newConnection("webrtc");
+  const refused = assert.rejects(connecting(), { code: "unreachable" });
+  await pass(15);
+  await refused;
+});
+
 test("what the service refuses by one way is not asked for by another", async () => {
   connection = newConnection("webrtc", "websocket");
-  const connecting = connection.connect();
+  const welcomed = connecting();
   newest().failed(new EvibridgeError("token_expired", "The token has expired."));
-  await assert.rejects(connecting, { code: "token_expired" });
+  await assert.rejects(welcomed, { code: "token_expired" });
   assert.equal(transports.length, 1);
 });
 
 test("a refusal by message rejects, with when to come again", async () => {
   connection = newConnection("websocket");
-  const connecting = connection.connect();
+  const welcomed = connecting();
   newest().listener.onMessage({ type: "refused", code: "service_full", message: "All lines are busy.", retry_after_s: 15 });
-  await assert.rejects(connecting, { code: "service_full", retryAfterS: 15 });
+  await assert.rejects(welcomed, { code: "service_full", retryAfterS: 15 });
   assert.deepEqual(told, []);
 });
 
@@ -169,17 +197,17 @@ test("in a call a refusal is of a command", async () => {
 
 test("a socket that closes before the welcome is a failure", async () => {
   connection = newConnection("websocket");
-  const connecting = connection.connect();
+  const welcomed = connecting();
   newest().opened();
   newest().listener.onLost(LOST);
-  await assert.rejects(connecting, { code: "connection_lost" });
+  await assert.rejects(welcomed, { code: "connection_lost" });
 });
 
 test("a caller who hangs up while it connects is connected to nothing", async () => {
   connection = newConnection("webrtc", "websocket");
-  const connecting = connection.connect();
+  const welcomed = connecting();
   connection.close();
-  await assert.rejects(connecting, { code: "caller_hung_up" });
+  await assert.rejects(welcomed, { code: "caller_hung_up" });
   assert.deepEqual([transports.length, newest().isClosed], [1, true]);
 });
 
@@ -237,22 +265,60 @@ test("a call that another connection has taken over is left to it", async () => 
   assert.deepEqual(told, ["welcome", "gone: taken_over"]);
 });
 
-test("a call that lost WebRTC tries it again, and then goes on by WebSocket for good", async () => {
+for (const code of ["blocked", "webrtc_not_installed", "webrtc_unavailable"]) {
+  test(`a call that lost WebRTC tries it again, and after "${code}" goes on by WebSocket for good`, async () => {
+    await connected("webrtc", "websocket");
+    await lose();
+    await pass(0.4);
+    assert.equal(newest().kind, "webrtc");
+    newest().failed(new EvibridgeError(code, "It does not work."));
+    await settled();
+    assert.equal(newest().kind, "websocket");
+    newest().listener.onMessage(WELCOME);
+    await settled();
+    await lose();
+    await pass(0.7);
+    assert.deepEqual(
+      transports.map(({ kind }) => kind),
+      ["webrtc", "webrtc", "websocket", "websocket"],
+    );
+  });
+}
+
+test("a way that is not connected in time is given up for good in a call, too", async () => {
   await connected("webrtc", "websocket");
   await lose();
   await pass(0.4);
-  assert.equal(newest().kind, "webrtc");
+  newest().listener.onPlace(PLACE);
+  await pass(6);
+  assert.equal(newest().kind, "websocket");
+});
+
+test("a service that is away for a moment is no reason to leave WebRTC", async () => {
+  await connected("webrtc", "websocket");
+  await lose();
+  await pass(0.4);
   newest().failed(new EvibridgeError("unreachable", "It cannot be reached."));
   await settled();
-  assert.equal(newest().kind, "websocket");
-  newest().listener.onMessage(WELCOME);
-  await settled();
-  await lose();
   await pass(0.7);
+  await pass(6);
+  await pass(1.3);
   assert.deepEqual(
     transports.map(({ kind }) => kind),
-    ["webrtc", "webrtc", "websocket", "websocket"],
+    ["webrtc", "webrtc", "webrtc", "webrtc"],
   );
+});
+
+test("a service that names a time is not asked before that", async () => {
+  await connected("websocket");
+  await lose();
+  await pass(0.4);
+  newest().listener.onMessage({ type: "refused", code: "too_many_connections", message: "Wait.", retry_after_s: 5 });
+  await settled();
+  await pass(4);
+  assert.equal(transports.length, 2);
+  await pass(1);
+  assert.equal(transports.length, 3);
 });
 
 test("a network that is back is used at once", async () => {
@@ -271,12 +337,14 @@ test("a caller who hangs up while the connection is lost is not connected again"
   assert.deepEqual([transports.length, told], [1, ["welcome", "reconnecting"]]);
 });
 
-test("a connection is asked each 2 s whether it lives, and is lost when it does not answer", async () => {
+test("a connection is asked each second whether it lives, and is lost when nothing comes", async () => {
   await connected("websocket");
-  for (let second = 0; second < 4; second += 1) await pass(1);
-  assert.deepEqual(newest().sent, ["ping", "ping"]);
+  for (let second = 0; second < 3; second += 1) await pass(1);
+  assert.deepEqual(newest().sent, ["ping", "ping", "ping"]);
   newest().listener.onMessage({ type: "pong" });
-  for (let second = 0; second < 6; second += 1) await pass(1);
+  for (let second = 0; second < 3; second += 1) await pass(1);
+  newest().listener.onSound();
+  for (let second = 0; second < 3; second += 1) await pass(1);
   assert.equal(newest().isClosed, false);
   await pass(1);
   assert.deepEqual(told, ["welcome", "reconnecting"]);
@@ -296,26 +364,92 @@ test("what an abandoned transport still tells is not heard", async () => {
   assert.deepEqual(told, ["welcome", "reconnecting"]);
 });
 
-test("another microphone goes to the transport, and a call by typing is connected anew for it", async () => {
+test("another microphone goes to the transport", async () => {
   await connected("webrtc", "websocket");
   await connection.replaceMicrophone("headset");
   assert.deepEqual([newest().streams, newest().isClosed], [["headset"], false]);
-  newest().takesMicrophones = false;
-  await connection.replaceMicrophone("headset");
-  assert.deepEqual([newest().isClosed, told.at(-1)], [true, "reconnecting"]);
+  await lose();
   await connection.replaceMicrophone("another");
   assert.equal(transports.length, 1);
 });
 
-test("who hangs up and cannot wait says so by the connection, and without it", async (context) => {
+/** A call by typing that is about to become one by voice. */
+async function switching() {
+  await connected("webrtc", "websocket");
+  newest().takesMicrophones = false;
+  const replaced = connection.replaceMicrophone("headset");
+  await settled();
+  await pass(0);
+  return { replaced };
+}
+
+test("a call by typing gets another connection for a microphone, and nobody is told", async () => {
+  const { replaced } = await switching();
+  assert.deepEqual([transports.map(({ isClosed }) => isClosed), newest().proof.key], [[true, false], "the key"]);
+  connection.send({ type: "text" });
+  newest().listener.onMessage(WELCOME);
+  await replaced;
+  assert.deepEqual([newest().sent, told], [["text"], ["welcome", "welcome", "reconnected"]]);
+  connection.send({ type: "pause" });
+  assert.deepEqual(newest().sent, ["text", "pause"]);
+});
+
+test("a new connection that takes long is told of", async () => {
+  const { replaced } = await switching();
+  await pass(2);
+  assert.deepEqual(told, ["welcome", "reconnecting"]);
+  newest().listener.onMessage(WELCOME);
+  await replaced;
+});
+
+test("a call that is lost with its new connection is told of, and the microphone is of no use", async () => {
+  const { replaced } = await switching();
+  const refused = assert.rejects(replaced, { code: "caller_hung_up" });
+  newest().failed(new EvibridgeError("call_is_over", "The call is over."));
+  await settled();
+  await refused;
+  assert.deepEqual(told, ["welcome", "gone: call_is_over"]);
+});
+
+/** What is asked for by HTTP. */
+function watchFetch(context) {
   const asked = [];
   context.mock.method(globalThis, "fetch", async (url, { method, headers }) => {
     asked.push([url.href, method, headers.Authorization]);
   });
+  return asked;
+}
+const GIVEN_BACK = ["http://127.0.0.1:9/webrtc/offer/web-1", "DELETE", "Bearer the key"];
+
+test("who hangs up and cannot wait says so by the connection, and without it", async (context) => {
+  const asked = watchFetch(context);
   connection = newConnection("websocket");
   connection.abandon();
   await connected("websocket");
   connection.abandon();
   assert.deepEqual(newest().sent, ["end"]);
-  assert.deepEqual(asked, [["http://127.0.0.1:9/webrtc/offer/web-1", "DELETE", "Bearer the key"]]);
+  assert.deepEqual(asked, [GIVEN_BACK]);
+});
+
+test("a place that is given after the caller has hung up is given back", async (context) => {
+  const asked = watchFetch(context);
+  connection = newConnection("webrtc", "websocket");
+  const refused = assert.rejects(connecting(), { code: "caller_hung_up" });
+  connection.abandon();
+  connection.close();
+  await refused;
+  assert.deepEqual(asked, []);
+  newest().listener.onPlace(PLACE);
+  assert.deepEqual([asked, connection.callId], [[GIVEN_BACK], null]);
+});
+
+test("a call that is over sounds on for a moment, and is not come back to", async () => {
+  await connected("websocket");
+  connection.close(200);
+  newest().listener.onLost(LOST);
+  newest().listener.onMessage({ type: "ready" });
+  assert.deepEqual([newest().isClosed, told], [false, ["welcome"]]);
+  await pass(0.2);
+  await pass(30);
+  assert.deepEqual([newest().isClosed, transports.length], [true, 1]);
 });

@@ -21,7 +21,7 @@ beforeEach(() => {
   browser({
     async getUserMedia({ audio }) {
       asked.push(audio);
-      const answer = answers.shift() ?? newStream();
+      const answer = (await answers.shift()) ?? newStream();
       if (typeof answer === "string") throw new DOMException("as the browser says", answer);
       return answer;
     },
@@ -80,6 +80,33 @@ test("a system that opens one at a time is asked again without the first", async
   answers.push("NotReadableError");
   const second = await microphone.open("headset");
   assert.equal(first.track.isStopped, true);
+  assert.equal(microphone.stream, second);
+});
+
+test("of two microphones that are asked for the last one is used, whichever comes first", async () => {
+  for (const order of [[0, 1], [1, 0]]) {
+    microphone = new Microphone(() => {});
+    const streams = [newStream(), newStream()];
+    const give = [];
+    answers.push(...streams.map((stream) => new Promise((resolve) => give.push(() => resolve(stream)))));
+    const opening = [microphone.open("first"), microphone.open("second")];
+    for (const at of order) {
+      give[at]();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    assert.deepEqual(await Promise.all(opening), [null, streams[1]]);
+    assert.deepEqual(streams.map(({ track }) => track.isStopped), [true, false]);
+    assert.equal(microphone.stream, streams[1]);
+  }
+});
+
+test("a microphone that nobody waits for any more may fail", async () => {
+  let fail;
+  answers.push(new Promise((resolve) => (fail = () => resolve("NotFoundError"))));
+  const opening = microphone.open("first");
+  const second = await microphone.open("second");
+  fail();
+  assert.equal(await opening, null);
   assert.equal(microphone.stream, second);
 });
 

@@ -2,9 +2,12 @@ import assert from "node:assert/strict";
 import { afterEach, mock, test } from "node:test";
 
 import { Announcer, PACE_MS } from "../../evibridge/web/caller/announcer.js";
+import { ClickGuard, SETTLES_MS } from "../../evibridge/web/caller/click_guard.js";
 import { actionOf } from "../../evibridge/web/caller/keyboard.js";
+import { whyNot } from "../../evibridge/web/caller/microphone_check.js";
+import { whilePrompting } from "../../evibridge/web/caller/microphone_prompt.js";
 import { prefer, preferred } from "../../evibridge/web/caller/preferences.js";
-import { LINK_NEEDED, newToken, tokenIn } from "../../evibridge/web/caller/session_token.js";
+import { newToken } from "../../evibridge/web/caller/session_token.js";
 
 afterEach(() => {
   mock.timers.reset();
@@ -76,16 +79,50 @@ test("what is read out already is not read out again", () => {
   assert.equal(region.textContent, "Paused");
 });
 
-test("the token of a link is taken out of the address", () => {
-  assert.deepEqual(tokenIn("https://a.example/?x=1#token=abc"), {
-    token: "abc",
-    rest: "https://a.example/?x=1",
-  });
-  assert.deepEqual(tokenIn("https://a.example/#x=1&token=a%2Bb"), {
-    token: "a+b",
-    rest: "https://a.example/#x=1",
-  });
-  assert.equal(tokenIn("https://a.example/#act").token, "");
+test("the second press of a double click is not meant for what the first has changed", () => {
+  const guard = new ClickGuard();
+  guard.does("one", "Start talking", 1000);
+  assert.equal(guard.isMeant("one", 1000), true, "the button was there before the click");
+  guard.does("one", "Cancel", 1000);
+  assert.equal(guard.isMeant("one", 1000 + SETTLES_MS - 1), false);
+  guard.does("one", "Cancel", 1200);
+  assert.equal(guard.isMeant("one", 1000 + SETTLES_MS), true);
+});
+
+test("a button that does the same again may be pressed as fast as one can", () => {
+  const guard = new ClickGuard();
+  guard.does("save", "Save as text", 0);
+  assert.equal(guard.isMeant("save", 1), true);
+  assert.equal(guard.isMeant("other", 0), true);
+});
+
+test("why no microphone opens is told by what the browser says", () => {
+  assert.match(whyNot(new DOMException("", "NotAllowedError")), /did not let this page/);
+  assert.match(whyNot(new DOMException("", "SecurityError")), /https:/);
+  assert.match(whyNot(new DOMException("", "NotFoundError")), /Plug one in/);
+  assert.match(whyNot(new Error("odd")), /Plug one in/);
+});
+
+/** How often it is told that the browser asks, if its permission is so. */
+async function timesAsked(query, isWaiting) {
+  const value = { permissions: { query } };
+  Object.defineProperty(globalThis, "navigator", { value, configurable: true });
+  let times = 0;
+  await whilePrompting(
+    () => isWaiting,
+    () => (times += 1),
+  );
+  return times;
+}
+
+test("the browser asks for the microphone unless it was allowed before", async () => {
+  const query = (state) => async () => ({ state });
+  const fails = async () => Promise.reject(new TypeError("microphone?"));
+  assert.equal(await timesAsked(query("prompt"), true), 1);
+  assert.equal(await timesAsked(query("prompt"), false), 0, "it has been answered");
+  assert.equal(await timesAsked(query("granted"), true), 0);
+  assert.equal(await timesAsked(query("denied"), true), 0);
+  assert.equal(await timesAsked(fails, true), 1, "a browser that does not tell");
 });
 
 /** The service answers so when it is asked for a token. */
@@ -100,15 +137,16 @@ test("the service of this computer gives a token", async () => {
   assert.deepEqual([path, options.method], ["browser/session", "POST"]);
 });
 
-test("who may not have a token needs a link", async () => {
-  answering(403, '{"code":"not_local","message":"It is not this computer."}');
-  await assert.rejects(newToken(), {
-    code: "link_needed",
-    message: `${LINK_NEEDED} It is not this computer.`,
-  });
-  mock.restoreAll();
-  answering(404, "404: Not Found");
-  await assert.rejects(newToken(), { code: "link_needed", message: LINK_NEEDED });
+test("who may not have a token needs a link, and is told nothing for operators", async () => {
+  for (const status of [403, 404]) {
+    answering(status, '{"code":"not_local","message":"Set EVIBRIDGE_PUBLIC_URL."}');
+    await assert.rejects(newToken(), ({ code, message }) => {
+      assert.equal(code, "link_needed");
+      assert.doesNotMatch(message, /EVIBRIDGE/);
+      return true;
+    });
+    mock.restoreAll();
+  }
 });
 
 test("a full service says when to come again", async () => {

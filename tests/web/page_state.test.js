@@ -14,6 +14,7 @@ import {
 
 const BEGIN = { type: "begin", microphone: true };
 const WELCOME = { type: "welcome" };
+const READY = { type: "ready", seq: 1 };
 const LOST = { type: "state", state: "reconnecting" };
 const OVER = { type: "state", state: "ended" };
 
@@ -55,6 +56,49 @@ test("a caller who types may use the microphone later", () => {
   assert.equal(state.hasMicrophone, true);
 });
 
+test("an agent that is heard is there, whatever was told of it", () => {
+  const connected = afterAll(BEGIN, WELCOME);
+  assert.equal(connected.isReady, false);
+  assert.equal(after(connected, READY, 0).isReady, true);
+  assert.equal(after(connected, { type: "speaking", speaking: false }, 0).isReady, false);
+  assert.equal(after(connected, { type: "speaking", speaking: true }, 0).isReady, true);
+});
+
+test("that the browser asks for the microphone is over with its answer", () => {
+  const prompted = { type: "prompted" };
+  assert.equal(after(IDLE, prompted, 0), IDLE);
+  for (const [before, answer] of [
+    [BEGIN, { type: "microphone_open" }],
+    [BEGIN, WELCOME],
+    [BEGIN, { type: "failed", code: "microphone_refused", message: "No." }],
+  ]) {
+    const asking = afterAll(before, prompted);
+    assert.equal(asking.isPrompting, true);
+    assert.equal(after(asking, answer, 0).isPrompting, false, answer.type);
+  }
+  const inCall = afterAll({ type: "begin", microphone: false }, WELCOME, prompted);
+  for (const answer of [
+    { type: "microphone_on", muted: false },
+    { type: "refused", message: "No." },
+    { type: "leave" },
+  ]) {
+    assert.equal(after(inCall, answer, 0).isPrompting, false, answer.type);
+  }
+});
+
+test("a microphone that comes back, or is switched on, is news", () => {
+  const on = { type: "microphone_on", muted: false };
+  const lost = { type: "error", code: "microphone_lost", message: "It is gone." };
+  const other = { type: "error", code: "sound_blocked", message: "Click." };
+  const unheard = afterAll(BEGIN, WELCOME, lost, other);
+  assert.equal(unheard.isMicrophoneLost, true);
+  const back = after(unheard, on, 0);
+  assert.deepEqual([back.isMicrophoneLost, back.notice], [false, "The microphone is on."]);
+  const typing = afterAll({ type: "begin", microphone: false }, WELCOME);
+  assert.equal(after(typing, on, 0).notice, "The microphone is on.");
+  assert.equal(afterAll(BEGIN, WELCOME, on).notice, "");
+});
+
 test("another microphone is as muted as the one before", () => {
   const muted = afterAll(BEGIN, WELCOME, { type: "muted", muted: true });
   assert.equal(after(muted, { type: "microphone_on", muted: true }, 0), muted);
@@ -88,6 +132,7 @@ test("what the service says changes the state of a call", () => {
 });
 
 test("what the service takes back is over", () => {
+  const call = afterAll(BEGIN, WELCOME, READY);
   for (const [begins, ends] of [
     [{ type: "paused", by: "you" }, { type: "resumed" }],
     [{ type: "held" }, { type: "released" }],
@@ -96,7 +141,6 @@ test("what the service takes back is over", () => {
     [LOST, { type: "state", state: "connected" }],
     [{ type: "type_toggled" }, { type: "type_toggled" }],
   ]) {
-    const call = afterAll(BEGIN, WELCOME);
     assert.deepEqual(after(after(call, begins, 0), ends, 0), call, begins.type);
   }
 });
@@ -205,14 +249,57 @@ test("a page that nobody looks at does not try for ever", () => {
   assert.equal(retryIsDue(again, Infinity), true);
 });
 
+test("no line is tried for behind an open panel, and at once when it is closed", () => {
+  const waiting = afterAll(BEGIN, { type: "failed", code: "service_full", message: "" });
+  const open = after(waiting, { type: "sound_toggled" }, 0);
+  assert.equal(retryIsDue(open, Infinity), false);
+  assert.equal(retryIsDue(after(open, { type: "sound_toggled" }, 0), Infinity), true);
+});
+
+test("to wait for a line can be given up", () => {
+  const waiting = afterAll(BEGIN, { type: "failed", code: "service_full", message: "" });
+  assert.deepEqual(after(waiting, { type: "cancel" }, 0), IDLE);
+});
+
+test("a panel does not hide that a call has failed or ended", () => {
+  const toggled = { type: "sound_toggled" };
+  const failed = { type: "failed", code: "unreachable", message: "" };
+  assert.equal(afterAll(BEGIN, toggled, failed).soundIsOpen, false);
+  const ended = { type: "ended", reason: "inactivity", sentence: "", seconds: 1 };
+  assert.equal(afterAll(BEGIN, WELCOME, toggled, ended).soundIsOpen, false);
+});
+
+test("what lets another call begin outlives a call", () => {
+  const closed = { type: "entry", entry: "closed" };
+  const states = [
+    afterAll(closed, BEGIN),
+    afterAll(closed, BEGIN, { type: "cancel" }),
+    afterAll(closed, BEGIN, WELCOME, { type: "leave" }),
+  ];
+  assert.deepEqual(
+    states.map((state) => state.entry),
+    ["closed", "closed", "closed"],
+  );
+});
+
+test("who was not let in begins anew with another link", () => {
+  const refused = { type: "failed", code: "token_used", message: "" };
+  const closed = { type: "entry", entry: "closed" };
+  const link = { type: "entry", entry: "link" };
+  assert.deepEqual(afterAll(BEGIN, refused, closed, link), { ...IDLE, entry: "link" });
+  const busy = { type: "failed", code: "service_full", message: "" };
+  assert.equal(afterAll(BEGIN, busy, link).phase, "failed");
+});
+
 test("other failures wait for the caller", () => {
   const state = afterAll(BEGIN, { type: "failed", code: "microphone_refused", message: "No." });
   assert.deepEqual(state.problem, { code: "microphone_refused", message: "No." });
   assert.equal(retryIsDue(state, Infinity), false);
 });
 
-test("Escape ends a call when it is pressed twice within two seconds", () => {
+test("Escape ends a call when it is pressed twice within five seconds", () => {
   const state = after(afterAll(BEGIN, WELCOME), { type: "escape" }, 5000);
+  assert.equal(ESCAPE_MS, 5000);
   assert.equal(escapeEnds(afterAll(BEGIN, WELCOME), 5000), false);
   assert.equal(escapeEnds(state, 5000 + ESCAPE_MS - 1), true);
   assert.equal(escapeEnds(state, 5000 + ESCAPE_MS), false);

@@ -201,6 +201,36 @@ test("a conversation is saved as it was heard", () => {
   ]);
 });
 
+test("when the call is over nothing is due any more", () => {
+  const transcript = told(
+    agent("1", "Yes."),
+    heard("1", "Yes.", true),
+    agent("2", "There is one here."),
+    agent("3", "Four are at the warehouse."),
+    tool("t", "running"),
+    agent("4", "Which one?", { at_s: 9 }),
+    caller("The one", { interim: true, at_s: 10 }),
+  );
+  transcript.changed.clear();
+  transcript.settle();
+  assert.deepEqual(lines(transcript), [
+    { final: "Yes. There is one here. — (not heard: Four are at the warehouse.)", due: "" },
+    { final: "", due: "" },
+    { final: "(not heard: Which one?)", due: "" },
+    { final: "The one —", due: "" },
+  ]);
+  assert.equal(transcript.changed.size, 4);
+  const { tool: left } = [...transcript.rows.values()][1];
+  assert.deepEqual([left.state, toolWords(left)], ["left", "Looking something up"]);
+  assert.match(
+    transcriptText(transcript.rows.values(), "A", new Date(), 0),
+    /A: \(not heard: Which one\?\)\n/,
+  );
+  transcript.changed.clear();
+  transcript.settle();
+  assert.equal(transcript.changed.size, 0, "what was settled stays");
+});
+
 test("a file is called after the agent and the time", () => {
   const when = new Date(2026, 0, 5, 9, 7);
   assert.equal(fileName("Harbour Books!", when), "Harbour-Books-2026-01-05-0907.txt");

@@ -2,11 +2,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { after, IDLE } from "../../evibridge/web/caller/page_state.js";
-import { clockOf, lengthOf, shown } from "../../evibridge/web/caller/page_words.js";
+import { announced, clockOf, lengthOf, shown } from "../../evibridge/web/caller/page_words.js";
+import { toolFaces } from "../../evibridge/web/caller/tool_faces.js";
 
 const AGENT = { name: "Harbour Books", about: "Ask where an order is." };
 const BEGIN = { type: "begin", microphone: true };
 const WELCOME = { type: "welcome" };
+const READY = { type: "ready", seq: 1 };
+const CLOSED = { type: "entry", entry: "closed" };
 const TOOL = { type: "tool", id: "1", state: "running" };
 
 /** What is shown after some events at second 0, at a later one. */
@@ -15,9 +18,11 @@ function shownAfter(events, nowMs = 0) {
   return shown(state, nowMs, AGENT);
 }
 
-const inCall = (...events) => shownAfter([BEGIN, WELCOME, ...events]);
+const inCall = (...events) => shownAfter([BEGIN, WELCOME, READY, ...events]);
 const failed = (code, message = "", retryAfterS = undefined) =>
   shownAfter([BEGIN, { type: "failed", code, message, retryAfterS }]);
+
+const MICROPHONE_LOST = { type: "error", code: "microphone_lost", message: "It is gone." };
 
 test("before a call the agent is presented", () => {
   const page = shown(IDLE, 0, AGENT);
@@ -33,6 +38,19 @@ test("connecting can be cancelled", () => {
   assert.deepEqual([page.title, page.actWord, page.hasMeter], ["Connecting", "Cancel", true]);
 });
 
+test("a call is connecting until the agent is there", () => {
+  const page = shownAfter([BEGIN, WELCOME]);
+  assert.deepEqual([page.name, page.actWord], ["connecting", "Cancel"]);
+  assert.deepEqual([page.isInCall, page.isAlone, page.clock], [false, true, ""]);
+});
+
+test("who is asked for the microphone is told where", () => {
+  const allow = "Allow the microphone in your browser.";
+  const page = shownAfter([BEGIN, { type: "prompted" }]);
+  assert.deepEqual([page.hint, page.spoken], [allow, `Connecting: ${allow}`]);
+  assert.equal(inCall({ type: "prompted" }).hint, allow);
+});
+
 test("each state of a call has its name and title", () => {
   for (const [events, name, title] of [
     [[], "listening", "Listening"],
@@ -40,6 +58,7 @@ test("each state of a call has its name and title", () => {
     [[TOOL], "looking", "Looking something up"],
     [[{ type: "muted", muted: true }], "muted", "You are muted"],
     [[{ type: "paused", by: "you" }], "paused", "Paused"],
+    [[MICROPHONE_LOST], "unheard", "The agent cannot hear you"],
     [[{ type: "held" }], "held", "On hold"],
     [[{ type: "away" }], "away", "The agent is away"],
     [[{ type: "state", state: "reconnecting" }], "reconnecting", "Reconnecting"],
@@ -58,6 +77,8 @@ test("what keeps the agent from answering is said before what the agent does", (
   const lost = { type: "state", state: "reconnecting" };
   assert.equal(inCall(TOOL, speaks).name, "speaking");
   assert.equal(inCall(speaks, muted).name, "muted");
+  assert.equal(inCall(muted, MICROPHONE_LOST).name, "unheard");
+  assert.equal(inCall(MICROPHONE_LOST, paused).name, "paused");
   assert.equal(inCall(speaks, muted, paused).name, "paused");
   assert.equal(inCall(paused, { type: "away" }).name, "away");
   assert.equal(inCall(paused, { type: "away" }, { type: "held" }).name, "held");
@@ -82,14 +103,14 @@ test("it is told who has paused", () => {
 
 test("who types is told how", () => {
   assert.match(inCall({ type: "type_toggled" }).hint, /Type or talk/);
-  const typed = shownAfter([{ type: "begin", microphone: false }, WELCOME]);
+  const typed = shownAfter([{ type: "begin", microphone: false }, WELCOME, READY]);
   assert.deepEqual([typed.title, typed.name], ["Waiting for you", "listening"]);
   assert.match(inCall({ type: "ending", reason: "x" }).hint, /about to end/);
 });
 
 test("the length of the call is shown while it goes on", () => {
-  assert.equal(shownAfter([BEGIN, WELCOME], 96_400).clock, "1:36");
-  assert.equal(shownAfter([BEGIN, WELCOME, { type: "leave" }], 96_400).clock, "");
+  assert.equal(shownAfter([BEGIN, WELCOME, READY], 96_400).clock, "1:36");
+  assert.equal(shownAfter([BEGIN, WELCOME, READY, { type: "leave" }], 96_400).clock, "");
 });
 
 test("the agent's voice is not talked over", () => {
@@ -97,27 +118,51 @@ test("the agent's voice is not talked over", () => {
   assert.equal(inCall().spoken, "Listening");
 });
 
-test("Escape asks to be pressed again, for two seconds", () => {
-  const events = [BEGIN, WELCOME, { type: "escape" }];
-  const page = shownAfter(events, 1999);
+test("whether the agent hears the caller is told in each state", () => {
+  const muted = { type: "muted", muted: true };
+  for (const events of [
+    [],
+    [{ type: "speaking", speaking: true }],
+    [{ type: "paused", by: "operator" }],
+    [{ type: "held" }],
+    [{ type: "away" }],
+    [{ type: "state", state: "reconnecting" }],
+    [MICROPHONE_LOST],
+  ]) {
+    const [heard, unheard] = [inCall(...events), inCall(...events, muted)];
+    assert.equal(announced(heard, unheard), "You are muted");
+    assert.equal(announced(unheard, heard), "You are not muted any more");
+  }
+});
+
+test("what has been announced is not announced again", () => {
+  assert.equal(announced(inCall(), inCall()), "");
+  assert.equal(announced(shown(IDLE, 0, AGENT), inCall()), "Listening");
+  const muted = { type: "muted", muted: true };
+  assert.match(announced(inCall(muted), inCall(muted, { type: "leave" })), /^Call ended/);
+});
+
+test("Escape asks to be pressed again, for five seconds", () => {
+  const events = [BEGIN, WELCOME, READY, { type: "escape" }];
+  const page = shownAfter(events, 4999);
   assert.deepEqual([page.hint, page.isUrgent], ["Press Esc again to end the call.", true]);
-  assert.equal(shownAfter(events, 2000).isUrgent, false);
+  assert.equal(shownAfter(events, 5000).isUrgent, false);
 });
 
 test("a refusal is shown, and then what was there before", () => {
-  const events = [BEGIN, WELCOME, { type: "refused", code: "x", message: "Not now." }];
+  const events = [BEGIN, WELCOME, READY, { type: "refused", message: "Not now." }];
   assert.deepEqual([shownAfter(events).hint, shownAfter(events).spoken], ["Not now.", "Not now."]);
   assert.notEqual(shownAfter(events, 6000).hint, "Not now.");
 });
 
 test("a lost microphone is an alarm", () => {
-  const page = inCall({ type: "error", code: "microphone_lost", message: "It is gone." });
+  const page = inCall(MICROPHONE_LOST);
   assert.deepEqual([page.alarm, page.hint], ["It is gone.", "It is gone."]);
-  assert.equal(page.spoken, "Listening", "it is told once");
+  assert.equal(page.spoken, "The agent cannot hear you");
 });
 
 test("the end is told in a sentence", () => {
-  const left = shownAfter([BEGIN, WELCOME, { type: "leave" }, { type: "lines", count: 1 }]);
+  const left = shownAfter([BEGIN, WELCOME, READY, { type: "leave" }, { type: "lines", count: 1 }]);
   assert.equal(left.hint, "You ended the call after 0 s.");
   assert.equal(left.spoken, "Call ended: You ended the call after 0 s.");
   assert.deepEqual([left.actWord, left.offersText], ["Talk again", true]);
@@ -127,10 +172,52 @@ test("the end is told in a sentence", () => {
   assert.equal(inCall(ended).offersText, false);
 });
 
-test("who has typed may type again", () => {
-  const events = [{ type: "begin", microphone: false }, WELCOME, { type: "leave" }];
-  const page = shownAfter(events);
-  assert.deepEqual([page.actWord, page.actIcon], ["Type again", "keys"]);
+test("who has typed may type again, or talk", () => {
+  const typed = { type: "begin", microphone: false };
+  const page = shownAfter([typed, WELCOME, READY, { type: "leave" }]);
+  assert.deepEqual([page.actWord, page.actIcon, page.offers], ["Type again", "keys", "talking"]);
+  const busy = shownAfter([typed, { type: "failed", code: "service_full", message: "" }]);
+  assert.deepEqual([busy.actWord, busy.offers], ["Try again", "talking"]);
+  assert.equal(shownAfter([typed]).offers, "");
+});
+
+test("who came by a link is told to open it again for another call", () => {
+  const page = inCall(CLOSED, { type: "leave" });
+  assert.match(page.hint, /^You ended the call .* Open your link again to call once more\.$/);
+  assert.deepEqual([page.act, page.actWord, page.offers], ["none", "", ""]);
+  const lost = { type: "state", state: "reconnecting" };
+  const gone = inCall(CLOSED, lost, { type: "state", state: "ended" });
+  assert.match(gone.hint, /Open your link again/);
+  assert.doesNotMatch(gone.hint, /call again/);
+  const cancelled = shownAfter([BEGIN, WELCOME, CLOSED, { type: "cancel" }]);
+  assert.deepEqual([cancelled.act, cancelled.title], ["none", "Harbour Books"]);
+  assert.match(cancelled.hint, /Open your link again/);
+  const linked = inCall({ type: "entry", entry: "link" }, { type: "leave" });
+  assert.deepEqual([linked.actWord, linked.hint], ["Talk again", "You ended the call after 0 s."]);
+});
+
+test("who is not let in is not asked to try again", () => {
+  for (const code of ["link_needed", "token_used"]) {
+    const page = shownAfter([BEGIN, CLOSED, { type: "failed", code, message: "For operators." }]);
+    assert.equal(page.act, "none");
+    assert.match(page.hint, /link|Ask for another one/);
+    assert.doesNotMatch(page.hint, /operators/);
+  }
+});
+
+test("the small buttons keep their names while their words change", () => {
+  const faces = (...events) => {
+    const state = [BEGIN, WELCOME, READY, ...events].reduce((s, event) => after(s, event, 0), IDLE);
+    const { mute, pause } = toolFaces(state);
+    return [mute, pause].map(({ word, label, isPressed }) => [word, label, isPressed]);
+  };
+  const pause = ["Pause", "Pause", false];
+  assert.deepEqual(faces(), [["Mute", "Mute", false], pause]);
+  assert.deepEqual(faces({ type: "muted", muted: true }), [["Unmute", "Mute", true], pause]);
+  assert.deepEqual(faces({ type: "paused", by: "you" })[1], ["Resume", "Pause", true]);
+  assert.deepEqual(faces({ type: "paused", by: "operator" })[1], ["Paused", "Pause", true]);
+  const [talk] = faces(MICROPHONE_LOST);
+  assert.deepEqual(talk, ["Talk", "Talk: switch the microphone on", null]);
 });
 
 test("a lost call is an alarm", () => {
@@ -148,19 +235,15 @@ test("each failure says what to do", () => {
     ["insecure_page", "failed", "The microphone is not available"],
   ]) {
     const page = failed(code);
-    assert.deepEqual([page.name, page.title, page.offersTyping], [name, title, true]);
+    assert.deepEqual([page.name, page.title, page.offers], [name, title, "typing"]);
     assert.equal(page.actWord, "Try again");
     assert.equal(page.hasSteps, code === "microphone_refused");
   }
-  assert.equal(failed("unreachable").offersTyping, false);
+  assert.equal(failed("unreachable").offers, "");
   assert.equal(failed("connection_lost").tone, "bad");
 });
 
 test("a failure without words of its own is told in the service's", () => {
-  assert.deepEqual(
-    [failed("token_used", "Ask for a new one.").title, failed("token_used", "Ask.").hint],
-    ["This link was used", "Ask."],
-  );
   assert.deepEqual(
     [failed("odd", "It is odd.").title, failed("odd", "It is odd.").hint],
     ["The call could not begin", "It is odd."],
@@ -178,6 +261,17 @@ test("busy lines count down", () => {
   const given = { ...after(IDLE, BEGIN, 0), phase: "failed", retryMs: null };
   const tired = shown({ ...given, problem: { code: "service_full", message: "" } }, 0, AGENT);
   assert.match(tired.hint, /Try again in a few minutes/);
+  assert.equal(tired.spoken, `${tired.title}: ${tired.hint}`, "nothing is tried any more");
+  assert.equal(tired.offersCancel, false);
+});
+
+test("to wait for a line can be given up, and each try is no news", () => {
+  const busy = { type: "failed", code: "draining", message: "" };
+  const waiting = shownAfter([BEGIN, busy]);
+  assert.deepEqual([waiting.offersCancel, waiting.actWord], [true, "Try again"]);
+  const trying = shownAfter([BEGIN, busy, { ...BEGIN, isRetry: true }]);
+  assert.equal(trying.title, "Connecting");
+  assert.equal(trying.spoken, waiting.spoken);
 });
 
 test("the panel for sound has the one button to itself", () => {

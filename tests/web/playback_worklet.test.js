@@ -11,6 +11,7 @@ const { FADE_S, LATE_WITHIN_S, LEAD_S, MAX_MARKS, MAX_QUEUED_S, PlaybackRing } =
 const RATE_HZ = 24000;
 const BLOCK = 128;
 const LEAD = RATE_HZ * LEAD_S;
+const FADE = RATE_HZ * FADE_S;
 const LOUD = 16384;
 
 /** So many samples, one louder than the other. */
@@ -31,18 +32,57 @@ function listen(ring, count) {
 
 const isSilent = (heard) => heard.every((value) => value === 0);
 
+/** The greatest step from one sample to the next. */
+const steepest = (heard) => Math.max(...heard.slice(1).map((value, at) => Math.abs(value - heard[at])));
+
 test("what is queued is heard, sample for sample, and then silence", () => {
   const ring = new PlaybackRing(RATE_HZ);
   ring.queue(rising(1000));
   ring.queue(rising(1000, 1001));
   const { heard } = listen(ring, 2500);
-  assert.deepEqual(heard.slice(0, 2000), [...rising(2000)]);
+  const whole = 2000 - FADE;
+  assert.deepEqual(heard.slice(0, whole), [...rising(whole)]);
   assert.ok(isSilent(heard.slice(2000)));
+});
+
+test("audio that runs dry fades out, and what comes later fades in: nothing clicks", () => {
+  for (const first of [RATE_HZ / 10, LEAD, LEAD + 1, LEAD + BLOCK - 1, RATE_HZ / 10 + 50]) {
+    const ring = new PlaybackRing(RATE_HZ);
+    ring.queue(loud(first));
+    const { heard } = listen(ring, first + 5 * BLOCK);
+    ring.queue(loud(2000));
+    heard.push(...listen(ring, 3000).heard);
+    assert.ok(steepest(heard) <= LOUD / FADE + 1);
+    assert.equal(Math.max(...heard.slice(first + 5 * BLOCK)), LOUD);
+    assert.equal(ring.underruns, 1);
+  }
+});
+
+test("audio that comes while what was there fades out dips, and is heard without a gap", () => {
+  const ring = new PlaybackRing(RATE_HZ);
+  ring.queue(loud(LEAD));
+  const { heard } = listen(ring, LEAD - BLOCK / 2);
+  ring.queue(loud(2000));
+  heard.push(...listen(ring, 1000).heard);
+  assert.ok(steepest(heard) <= LOUD / FADE + 1);
+  const dip = heard.filter((value) => value < LOUD);
+  assert.ok(dip.length > 0 && dip.length <= 2 * FADE);
+  assert.equal(ring.underruns, 0);
+});
+
+test("a queue that is long enough is left as it is", () => {
+  const ring = new PlaybackRing(RATE_HZ);
+  ring.queue(loud(LEAD));
+  for (let pieces = 0; pieces < 100; pieces += 1) {
+    ring.queue(loud(480));
+    assert.ok(listen(ring, 480).heard.every((value) => value === LOUD));
+  }
 });
 
 test("the ring goes round without a seam", () => {
   const ring = new PlaybackRing(RATE_HZ);
   const piece = rising(2400);
+  ring.queue(piece);
   for (let pieces = 0; pieces < MAX_QUEUED_S * 10 + 25; pieces += 1) {
     ring.queue(piece);
     assert.deepEqual(listen(ring, piece.length).heard, [...piece]);
@@ -55,16 +95,16 @@ test("playing begins once the lead is there", () => {
   ring.queue(loud(LEAD - 1));
   assert.ok(isSilent(listen(ring, BLOCK).heard));
   ring.queue(loud(1));
-  assert.ok(listen(ring, BLOCK).heard.every((value) => value === LOUD));
+  assert.ok(listen(ring, LEAD - 2 * FADE).heard.every((value) => value === LOUD));
 });
 
 test("a word that is shorter than the lead waits no longer than that", () => {
   const ring = new PlaybackRing(RATE_HZ);
-  ring.queue(loud(100));
-  const { heard } = listen(ring, LEAD + 2 * BLOCK);
+  ring.queue(loud(500));
+  const { heard } = listen(ring, LEAD + 5 * BLOCK);
   const begins = heard.indexOf(LOUD);
   assert.ok(begins > 0 && begins <= LEAD);
-  assert.equal(heard.filter((value) => value === LOUD).length, 100);
+  assert.equal(heard.filter((value) => value === LOUD).length, 500 - FADE);
 });
 
 test("more than the ring holds is dropped and counted: the newest", () => {
@@ -115,10 +155,8 @@ test("what is cleared fades out within 5 ms, and its marks are told of", () => {
   listen(ring, 1024);
   assert.deepEqual(ring.clear(), ["end"]);
   const { heard, marks } = listen(ring, 1024);
-  const fade = RATE_HZ * FADE_S;
-  const steps = heard.map((value, at) => Math.abs(value - (heard[at - 1] ?? LOUD)));
-  assert.ok(Math.max(...steps) <= LOUD / fade + 1);
-  assert.ok(isSilent(heard.slice(fade)));
+  assert.ok(steepest([LOUD, ...heard]) <= LOUD / FADE + 1);
+  assert.ok(isSilent(heard.slice(FADE)));
   assert.deepEqual(marks, []);
 });
 
@@ -129,14 +167,14 @@ test("what was not heard yet is cleared without a sound", () => {
   assert.ok(isSilent(listen(ring, LEAD * 2).heard));
 });
 
-test("what comes after a clear is heard whole, with a lead of its own", () => {
+test("what comes after a clear fades in, with a lead of its own", () => {
   const ring = new PlaybackRing(RATE_HZ);
   ring.queue(loud(RATE_HZ));
   listen(ring, 1024);
   ring.clear();
   listen(ring, 1024);
   ring.queue(rising(2000));
-  assert.deepEqual(listen(ring, 2000).heard, [...rising(2000)]);
+  assert.deepEqual(listen(ring, 1500).heard.slice(FADE), [...rising(1500 - FADE, FADE + 1)]);
   assert.equal(ring.underruns, 0);
 });
 

@@ -11,6 +11,8 @@ export async function talk(options: CallOptions): Promise<CallState> {
   const call = new EvibridgeCall(options);
   const stop: () => void = call.on("transcript", ({ by, text, interim }) => console.log(by, text, interim));
   call.on("transcript", (message: TranscriptMessage) => message.expression?.[0]?.score.toFixed(2));
+  call.on("welcome", ({ missed, transport }) => console.log(missed === true, transport));
+  call.on("refused", ({ code, retry_after_s: waitS = 0 }) => console.log(code === "too_many_texts", waitS));
   call.on("speaking", ({ speaking }) => console.log(speaking));
   call.on("ended", ({ reason, sentence, seconds }) => console.log(reason, sentence, seconds.toFixed()));
   // @ts-expect-error: there is no such event
@@ -29,3 +31,9 @@ export async function talk(options: CallOptions): Promise<CallState> {
   await call.end();
   return call.state;
 }
+
+/** A token may be given, or got. */
+export const options: CallOptions[] = [
+  { token: "the token" },
+  { token: async () => (await fetch("/voice-token", { method: "POST" })).text(), transport: "websocket" },
+];

@@ -24,6 +24,14 @@ test("there is no try that would come when the service has given up the call", (
   assert.equal(schedule.next(RESUME_S - DELAYS_S[0]), null);
 });
 
+test("a service that asks for time is given it", () => {
+  const schedule = new ReconnectSchedule(() => 0);
+  schedule.lost(0, RESUME_S);
+  assert.equal(schedule.next(0, 5), 5);
+  assert.equal(schedule.next(5, 0.1), DELAYS_S[1]);
+  assert.equal(schedule.next(6, RESUME_S), null);
+});
+
 test("after a connection that lived the waits begin anew", () => {
   const schedule = new ReconnectSchedule(() => 0);
   schedule.connected(0);

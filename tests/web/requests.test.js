@@ -49,8 +49,13 @@ test("a refusal keeps the service's code, its sentence, and when to come again",
 });
 
 test("what is no service of ours is told as such", async () => {
+  answer = [502, "<html>"];
+  await assert.rejects(post(url, {}, signal), { code: "unreachable", message: /HTTP 502/ });
+});
+
+test("a proxy that does not pass the question on is told from a service that is away", async () => {
   answer = [404, "<html>"];
-  await assert.rejects(post(url, {}, signal), { code: "unreachable", message: /HTTP 404/ });
+  await assert.rejects(post(url, {}, signal), { code: "webrtc_unavailable", message: /HTTP 404/ });
 });
 
 test("a service that is not there is unreachable", async () => {
@@ -70,6 +75,11 @@ test("a question can be broken off, before and while it is asked", async () => {
   breaker.abort(new Error("enough"));
   await assert.rejects(asking, /enough/);
   await assert.rejects(post(url, {}, breaker.signal), /enough/);
+});
+
+test("a question without a breaker is answered as others are", async () => {
+  answer = [200, "{}"];
+  assert.deepEqual(await post(url, {}), {});
 });
 
 test("a service that does not answer in time is unreachable", async (context) => {

@@ -1,9 +1,11 @@
 import { EvibridgeError, asCallError } from "./call_error.js";
+import { addressOf, tokenSource, waysOf } from "./call_options.js";
 import { CallSound } from "./call_sound.js";
 import { Connection } from "./connection.js";
 import { Audible, HalfDuplexGate } from "./half_duplex.js";
 import { Listeners } from "./listeners.js";
 import { Microphone } from "./microphone.js";
+import { MuteReport } from "./mute_report.js";
 import { PagePolicy } from "./page_policy.js";
 import { SoundUnlock } from "./sound_unlock.js";
 import { unlessAborted } from "./waiting.js";
@@ -23,6 +25,8 @@ import { WebSocketTransport } from "./websocket_transport.js";
 const LOOK_EACH_MS = 50;
 /** A service that does not confirm the end by then is not waited for. */
 const ENDS_WITHIN_MS = 1000;
+/** What the page has of the agent's last word is played in this time. */
+const SOUNDS_ON_FOR_MS = 200;
 /** Where the service is: this file is below its /web/call/. */
 const HOME = new URL("../../", import.meta.url).href;
 
@@ -37,6 +41,7 @@ export class EvibridgeCall {
   #server;
   #ways;
   #wanted;
+  #getToken;
   #listeners = new Listeners();
   #microphone;
   #sound;
@@ -46,8 +51,9 @@ export class EvibridgeCall {
   #state = "idle";
   #isPaused = false;
   #isMuted = false;
-  /** What the service was told last. */
-  #toldMuted = false;
+  #muteReport = new MuteReport();
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #muteTimer;
   #halfDuplex;
   #audible = new Audible();
   #gate = new HalfDuplexGate();
@@ -66,8 +72,9 @@ export class EvibridgeCall {
 
   /** @param {CallOptions} options */
   constructor({ token, server = HOME, transport = "auto", microphone = true, speaker, halfDuplex = false }) {
-    this.#server = new URL(server.endsWith("/") ? server : `${server}/`);
+    this.#server = addressOf(server);
     this.#ways = waysOf(transport);
+    this.#getToken = tokenSource(token);
     this.#wanted = microphone;
     this.#halfDuplex = halfDuplex;
     this.#policy = new PagePolicy(document, this.#server);
@@ -78,7 +85,7 @@ export class EvibridgeCall {
       this.#tellError("sound_blocked", "The browser plays no sound yet: click on the page, or press a key."),
     );
     this.#sound = new CallSound(unlock, speaker, ({ code, message }) => this.#tellError(code, message));
-    this.#connection = this.#newConnection(token);
+    this.#connection = this.#newConnection();
   }
 
   get state() {
@@ -124,9 +131,10 @@ export class EvibridgeCall {
       // Now, in the click: browsers let sound begin that is asked for in one.
       this.#prepareSound(this.#ways[0]);
       if (this.#wanted !== false) await unlessAborted(this.#microphone.open(this.#wanted), this.#ending.signal);
-      await this.#connection.connect();
+      await this.#connection.connect(await unlessAborted(this.#getToken(), this.#ending.signal));
     } catch (error) {
       const failure = await this.#explained(error);
+      if (this.state !== "ended") this.#connection.abandon();
       this.#finish(null);
       throw failure;
     }
@@ -174,7 +182,8 @@ export class EvibridgeCall {
   async setMicrophone(microphone) {
     if (this.#state !== "connected" && this.#state !== "reconnecting") throw notConnected();
     try {
-      await this.#connection.replaceMicrophone(await this.#microphone.open(microphone));
+      const stream = await this.#microphone.open(microphone);
+      if (stream) await this.#connection.replaceMicrophone(stream);
     } catch (error) {
       throw asCallError(error, "microphone_busy", "The microphone cannot be used in this call.");
     }
@@ -201,12 +210,10 @@ export class EvibridgeCall {
 
   // Beginning
 
-  /** @param {string} token */
-  #newConnection(token) {
+  #newConnection() {
     return new Connection({
       server: this.#server,
       ways: this.#ways,
-      token,
       newTransport: (way, listener) =>
         way === "webrtc"
           ? new WebRtcTransport(this.#server, this.#sound.byPeer(), this.#microphone, listener)
@@ -224,21 +231,24 @@ export class EvibridgeCall {
 
   /** @param {Way} way */
   #prepareSound(way) {
-    if (way === "webrtc") this.#sound.byPeer();
-    else this.#sound.byStream();
+    try {
+      if (way === "webrtc") this.#sound.byPeer();
+      else this.#sound.byStream();
+    } catch (error) {
+      throw asCallError(error, "blocked", "The browser plays no sound.");
+    }
   }
 
-  /** @param {unknown} error */
+  /** @param {unknown} error of ours, or of the page's function that gets a token */
   async #explained(error) {
-    const failure = asCallError(error, "blocked", "The browser does not begin the call.");
     // What a page's policy forbids is told of a moment after it has failed.
     await new Promise((resolve) => setTimeout(resolve));
-    return this.#policy.explain(failure);
+    return error instanceof EvibridgeError ? this.#policy.explain(error) : error;
   }
 
   #connected() {
     this.#enter("connected");
-    this.#tellMuted();
+    this.#tellMuted(this.#muteReport.tellAgain(this.#isMuted));
   }
 
   // In the call
@@ -246,7 +256,12 @@ export class EvibridgeCall {
   /** @param {ServiceMessage} message */
   #receive(message) {
     if (message.type === "ended") {
-      this.#finish(message);
+      const hasHungUp = this.#endTimer !== undefined;
+      this.#finish(message, hasHungUp ? 0 : SOUNDS_ON_FOR_MS);
+      return;
+    }
+    if (message.type === "refused" && message.command === "mute") {
+      this.#tellMutedLater(message.retry_after_s);
       return;
     }
     if (message.type === "paused") this.#isPaused = true;
@@ -264,13 +279,20 @@ export class EvibridgeCall {
   #setMuted(isMuted) {
     this.#isMuted = isMuted;
     this.#switchMicrophone();
-    this.#tellMuted();
+    if (this.#state === "connected") this.#tellMuted(this.#muteReport.tell(isMuted));
   }
 
-  #tellMuted() {
-    if (this.#state !== "connected" || this.#toldMuted === this.#isMuted) return;
-    this.#toldMuted = this.#isMuted;
-    this.#connection.send({ type: "mute", muted: this.#isMuted });
+  /** @param {boolean} isDue */
+  #tellMuted(isDue) {
+    if (isDue) this.#connection.send({ type: "mute", muted: this.#isMuted });
+  }
+
+  /** It is no matter of the caller's: his microphone is off already. */
+  #tellMutedLater(waitS = 1) {
+    clearTimeout(this.#muteTimer);
+    this.#muteTimer = setTimeout(() => {
+      if (this.#state === "connected") this.#tellMuted(this.#muteReport.tellAgain(this.#isMuted));
+    }, waitS * 1000);
   }
 
   #look() {
@@ -328,16 +350,21 @@ export class EvibridgeCall {
     return { type: "ended", reason, sentence, seconds };
   }
 
-  /** @param {EndedMessage | null} ended null for a call that did not come to be */
-  #finish(ended) {
+  /**
+   * @param {EndedMessage | null} ended null for a call that did not come to be
+   * @param {number} soundsOnForMs how long what has arrived is still heard
+   */
+  #finish(ended, soundsOnForMs = 0) {
     if (this.#state === "ended") return;
     clearInterval(this.#lookTimer);
     clearTimeout(this.#endTimer);
+    clearTimeout(this.#muteTimer);
     window.removeEventListener("pagehide", this.#leave);
     this.#ending.abort(new EvibridgeError("caller_hung_up", "The call was ended before it was connected."));
-    this.#connection.close();
+    this.#connection.close(soundsOnForMs);
     this.#microphone.close();
-    this.#sound.close();
+    if (soundsOnForMs > 0) setTimeout(() => this.#sound.close(), soundsOnForMs);
+    else this.#sound.close();
     this.#policy.close();
     this.#state = "ended";
     if (this.#audible.isHeard) this.#tellSpeaking(false);
@@ -345,15 +372,6 @@ export class EvibridgeCall {
     this.#listeners.emit("state", { type: "state", state: "ended" });
     for (const over of this.#onOver) over();
   }
-}
-
-/**
- * @param {"auto" | Way} transport
- * @returns {Way[]}
- */
-function waysOf(transport) {
-  if (transport !== "auto") return [transport];
-  return typeof RTCPeerConnection === "function" ? ["webrtc", "websocket"] : ["websocket"];
 }
 
 const notConnected = () => new EvibridgeError("not_connected", "The call is not connected: wait until its state is.");

@@ -16,7 +16,9 @@ export class EvibridgeError extends Error {
 }
 
 /** What is no fault of the way: the service has answered, or the call is over. */
-const SAME_BY_ALL_WAYS = /^(service_full|draining|insecure_page)$/;
+const SAME_BY_ALL_WAYS = /^(service_full|draining|too_many_connections|insecure_page)$/;
+/** What speaks against a way, and not against the moment. */
+const FAULT_OF_THE_WAY = /^(blocked|webrtc_.*)$/;
 /** What a call does not come back from; all else may pass. */
 const FINAL = /^(token_.*|origin_not_allowed|call_is_over|taken_over|caller_hung_up)$/;
 
@@ -26,6 +28,13 @@ const FINAL = /^(token_.*|origin_not_allowed|call_is_over|taken_over|caller_hung
  * @param {EvibridgeError} error
  */
 export const otherWayMayHelp = (error) => otherTryMayHelp(error) && !SAME_BY_ALL_WAYS.test(error.code);
+
+/**
+ * Whether this transport is not worth another try: the service may be away for a moment.
+ *
+ * @param {EvibridgeError} error
+ */
+export const isFaultOfTheWay = (error) => FAULT_OF_THE_WAY.test(error.code);
 
 /**
  * Whether another try may bring back a call that was lost.

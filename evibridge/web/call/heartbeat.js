@@ -1,18 +1,31 @@
 /** Whether the other side of a connection is still there. Pure: time is an argument. */
 
 /** The service gives up a page from which nothing came for 5 s. */
-export const PING_EACH_S = 2;
-/** How long a ping may go without any message of the service. */
-export const DEAD_AFTER_S = 6;
+export const PING_EACH_S = 1;
+/** Timers come a little early, too. */
+const SLACK_S = 0.1;
+/** How long nothing may come from the service. */
+export const DEAD_AFTER_S = 4;
 
 export class Heartbeat {
+  #heardAtS;
   #pingedAtS = -Infinity;
-  /** @type {number | null} */
-  #unansweredSinceS = null;
+  /** @type {number | null} since when nothing came, if a ping is not answered */
+  #silentSinceS = null;
 
-  /** Something came from the service. */
-  received() {
-    this.#unansweredSinceS = null;
+  /** @param {number} nowS */
+  constructor(nowS) {
+    this.#heardAtS = nowS;
+  }
+
+  /**
+   * Something came from the service.
+   *
+   * @param {number} nowS
+   */
+  received(nowS) {
+    this.#heardAtS = nowS;
+    this.#silentSinceS = null;
   }
 
   /**
@@ -23,10 +36,10 @@ export class Heartbeat {
    * @returns {"ping" | "dead" | null}
    */
   beat(nowS) {
-    if (this.#unansweredSinceS !== null && nowS - this.#unansweredSinceS >= DEAD_AFTER_S) return "dead";
-    if (nowS - this.#pingedAtS < PING_EACH_S) return null;
+    if (this.#silentSinceS !== null && nowS - this.#silentSinceS >= DEAD_AFTER_S) return "dead";
+    if (nowS - this.#pingedAtS < PING_EACH_S - SLACK_S) return null;
     this.#pingedAtS = nowS;
-    this.#unansweredSinceS ??= nowS;
+    this.#silentSinceS ??= Math.max(this.#heardAtS, nowS - PING_EACH_S);
     return "ping";
   }
 }

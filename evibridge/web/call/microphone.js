@@ -8,6 +8,8 @@ export class Microphone {
   /** @type {MediaStream | null} */
   #stream = null;
   #isEnabled = true;
+  /** How often it was opened, or another one asked for. */
+  #asked = 0;
   #isClosed = false;
 
   /** @param {() => void} onLost the device is gone, or its use was withdrawn */
@@ -21,25 +23,18 @@ export class Microphone {
   }
 
   /**
-   * Open it, or go on with another one.
+   * Open it, or go on with another one: the last that is asked for.
    *
    * @param {string | true} choice a `deviceId`, or true for the browser's choice
-   * @returns {Promise<MediaStream>}
+   * @returns {Promise<MediaStream | null>} null if yet another one was asked for meanwhile
    */
   async open(choice) {
-    let stream;
-    try {
-      stream = await openStream(choice);
-    } catch (error) {
-      // Some systems open one microphone at a time.
-      if (!(error instanceof EvibridgeError) || error.code !== "microphone_busy" || !this.#stream) throw error;
-      stop(this.#stream);
-      stream = await openStream(choice);
-    }
-    if (this.#isClosed) {
-      stop(stream);
-      throw new EvibridgeError("caller_hung_up", "The call has ended.");
-    }
+    this.#asked += 1;
+    const asked = this.#asked;
+    const isWanted = () => asked === this.#asked && !this.#isClosed;
+    const stream = await this.#opened(choice, isWanted);
+    if (this.#isClosed) throw new EvibridgeError("caller_hung_up", "The call has ended.");
+    if (!stream) return null;
     if (this.#stream) stop(this.#stream);
     this.#stream = stream;
     this.enable(this.#isEnabled);
@@ -59,15 +54,34 @@ export class Microphone {
     if (this.#stream) stop(this.#stream);
     this.#stream = null;
   }
+
+  /**
+   * @param {string | true} choice
+   * @param {() => boolean} isWanted
+   */
+  async #opened(choice, isWanted) {
+    try {
+      return await openStream(choice, isWanted);
+    } catch (error) {
+      if (!isWanted()) return null;
+      // Some systems open one microphone at a time.
+      if (!(error instanceof EvibridgeError) || error.code !== "microphone_busy" || !this.#stream) throw error;
+      stop(this.#stream);
+      return openStream(choice, isWanted);
+    }
+  }
 }
 
-/** @param {string | true} choice */
-async function openStream(choice) {
+/**
+ * @param {string | true} choice
+ * @param {() => boolean} isWanted
+ */
+async function openStream(choice, isWanted) {
   if (!navigator.mediaDevices?.getUserMedia) {
     throw new EvibridgeError("insecure_page", "Browsers open the microphone on https:// pages and on localhost only.");
   }
   try {
-    return await navigator.mediaDevices.getUserMedia({
+    const stream = await navigator.mediaDevices.getUserMedia({
       audio: {
         echoCancellation: true,
         noiseSuppression: true,
@@ -75,6 +89,9 @@ async function openStream(choice) {
         ...(choice !== true && { deviceId: { exact: choice } }),
       },
     });
+    if (isWanted()) return stream;
+    stop(stream);
+    return null;
   } catch (error) {
     throw microphoneError(error);
   }

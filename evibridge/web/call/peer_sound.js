@@ -13,6 +13,8 @@ export class PeerSound {
   #agent = null;
   /** @type {Meter | null} */
   #caller = null;
+  /** @type {MediaStream | null} of which `#caller` is the measure */
+  #heard = null;
   #play = () => {
     this.#element.play().then(
       () => this.#unlock.released(this.#play),
@@ -39,16 +41,18 @@ export class PeerSound {
     const stream = new MediaStream([track]);
     this.#element.srcObject = stream;
     this.#play();
-    this.#agent?.close();
+    if (this.#agent) this.#renewContext();
     this.#agent = this.#meter(stream);
   }
 
   /**
-   * Measure the caller.
+   * Measure the caller, in this connection and those that follow.
    *
    * @param {MediaStream | null} stream of the microphone
    */
   hear(stream) {
+    if (stream === this.#heard) return;
+    this.#heard = stream;
     this.#caller?.close();
     this.#caller = null;
     try {
@@ -75,6 +79,16 @@ export class PeerSound {
     this.#agent?.close();
     this.#caller?.close();
     this.#context.close();
+  }
+
+  /** Chromium keeps what streams have fed until the context is closed: each connection has its own. */
+  #renewContext() {
+    this.#agent?.close();
+    this.#context.close();
+    this.#context = new SoundContext(this.#unlock);
+    const stream = this.#heard;
+    this.hear(null);
+    this.hear(stream);
   }
 
   /** @param {MediaStream} stream */

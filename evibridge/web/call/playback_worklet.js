@@ -12,7 +12,7 @@
 export const MAX_QUEUED_S = 10;
 /** After a silence this much is gathered first, or waited for: the network is not even. */
 export const LEAD_S = 0.04;
-/** Audio that is cut off fades out in this time: no click. */
+/** Audio that ends fades out in this time, and what follows fades in: no click. */
 export const FADE_S = 0.005;
 /** Audio that goes on sooner, after the queue was empty without a mark at its end, was late. */
 export const LATE_WITHIN_S = 0.5;
@@ -31,6 +31,8 @@ export class PlaybackRing {
   /** @type {{name: string, at: number}[]} */
   #marks = [];
   #isPlaying = false;
+  /** Whether the audio that is queued fades out at its end. */
+  #isFaded = false;
   /** Samples of silence that were played while the queue waited for its lead. */
   #waited = 0;
   /** Those since the queue was empty in the middle of something; infinite if nothing is missing. */
@@ -68,6 +70,7 @@ export class PlaybackRing {
     this.#samples.set(pcm.subarray(0, first), at);
     this.#samples.set(pcm.subarray(first, kept), 0);
     this.#written += kept;
+    if (this.#isFaded) this.#fadeIn(kept);
   }
 
   /**
@@ -88,9 +91,7 @@ export class PlaybackRing {
   clear() {
     const kept = this.#isPlaying ? Math.min(this.#fadeSamples, this.queued) : 0;
     this.#written = this.#read + kept;
-    for (let at = 0; at < kept; at += 1) {
-      this.#samples[(this.#read + at) % this.#samples.length] *= 1 - (at + 1) / kept;
-    }
+    this.#fadeOut(kept);
     this.#isPlaying = kept > 0;
     this.#waited = 0;
     this.#endsHere();
@@ -108,6 +109,9 @@ export class PlaybackRing {
       this.#waited += output.length;
       this.#isPlaying = queued >= this.#leadSamples || this.#waited >= this.#leadSamples;
     }
+    // Nothing may come before the queue is empty. If something does, that was a dip, which nobody hears.
+    const isShort = queued < output.length + this.#fadeSamples;
+    if (this.#isPlaying && isShort && !this.#isFaded) this.#fadeOut(Math.min(queued, this.#fadeSamples));
     const count = this.#isPlaying ? Math.min(queued, output.length) : 0;
     for (let at = 0; at < count; at += 1) {
       output[at] = this.#samples[(this.#read + at) % this.#samples.length] / 32768;
@@ -124,6 +128,27 @@ export class PlaybackRing {
     this.#isPlaying = false;
     this.#waited = 0;
     this.#missing += silent;
+  }
+
+  /** @param {number} count of samples, the last of the queue */
+  #fadeOut(count) {
+    for (let left = 0; left < count; left += 1) this.#scale(this.#written - 1 - left, left / count);
+    this.#isFaded = true;
+  }
+
+  /** @param {number} kept how many samples follow what has faded out */
+  #fadeIn(kept) {
+    const count = Math.min(kept, this.#fadeSamples);
+    for (let at = 0; at < count; at += 1) this.#scale(this.#written - kept + at, at / count);
+    this.#isFaded = kept === 0;
+  }
+
+  /**
+   * @param {number} at
+   * @param {number} factor
+   */
+  #scale(at, factor) {
+    this.#samples[at % this.#samples.length] *= factor;
   }
 
   #endsHere() {

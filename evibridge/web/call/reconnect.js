@@ -36,10 +36,12 @@ export class ReconnectSchedule {
    * How long to wait before the next try, or null if it would come too late.
    *
    * @param {number} nowS
+   * @param {number} atLeastS what the service has asked for
    * @returns {number | null}
    */
-  next(nowS) {
-    const delayS = DELAYS_S[Math.min(this.#tries, DELAYS_S.length - 1)] * (1 + JITTER * this.#random());
+  next(nowS, atLeastS = 0) {
+    const ownS = DELAYS_S[Math.min(this.#tries, DELAYS_S.length - 1)] * (1 + JITTER * this.#random());
+    const delayS = Math.max(ownS, atLeastS);
     if (nowS + delayS > this.#untilS) return null;
     this.#tries += 1;
     return delayS;

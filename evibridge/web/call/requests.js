@@ -8,16 +8,16 @@ const ANSWERS_WITHIN_MS = 10_000;
  *
  * @param {URL} url
  * @param {object} body
- * @param {AbortSignal} signal
+ * @param {AbortSignal} [signal] breaks it off
  * @returns {Promise<any>} what it answers
  */
 export async function post(url, body, signal) {
-  signal.throwIfAborted();
+  signal?.throwIfAborted();
   const own = new AbortController();
-  const abort = () => own.abort(signal.reason);
+  const abort = () => own.abort(signal?.reason);
   const late = new EvibridgeError("unreachable", `The service at ${url.origin} does not answer.`);
   const timer = setTimeout(() => own.abort(late), ANSWERS_WITHIN_MS);
-  signal.addEventListener("abort", abort);
+  signal?.addEventListener("abort", abort);
   try {
     const response = await fetch(url, {
       method: "POST",
@@ -36,7 +36,7 @@ export async function post(url, body, signal) {
     throw new EvibridgeError("unreachable", `The service at ${url.origin} cannot be reached.`);
   } finally {
     clearTimeout(timer);
-    signal.removeEventListener("abort", abort);
+    signal?.removeEventListener("abort", abort);
   }
 }
 
@@ -48,6 +48,10 @@ export async function post(url, body, signal) {
 function refusal(url, response, answer) {
   if (typeof answer?.code !== "string") {
     const { status } = response;
+    // Nobody is there for it, but the rest of the service may be.
+    if (status === 404 || status === 501) {
+      return new EvibridgeError("webrtc_unavailable", `${url.href} is not there (HTTP ${status}): is evibridge behind it?`);
+    }
     return new EvibridgeError("unreachable", `${url.origin} answers with HTTP ${status}: is evibridge behind it?`);
   }
   // Other origins see the header only if the service lets them.

@@ -31,6 +31,9 @@ export class StreamSound {
   #recorder = null;
   /** @type {Meter | null} */
   #caller = null;
+  /** @type {MediaStream | null} the microphone, as soon as it is wanted */
+  #heard = null;
+  #hearing = Promise.resolve();
   #isClosed = false;
   /** @type {StreamListener | null} who is told; null drops what comes */
   listener = null;
@@ -68,23 +71,19 @@ export class StreamSound {
   }
 
   /**
-   * Cut what the microphone brings into frames from now on.
+   * Cut what the microphone brings into frames from now on; the one that was named last is heard.
    *
    * @param {MediaStream | null} stream
    */
-  async hear(stream) {
-    if (!stream) return;
-    const capture = this.#capture ?? new SoundContext(this.#unlock, CAPTURE_RATE_HZ);
-    this.#capture = capture;
-    try {
-      await this.#record(capture.context, stream);
-    } catch (error) {
-      // Firefox takes a microphone at the system's rate only.
-      if (this.#recorder || !(error instanceof DOMException)) throw error;
-      capture.close();
-      this.#capture = new SoundContext(this.#unlock);
-      await this.#record(this.#capture.context, stream);
+  hear(stream) {
+    if (stream && stream !== this.#heard) {
+      this.#heard = stream;
+      this.#hearing = this.#record(stream).catch((error) => {
+        if (stream === this.#heard) this.#heard = null;
+        throw error;
+      });
     }
+    return this.#hearing;
   }
 
   /** @param {ArrayBuffer} pcm int16 mono at `playbackRateHz` */
@@ -123,27 +122,49 @@ export class StreamSound {
     this.#capture?.close();
   }
 
-  /**
-   * @param {AudioContext} context
-   * @param {MediaStream} stream
-   */
-  async #record(context, stream) {
-    const source = context.createMediaStreamSource(stream);
-    if (!this.#recorder) {
-      await addWorklet(context, new URL("./capture_worklet.js", import.meta.url));
-      if (this.#isClosed) throw new EvibridgeError("caller_hung_up", "The call has ended.");
-      this.#recorder = new AudioWorkletNode(context, "evibridge-capture", {
-        channelCount: 1,
-        channelCountMode: "explicit",
-        outputChannelCount: [1],
-      });
-      this.#recorder.port.onmessage = ({ data }) => this.listener?.onFrame(data);
-      // Its output is silence: some browsers run only what leads to a speaker.
-      this.#recorder.connect(context.destination);
-    }
+  /** @param {MediaStream} stream */
+  async #record(stream) {
+    const source = this.#sourceOf(stream);
+    const recorder = await this.#openRecorder(source.context);
+    if (stream !== this.#heard) return;
     this.#caller?.close();
     this.#caller = new Meter(source);
-    source.connect(this.#recorder);
+    source.connect(recorder);
+  }
+
+  /** @param {MediaStream} stream */
+  #sourceOf(stream) {
+    this.#capture ??= new SoundContext(this.#unlock, CAPTURE_RATE_HZ);
+    try {
+      return this.#capture.context.createMediaStreamSource(stream);
+    } catch (error) {
+      // Firefox takes a microphone at the system's rate only.
+      if (this.#recorder || !(error instanceof DOMException)) throw error;
+      this.#capture.close();
+      this.#capture = new SoundContext(this.#unlock);
+      return this.#capture.context.createMediaStreamSource(stream);
+    }
+  }
+
+  /** @param {BaseAudioContext} context */
+  async #openRecorder(context) {
+    if (this.#recorder) return this.#recorder;
+    await addWorklet(context, new URL("./capture_worklet.js", import.meta.url));
+    if (this.#isClosed) throw new EvibridgeError("caller_hung_up", "The call has ended.");
+    return (this.#recorder ??= this.#newRecorder(context));
+  }
+
+  /** @param {BaseAudioContext} context */
+  #newRecorder(context) {
+    const recorder = new AudioWorkletNode(context, "evibridge-capture", {
+      channelCount: 1,
+      channelCountMode: "explicit",
+      outputChannelCount: [1],
+    });
+    recorder.port.onmessage = ({ data }) => this.listener?.onFrame(data);
+    // Its output is silence: some browsers run only what leads to a speaker.
+    recorder.connect(context.destination);
+    return recorder;
   }
 
   /** @param {{marks?: string[], underruns?: number}} report */
@@ -156,7 +177,7 @@ export class StreamSound {
 }
 
 /**
- * @param {AudioContext} context
+ * @param {BaseAudioContext} context
  * @param {URL} url
  */
 async function addWorklet(context, url) {

@@ -5,6 +5,8 @@ import type { EvibridgeError } from "./call_error.js";
 
 export interface Transport {
   readonly kind: "webrtc" | "websocket";
+  /** Settles once the service is not about to give the caller a place, which would be lost. */
+  readonly asking: Promise<unknown>;
   /** Resolves once the service may welcome the caller. */
   open(proof: Proof): Promise<void>;
   /** The message is lost if the transport is not open. */
@@ -22,6 +24,8 @@ export interface TransportListener {
   /** The service keeps a place for the caller from now on. */
   onPlace(place: Place): void;
   onMessage(message: ServiceMessage): void;
+  /** Something else has come from the service. */
+  onSound(): void;
   /** About once a second, if the transport has a clock of its own. */
   onTick(): void;
   /** It is of no use any more. */

@@ -12,11 +12,15 @@ const CHANNEL = "evibridge";
 const GATHERS_FOR_MS = 2000;
 /** ... and so long after the first was found: STUN and TURN answer sooner, or not at all. */
 const GATHERS_MORE_FOR_MS = 1000;
+/** Networks are changed, and answers get lost, without the end of a connection. */
+const COMES_BACK_WITHIN_MS = 2000;
 
 /** A call by WebRTC: the browser sends and plays the audio, a data channel carries the messages. */
 export class WebRtcTransport {
   /** @type {"webrtc"} */
   kind = "webrtc";
+  /** @type {Promise<unknown>} */
+  asking = Promise.resolve();
   #server;
   #sound;
   #microphone;
@@ -28,6 +32,8 @@ export class WebRtcTransport {
   #channel = null;
   /** @type {RTCRtpSender | null} */
   #sender = null;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #patience;
 
   /**
    * @param {URL} server
@@ -50,10 +56,24 @@ export class WebRtcTransport {
     this.#addMicrophone(peer, this.#microphone.stream);
     await unlessAborted(peer.setLocalDescription(), signal);
     await unlessAborted(gathered(peer), signal);
+    if (leadsNowhere(peer, iceServers)) throw blocked();
+    await this.#offer(peer, proof);
+  }
+
+  /**
+   * @param {RTCPeerConnection} peer
+   * @param {import("./transport.js").Proof} proof
+   */
+  async #offer(peer, proof) {
+    const { signal } = this.#closing;
     const url = new URL("webrtc/offer", this.#server);
-    const answer = await post(url, { type: "offer", sdp: peer.localDescription?.sdp, ...proof }, signal);
+    // Not broken off: without the key in its answer the place could not be given back.
+    const asked = post(url, { type: "offer", sdp: peer.localDescription?.sdp, ...proof });
+    this.asking = asked.catch(() => {});
+    const answer = await asked;
     const { call_id: callId, key, resume_s: resumeS } = answer;
     this.#listener.onPlace({ callId, key, resumeS });
+    signal.throwIfAborted();
     await unlessAborted(peer.setRemoteDescription({ type: "answer", sdp: answer.sdp }), signal);
   }
 
@@ -73,7 +93,7 @@ export class WebRtcTransport {
   close() {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort(new EvibridgeError("connection_lost", "The connection was closed."));
-    this.#sound.hear(null);
+    clearTimeout(this.#patience);
     if (this.#channel) this.#channel.onmessage = this.#channel.onclose = null;
     if (this.#peer) this.#peer.ontrack = this.#peer.onconnectionstatechange = null;
     this.#peer?.close();
@@ -84,9 +104,7 @@ export class WebRtcTransport {
     const peer = new RTCPeerConnection({ iceServers });
     this.#peer = peer;
     peer.ontrack = ({ track }) => this.#sound.play(track);
-    peer.onconnectionstatechange = () => {
-      if (peer.connectionState === "failed") this.#lost();
-    };
+    peer.onconnectionstatechange = () => this.#watch(peer);
     const channel = peer.createDataChannel(CHANNEL);
     this.#channel = channel;
     channel.onmessage = ({ data }) => {
@@ -107,15 +125,20 @@ export class WebRtcTransport {
     else peer.addTransceiver("audio", { direction: "recvonly" });
   }
 
+  /** @param {RTCPeerConnection} peer */
+  #watch({ connectionState }) {
+    clearTimeout(this.#patience);
+    if (connectionState === "failed") this.#lost();
+    if (connectionState === "disconnected") this.#patience = setTimeout(() => this.#lost(), COMES_BACK_WITHIN_MS);
+  }
+
   #lost() {
     const wasOpen = this.#channel?.readyState !== "connecting";
-    this.#listener.onLost(
-      wasOpen
-        ? new EvibridgeError("connection_lost", "The connection was lost.")
-        : new EvibridgeError("blocked", "The network lets no call by WebRTC through."),
-    );
+    this.#listener.onLost(wasOpen ? new EvibridgeError("connection_lost", "The connection was lost.") : blocked());
   }
 }
+
+const blocked = () => new EvibridgeError("blocked", "The network lets no call by WebRTC through.");
 
 /** @param {import("./transport.js").Proof} proof */
 const secretOf = (proof) => ("token" in proof ? { token: proof.token } : { key: proof.key });
@@ -144,4 +167,16 @@ export function gathered(peer) {
     };
     look();
   });
+}
+
+/**
+ * Whether the browser has looked everywhere and has found no address of its own.
+ *
+ * @param {RTCPeerConnection} peer
+ * @param {RTCIceServer[]} iceServers
+ */
+export function leadsNowhere(peer, iceServers) {
+  const hasRelay = iceServers.flatMap(({ urls }) => urls).some((url) => url.startsWith("turn"));
+  const hasAddress = /^a=candidate:/m.test(peer.localDescription?.sdp ?? "");
+  return peer.iceGatheringState === "complete" && !hasAddress && !hasRelay;
 }

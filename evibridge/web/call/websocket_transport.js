@@ -15,6 +15,7 @@ const NEVER_OPEN = 1006;
 export class WebSocketTransport {
   /** @type {"websocket"} */
   kind = "websocket";
+  asking = Promise.resolve();
   #server;
   #sound;
   #microphone;
@@ -103,6 +104,7 @@ export class WebSocketTransport {
   /** @param {string | ArrayBuffer} data */
   #receive(data) {
     if (data instanceof ArrayBuffer) {
+      this.#listener.onSound();
       this.#sound.play(data);
       return;
     }

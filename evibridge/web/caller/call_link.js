@@ -1,12 +1,16 @@
 /** Begins a call with the module, and passes on what happens in it. */
 
 import { EvibridgeCall } from "../call/call.js";
+import { whilePrompting } from "./microphone_prompt.js";
 import { newToken } from "./session_token.js";
 
 /** @typedef {import("./page_state.js").PageEvent} PageEvent */
 /** @typedef {import("./sound_panel.js").Choices} Choices */
 
-/** @type {(keyof import("../evibridge.js").CallEvents)[]} */
+/**
+ * Not `muted`: the service's word for it comes late, and again after a lost connection.
+ * @type {(keyof import("../evibridge.js").CallEvents)[]}
+ */
 const PASSED_ON = [
   "welcome",
   "ready",
@@ -19,7 +23,6 @@ const PASSED_ON = [
   "resumed",
   "held",
   "released",
-  "muted",
   "ending",
   "ended",
   "refused",
@@ -31,18 +34,31 @@ const PASSED_ON = [
 export class CallLink {
   #token;
   #onEvent;
+  #onTokenUsed;
+  #isClosed;
   #attempt;
+  #isOpening;
 
   /**
    * @param {string} token of the link that brought the caller; "" for none
    * @param {(event: PageEvent) => void} onEvent
+   * @param {() => void} onTokenUsed the token lets nobody in any more
    */
-  constructor(token, onEvent) {
+  constructor(token, onEvent, onTokenUsed) {
     this.#token = token;
     this.#onEvent = onEvent;
+    this.#onTokenUsed = onTokenUsed;
     /** @type {EvibridgeCall | null} */
     this.call = null;
+    this.#isClosed = false;
     this.#attempt = 0;
+    this.#isOpening = false;
+  }
+
+  /** What lets another call begin. */
+  get entry() {
+    if (this.#token) return "link";
+    return this.#isClosed ? "closed" : "open";
   }
 
   /**
@@ -57,9 +73,11 @@ export class CallLink {
   async begin(hasMicrophone, choices) {
     this.#attempt += 1;
     const attempt = this.#attempt;
+    this.#isOpening = hasMicrophone;
+    const isWaiting = () => this.#isOpening && attempt === this.#attempt;
+    if (hasMicrophone) void whilePrompting(isWaiting, () => this.#onEvent({ type: "prompted" }));
     try {
-      const token = this.#token || (await newToken());
-      if (attempt === this.#attempt) await this.#connect(token, hasMicrophone, choices);
+      await this.#connect(hasMicrophone && (choices.microphone || true), choices);
     } catch (error) {
       if (attempt === this.#attempt) this.#failed(error);
     }
@@ -72,24 +90,53 @@ export class CallLink {
     this.call = null;
   }
 
-  /** @param {string} token @param {boolean} hasMicrophone @param {Choices} choices */
-  async #connect(token, hasMicrophone, { microphone, speaker, takesTurns }) {
+  /**
+   * A microphone that was chosen once and is not there any more is no reason to give up.
+   * @param {string | boolean} microphone
+   * @param {Choices} choices
+   */
+  async #connect(microphone, choices) {
+    const attempt = this.#attempt;
+    try {
+      await this.#start(microphone, choices);
+    } catch (/** @type {any} */ error) {
+      const isGone = typeof microphone === "string" && error.code === "microphone_missing";
+      if (!isGone || attempt !== this.#attempt) throw error;
+      this.#onEvent({ type: "device_gone" });
+      await this.#start(true, choices);
+    }
+  }
+
+  /** @param {string | boolean} microphone @param {Choices} choices */
+  async #start(microphone, { speaker, takesTurns }) {
+    /** @type {EvibridgeCall} */
     const call = new EvibridgeCall({
-      token,
-      microphone: hasMicrophone && (microphone || true),
+      token: () => this.#tokenFor(call),
+      microphone,
       speaker: speaker || undefined,
       halfDuplex: takesTurns,
     });
     this.call = call;
     for (const type of PASSED_ON) call.on(type, (event) => this.#passOn(call, event));
     await call.start();
-    if (call === this.call) this.#passOn(call, { type: "welcome" });
+    this.#passOn(call, { type: "welcome" });
+  }
+
+  /**
+   * It is asked for once the microphone is open.
+   * @param {EvibridgeCall} call
+   * @returns {Promise<string>}
+   */
+  async #tokenFor(call) {
+    this.#isOpening = false;
+    this.#passOn(call, { type: "microphone_open" });
+    return this.#token || (await newToken());
   }
 
   /** @param {EvibridgeCall} call @param {PageEvent} event */
   #passOn(call, event) {
     if (call !== this.call) return; // one that was left says goodbye
-    if (event.type === "welcome") this.#token = ""; // it lets in once
+    if (event.type === "welcome") this.#used(); // it lets in once
     if (event.type === "state" && event.state === "ended") this.call = null;
     this.#onEvent(event);
   }
@@ -97,7 +144,16 @@ export class CallLink {
   /** @param {any} error */
   #failed({ code = "", message = "", retryAfterS }) {
     this.call = null;
-    if (code.startsWith("token_")) this.#token = "";
+    this.#isOpening = false;
+    if (code.startsWith("token_")) this.#used();
+    if (code === "link_needed") this.#isClosed = true;
     this.#onEvent({ type: "failed", code, message, retryAfterS });
+  }
+
+  #used() {
+    if (!this.#token) return;
+    this.#token = "";
+    this.#isClosed = true;
+    this.#onTokenUsed();
   }
 }

@@ -38,6 +38,10 @@ export class MicrophoneCheck {
     this.#context.createMediaStreamSource(stream).connect(this.#analyser);
   }
 
+  get isOpen() {
+    return this.#stream !== null;
+  }
+
   close() {
     this.#attempt += 1;
     if (this.#stream) stop(this.#stream);
@@ -52,6 +56,17 @@ export class MicrophoneCheck {
     const sum = this.#samples.reduce((total, sample) => total + sample * sample, 0);
     return Math.sqrt(sum / FFT_SIZE);
   }
+}
+
+/**
+ * What to do where none can be opened.
+ * @param {unknown} error of `MicrophoneCheck.open`
+ */
+export function whyNot(error) {
+  const name = error instanceof DOMException ? error.name : "";
+  if (name === "NotAllowedError") return "Your browser did not let this page use the microphone.";
+  if (name === "SecurityError") return "Browsers give the microphone to pages under https:// only.";
+  return "No microphone can be opened. Plug one in, or close the program that uses it.";
 }
 
 /** @param {MediaStream} stream */

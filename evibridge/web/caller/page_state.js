@@ -2,11 +2,12 @@
  * What the caller's page knows, and how each event changes it. Pure: time is an argument.
  *
  * Events are the messages of the service by their `type`, those of the module (`state`, `speaking`,
- * `error`), and what happens on the page itself (`begin`, `cancel`, `failed`, `leave`, `lines`,
- * `microphone_on`, `type_toggled`, `sound_toggled`, `reading_toggled`, `escape`).
+ * `error`), and what happens on the page itself (`begin`, `entry`, `prompted`, `microphone_open`,
+ * `microphone_on`, `muted`, `cancel`, `failed`, `leave`, `lines`, `type_toggled`, `sound_toggled`,
+ * `reading_toggled`, `escape`).
  */
 
-export const ESCAPE_MS = 2000;
+export const ESCAPE_MS = 5000;
 export const NOTICE_MS = 6000;
 export const RETRY_S = 10;
 /** After so many tries for a line the caller has to try himself. */
@@ -19,7 +20,12 @@ export const MAX_RETRIES = 30;
 /**
  * @typedef {object} PageState
  * @property {"idle"|"connecting"|"call"|"ended"|"failed"} phase
- * @property {boolean} hasMicrophone whether the call was begun with one
+ * @property {"open"|"link"|"closed"} entry what lets another call begin: this computer's service, an
+ *     unused link, or nothing
+ * @property {boolean} hasMicrophone whether the call has one
+ * @property {boolean} isMicrophoneLost whether it had one that is gone
+ * @property {boolean} isPrompting whether the browser asks for the microphone
+ * @property {boolean} isReady whether the agent was there
  * @property {boolean} isLinked whether the connection stands
  * @property {boolean} isAway whether the agent's server is lost
  * @property {boolean} isMuted
@@ -47,7 +53,11 @@ export const MAX_RETRIES = 30;
 /** @type {PageState} */
 export const IDLE = Object.freeze({
   phase: "idle",
+  entry: "open",
   hasMicrophone: true,
+  isMicrophoneLost: false,
+  isPrompting: false,
+  isReady: false,
   isLinked: true,
   isAway: false,
   isMuted: false,
@@ -75,6 +85,8 @@ export const IDLE = Object.freeze({
 /** @typedef {(state: PageState, event: PageEvent, nowMs: number) => Partial<PageState>} Change */
 
 const ENDS_CALL = ["connection_lost", "call_is_over"];
+const MICROPHONE_LOST = "microphone_lost";
+const MICROPHONE_ON = "The microphone is on.";
 
 /**
  * Events that count in the middle of a call only.
@@ -83,27 +95,25 @@ const ENDS_CALL = ["connection_lost", "call_is_over"];
 const IN_CALL = {
   speaking: (state, event) => ({
     isSpeaking: event.speaking,
+    isReady: state.isReady || event.speaking,
     alarm: alarmAfter(state, event.speaking, "sound_blocked"),
   }),
-  microphone_on: (state, event) => ({
-    hasMicrophone: true,
-    isMuted: event.muted,
-    alarm: alarmAfter(state, true, "microphone_lost"),
-  }),
+  microphone_on: microphoneOn,
   muted: (_, event) => ({ isMuted: event.muted }),
   paused: (_, event) => ({ pausedBy: event.by === "operator" ? "operator" : "you" }),
   resumed: () => ({ pausedBy: "" }),
   held: () => ({ isHeld: true }),
   released: () => ({ isHeld: false }),
   away: () => ({ isAway: true, isSpeaking: false }),
-  ready: () => ({ isAway: false }),
+  ready: () => ({ isAway: false, isReady: true }),
   ending: () => ({ isEnding: true }),
   tool: (state, event) => ({ tools: toolsAfter(state.tools, event) }),
-  refused: (_, event, nowMs) => ({ notice: event.message, noticeUntilMs: nowMs + NOTICE_MS }),
-  error: (_, event) =>
-    ENDS_CALL.includes(event.code)
-      ? { problem: { code: event.code, message: event.message } }
-      : { alarm: { code: event.code, message: event.message } },
+  refused: (_, event, nowMs) => ({
+    isPrompting: false,
+    notice: event.message,
+    noticeUntilMs: nowMs + NOTICE_MS,
+  }),
+  error: wentWrong,
   state: (state, event, nowMs) => linkChanges(state, event.state, nowMs),
   type_toggled: (state) => ({ isTyping: !state.isTyping }),
 };
@@ -116,14 +126,21 @@ const ALWAYS = {
       : {
           ...IDLE,
           phase: "connecting",
+          entry: state.entry,
+          problem: event.isRetry ? state.problem : IDLE.problem,
           hasMicrophone: event.microphone,
           isTyping: !event.microphone,
           soundIsOpen: state.soundIsOpen,
           retries: event.isRetry ? state.retries + 1 : 0,
         },
   welcome: (state, _, nowMs) =>
-    state.phase === "connecting" ? { phase: "call", beganMs: nowMs, retries: 0 } : {},
-  cancel: () => IDLE,
+    state.phase === "connecting"
+      ? { phase: "call", isPrompting: false, problem: IDLE.problem, beganMs: nowMs, retries: 0 }
+      : {},
+  prompted: ({ phase }) => ({ isPrompting: phase === "connecting" || phase === "call" }),
+  microphone_open: () => ({ isPrompting: false }),
+  cancel: ({ entry }) => ({ ...IDLE, entry }),
+  entry: entryChanges,
   failed,
   leave: (state, _, nowMs) => {
     const seconds = Math.round((nowMs - state.beganMs) / 1000);
@@ -162,12 +179,13 @@ export function escapeEnds(state, nowMs) {
 }
 
 /**
- * Whether the next try for a free line is due.
+ * Whether the next try for a free line is due; none is made behind an open panel.
  * @param {PageState} state
  * @param {number} nowMs
  */
 export function retryIsDue(state, nowMs) {
-  return state.phase === "failed" && state.retryMs !== null && nowMs >= state.retryMs;
+  if (state.phase !== "failed" || state.soundIsOpen) return false;
+  return state.retryMs !== null && nowMs >= state.retryMs;
 }
 
 /**
@@ -197,9 +215,42 @@ function failed(state, event, nowMs) {
   return {
     phase: "failed",
     isTyping: false,
+    isPrompting: false,
+    soundIsOpen: false,
     problem: { code: event.code, message: event.message },
     retryMs: waits ? nowMs + Math.max(1, event.retryAfterS ?? RETRY_S) * 1000 : null,
   };
+}
+
+/** @type {Change} */
+function microphoneOn(state, event, nowMs) {
+  const isNews = state.isMicrophoneLost || !state.hasMicrophone;
+  return {
+    hasMicrophone: true,
+    isMicrophoneLost: false,
+    isPrompting: false,
+    isMuted: event.muted,
+    alarm: alarmAfter(state, true, MICROPHONE_LOST),
+    ...(isNews && { notice: MICROPHONE_ON, noticeUntilMs: nowMs + NOTICE_MS }),
+  };
+}
+
+/** @type {Change} */
+function wentWrong(state, { code, message }) {
+  if (ENDS_CALL.includes(code)) return { problem: { code, message } };
+  return {
+    alarm: { code, message },
+    isMicrophoneLost: state.isMicrophoneLost || code === MICROPHONE_LOST,
+  };
+}
+
+/**
+ * Who was not let in may try with the link that he has followed now.
+ * @type {Change}
+ */
+function entryChanges(state, { entry }) {
+  const isWayIn = state.phase === "failed" && state.entry === "closed" && entry === "link";
+  return isWayIn ? { ...IDLE, entry } : { entry };
 }
 
 /**
@@ -229,7 +280,15 @@ function linkChanges(state, link, nowMs) {
 function over(state, ending) {
   const isOpen = state.phase === "ended" && state.ending.reason === "" && ending.reason !== "";
   if (state.phase !== "call" && !isOpen) return {};
-  return { phase: "ended", ending, isTyping: false, isSpeaking: false, tools: [] };
+  return {
+    phase: "ended",
+    ending,
+    isTyping: false,
+    isSpeaking: false,
+    isPrompting: false,
+    soundIsOpen: false,
+    tools: [],
+  };
 }
 
 /**

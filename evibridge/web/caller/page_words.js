@@ -3,7 +3,7 @@
 import { ESCAPE_MS } from "./page_state.js";
 
 /** @typedef {import("./page_state.js").PageState} PageState */
-/** @typedef {"talk"|"cancel"|"end"|"again"|"done"} Act what the one button does */
+/** @typedef {"talk"|"cancel"|"end"|"again"|"done"|"none"} Act what the one button does */
 /**
  * @typedef {object} Shown
  * @property {string} name of the state
@@ -13,12 +13,14 @@ import { ESCAPE_MS } from "./page_state.js";
  * @property {boolean} isUrgent whether the hint is shown where there is little room, too
  * @property {string} clock length of the call
  * @property {boolean} isAlone whether there is no conversation beside
- * @property {boolean} isInCall
+ * @property {boolean} isInCall whether the call can be talked in
+ * @property {boolean} isMuted
  * @property {boolean} hasMeter
  * @property {Act} act
  * @property {string} actWord
  * @property {string} actIcon
- * @property {boolean} offersTyping
+ * @property {"typing"|"talking"|""} offers the other way to make a call
+ * @property {boolean} offersCancel whether it can be given up to wait for a line
  * @property {boolean} offersText whether the conversation can be read and saved
  * @property {boolean} hasExpression whether it has to be said what the bars are
  * @property {boolean} hasSteps how to allow the microphone
@@ -31,6 +33,9 @@ const LONGEST_TITLE = 24;
 const SEARCHING = "Looking something up";
 const INTERRUPT = "You can interrupt at any time.";
 const TYPE_TOO = "You can also type.";
+const ALLOW = "Allow the microphone in your browser.";
+const OPEN_LINK = "Open your link again to call once more.";
+const ANOTHER_LINK = "Ask for another one where you got it.";
 
 /**
  * By the code of the failure; the hint of those without one is the sentence of the failure.
@@ -58,12 +63,11 @@ const FAILURES = {
     "Connection lost",
     "The call could not be restored. Check your network, then call again.",
   ],
-  call_is_over: ["Call ended", "The call ended while you were away. You can call again."],
-  link_needed: ["A link is needed", ""],
-  token_unknown: ["This link is not valid", ""],
-  token_used: ["This link was used", ""],
-  token_expired: ["This link is too old", ""],
-  token_for_another_origin: ["This link is for another page", ""],
+  link_needed: ["A link is needed", "This page needs a link from whoever runs it."],
+  token_unknown: ["This link is not valid", ANOTHER_LINK],
+  token_used: ["This link was used", `It is good for one call. ${ANOTHER_LINK}`],
+  token_expired: ["This link is too old", ANOTHER_LINK],
+  token_for_another_origin: ["This link is for another page", ANOTHER_LINK],
 };
 const MICROPHONE = ["microphone_refused", "microphone_missing", "microphone_busy", "insecure_page"];
 const FULL = ["service_full", "draining"];
@@ -78,7 +82,7 @@ const FULL = ["service_full", "draining"];
 export function shown(state, nowMs, agent) {
   const name = nameOf(state);
   const [title, hint, tone = ""] = wordsOf(name, state, nowMs, agent);
-  const isInCall = state.phase === "call";
+  const isInCall = isTalkedIn(state);
   const notice = isInCall ? noticeOf(state, nowMs) : "";
   const act = actOf(state);
   return {
@@ -90,17 +94,39 @@ export function shown(state, nowMs, agent) {
     clock: isInCall ? clockOf((nowMs - state.beganMs) / 1000) : "",
     isAlone: state.soundIsOpen || !(isInCall || state.isReading),
     isInCall,
-    hasMeter: isInCall || state.phase === "connecting",
+    isMuted: isInCall && state.isMuted,
+    hasMeter: isInCall || name === "connecting",
     act,
     actWord: act === "talk" ? beginningOf(state) : WORDS_OF_ACT[act],
     actIcon: act === "talk" && !state.hasMicrophone ? "keys" : ICONS_OF_ACT[act],
-    offersTyping: state.phase === "idle" || (state.phase === "failed" && canType(state)),
+    offers: otherWayOf(state, act),
+    offersCancel: state.phase === "failed" && state.retryMs !== null,
     offersText: state.phase === "ended" && state.hasLines,
     hasExpression: isInCall && state.hasExpression,
     hasSteps: name === "refused",
-    spoken: (notice !== state.alarm?.message && notice) || spokenOf(name, title, hint),
-    alarm: alarmOf(name, state),
+    spoken: (notice !== state.alarm?.message && notice) || spokenOf(name, state, title, hint),
+    alarm: name === "lost" ? `${title}. ${hint}` : isInCall ? (state.alarm?.message ?? "") : "",
   };
+}
+
+/**
+ * What a screen reader is told when another state is shown; "" for nothing. Whether the agent hears
+ * the caller is always told, whatever else goes on.
+ * @param {Shown} before
+ * @param {Shown} now
+ */
+export function announced(before, now) {
+  const isNews = before.isInCall && now.isInCall && before.isMuted !== now.isMuted;
+  if (isNews) return now.isMuted ? "You are muted" : "You are not muted any more";
+  return now.spoken === before.spoken ? "" : now.spoken;
+}
+
+/**
+ * Whether the caller and the agent are there.
+ * @param {PageState} state
+ */
+export function isTalkedIn({ phase, isReady }) {
+  return phase === "call" && isReady;
 }
 
 /** @type {Record<Exclude<Act, "talk">, string>} */
@@ -109,9 +135,17 @@ const WORDS_OF_ACT = {
   end: "End call",
   again: "Try again",
   done: "Done",
+  none: "",
 };
 /** @type {Record<Act, string>} */
-const ICONS_OF_ACT = { talk: "mic", cancel: "ring", end: "end", again: "again", done: "check" };
+const ICONS_OF_ACT = {
+  talk: "mic",
+  cancel: "ring",
+  end: "end",
+  again: "again",
+  done: "check",
+  none: "mic",
+};
 
 /**
  * Length of a call as on a clock: 1:36.
@@ -136,10 +170,12 @@ function nameOf(state) {
   if (state.phase === "failed") return nameOfFailure(state.problem.code);
   if (state.phase === "ended") return state.ending.reason === "caller_lost" ? "lost" : "ended";
   if (state.phase !== "call") return state.phase;
+  if (!state.isReady) return "connecting";
   if (!state.isLinked) return "reconnecting";
   if (state.isHeld) return "held";
   if (state.isAway) return "away";
   if (state.pausedBy) return "paused";
+  if (state.isMicrophoneLost) return "unheard";
   if (state.isMuted) return "muted";
   if (state.isSpeaking) return "speaking";
   return state.tools.length ? "looking" : "listening";
@@ -162,13 +198,13 @@ function nameOfFailure(code) {
 function wordsOf(name, state, nowMs, agent) {
   switch (name) {
     case "idle":
-      return [agent.name, agent.about];
+      return [agent.name, state.entry === "closed" ? OPEN_LINK : agent.about];
     case "connecting":
-      return ["Connecting", "Usually two or three seconds."];
+      return ["Connecting", state.isPrompting ? ALLOW : "Usually two or three seconds."];
     case "ended":
-      return ["Call ended", endingOf(state)];
+      return ["Call ended", afterwards(state, endingOf(state), "")];
     case "lost":
-      return [FAILURES.connection_lost[0], FAILURES.connection_lost[1], "bad"];
+      return ["Connection lost", afterwards(state, LOST, CALL_AGAIN), "bad"];
     case "full":
       return fullOf(state, nowMs);
     case "listening":
@@ -182,8 +218,15 @@ function wordsOf(name, state, nowMs, agent) {
   }
 }
 
+const LOST = "The call could not be restored.";
+const CALL_AGAIN = "Check your network, then call again.";
 /** @type {Record<string, Words>} */
 const IN_CALL = {
+  unheard: [
+    "The agent cannot hear you",
+    "The microphone is gone. Press Talk to use another one.",
+    "bad",
+  ],
   speaking: ["Speaking", INTERRUPT, "agent"],
   muted: ["You are muted", "The agent cannot hear you. Press Unmute to talk."],
   held: ["On hold", "You and the agent do not hear each other. Stay on the line."],
@@ -222,10 +265,25 @@ function endingOf(state) {
   return sentence || `The call took ${lengthOf(seconds)}.`;
 }
 
+/**
+ * How another call may begin is said with the end of the last one.
+ * @param {PageState} state
+ * @param {string} ending
+ * @param {string} otherwise what to do if nothing but the caller is needed
+ */
+function afterwards({ entry }, ending, otherwise) {
+  return `${ending} ${entry === "closed" ? OPEN_LINK : otherwise}`.trim();
+}
+
+/** @param {PageState} state */
+function titleOfFull({ problem }) {
+  return problem.code === "draining" ? "The service is restarting" : "All lines are busy";
+}
+
 /** @param {PageState} state @param {number} nowMs @returns {Words} */
 function fullOf(state, nowMs) {
   const isDraining = state.problem.code === "draining";
-  const title = isDraining ? "The service is restarting" : "All lines are busy";
+  const title = titleOfFull(state);
   const why = isDraining
     ? "It takes no new calls just now"
     : "Every line is taken. Your place is not held";
@@ -246,8 +304,9 @@ function failureOf(state) {
 /** @param {PageState} state @returns {Act} */
 function actOf(state) {
   if (state.soundIsOpen) return "done";
+  if (state.phase === "call") return state.isReady ? "end" : "cancel";
   if (state.phase === "connecting") return "cancel";
-  if (state.phase === "call") return "end";
+  if (state.entry === "closed") return "none";
   return state.phase === "failed" ? "again" : "talk";
 }
 
@@ -257,14 +316,22 @@ function beginningOf(state) {
   return state.hasMicrophone ? "Talk again" : "Type again";
 }
 
-/** @param {PageState} state */
-function canType(state) {
-  return [...MICROPHONE, ...FULL].includes(state.problem.code);
+/**
+ * @param {PageState} state
+ * @param {Act} act
+ * @returns {Shown["offers"]}
+ */
+function otherWayOf({ phase, hasMicrophone, problem }, act) {
+  if (act === "none") return "";
+  if (!hasMicrophone) return phase === "ended" || phase === "failed" ? "talking" : "";
+  const helps = phase === "failed" && [...MICROPHONE, ...FULL].includes(problem.code);
+  return phase === "idle" || helps ? "typing" : "";
 }
 
 /** @param {PageState} state @param {number} nowMs */
 function noticeOf(state, nowMs) {
   if (nowMs - state.escapeMs < ESCAPE_MS) return "Press Esc again to end the call.";
+  if (state.isPrompting) return ALLOW;
   if (nowMs < state.noticeUntilMs) return state.notice;
   return state.alarm?.message ?? "";
 }
@@ -272,19 +339,18 @@ function noticeOf(state, nowMs) {
 /**
  * The agent's voice is audible: saying that it speaks would talk over it.
  * @param {string} name
+ * @param {PageState} state
  * @param {string} title
  * @param {string} hint
  */
-function spokenOf(name, title, hint) {
+function spokenOf(name, state, title, hint) {
   if (name === "idle" || name === "speaking" || name === "lost") return "";
-  if (name === "full") return `${title}. Trying again.`;
-  return ["ended", "failed", "refused", "nomic", "paused"].includes(name)
-    ? `${title}: ${hint}`
-    : title;
+  if (name === "connecting" && state.isPrompting) return `${title}: ${hint}`;
+  const isWaiting = name === "full" && state.retryMs !== null;
+  // Each of the tries is no news.
+  if (isWaiting || (name === "connecting" && state.retries)) {
+    return `${titleOfFull(state)}. Trying again.`;
+  }
+  return TOLD_WHOLE.includes(name) ? `${title}: ${hint}` : title;
 }
-
-/** @param {string} name @param {PageState} state */
-function alarmOf(name, state) {
-  if (name === "lost") return FAILURES.connection_lost.join(". ");
-  return state.phase === "call" ? (state.alarm?.message ?? "") : "";
-}
+const TOLD_WHOLE = ["ended", "failed", "full", "refused", "nomic", "paused"];

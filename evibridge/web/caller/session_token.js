@@ -1,7 +1,6 @@
-/** What lets the caller in: the token of the link, or one that this computer's service gives. */
+/** What lets a caller in without a link: a token that this computer's service gives. */
 
 const TIMEOUT_MS = 8000;
-export const LINK_NEEDED = "This page needs a link from whoever runs it.";
 
 /** Why there is no token; its message is a sentence for the caller. */
 export class NoToken extends Error {
@@ -14,20 +13,6 @@ export class NoToken extends Error {
 }
 
 /**
- * The token in an address, and the address without it.
- * @param {string} address
- * @returns {{token: string, rest: string}}
- */
-export function tokenIn(address) {
-  const url = new URL(address);
-  const members = new URLSearchParams(url.hash.slice(1));
-  const token = members.get("token") ?? "";
-  members.delete("token");
-  url.hash = members.toString();
-  return { token, rest: url.href };
-}
-
-/**
  * Ask the service for a token; it gives one to its own computer only.
  * @returns {Promise<string>}
  */
@@ -35,10 +20,10 @@ export async function newToken() {
   const answer = await asked();
   const body = await answer.json().catch(() => ({}));
   if (answer.ok && typeof body.token === "string") return body.token;
-  const sentence = typeof body.message === "string" ? body.message : "";
   if (answer.status === 403 || answer.status === 404) {
-    throw new NoToken("link_needed", `${LINK_NEEDED} ${sentence}`.trim());
+    throw new NoToken("link_needed", "The service gives no token to other computers.");
   }
+  const sentence = typeof body.message === "string" ? body.message : "";
   const retryAfterS = Number(answer.headers.get("Retry-After")) || undefined;
   const code = typeof body.code === "string" ? body.code : "unreachable";
   throw new NoToken(code, sentence || `The service answered ${answer.status}.`, retryAfterS);

@@ -1,7 +1,7 @@
 /** Which microphone and loudspeaker, and other choices that are kept on this device. */
 
 import { Meter } from "./meter.js";
-import { MicrophoneCheck } from "./microphone_check.js";
+import { MicrophoneCheck, whyNot } from "./microphone_check.js";
 import { prefer, preferred } from "./preferences.js";
 import { part } from "./stage_view.js";
 
@@ -18,8 +18,6 @@ import { part } from "./stage_view.js";
 const SYSTEM = "System default";
 /** Ids of devices that may not be told apart yet, and of those that the system chooses. */
 const UNNAMED = ["", "default", "communications"];
-const REFUSED = "Your browser did not let this page use the microphone.";
-const MISSING = "No microphone can be opened. Plug one in, or close the program that uses it.";
 
 export class SoundPanel {
   #currentCall;
@@ -84,7 +82,7 @@ export class SoundPanel {
     try {
       if (!this.#currentCall()) await this.#check.open(this.choices.microphone);
     } catch (error) {
-      hint = error instanceof DOMException && error.name === "NotAllowedError" ? REFUSED : MISSING;
+      hint = whyNot(error);
     }
     part("check-hint").textContent = hint;
     part("check-hint").hidden = !hint;

@@ -4,26 +4,37 @@ import { Announcer } from "./announcer.js";
 import { CallLink } from "./call_link.js";
 import { actionOf } from "./keyboard.js";
 import { Meter } from "./meter.js";
+import { MicrophoneCheck } from "./microphone_check.js";
+import { whilePrompting } from "./microphone_prompt.js";
 import { after, escapeEnds, IDLE, retryIsDue } from "./page_state.js";
-import { shown } from "./page_words.js";
+import { announced, isTalkedIn, shown } from "./page_words.js";
 import { Reading } from "./reading.js";
-import { tokenIn } from "./session_token.js";
 import { SoundPanel } from "./sound_panel.js";
-import { part, showStage } from "./stage_view.js";
+import { guard, part, showStage } from "./stage_view.js";
 import { Transcript } from "./transcript.js";
 import { fileName, transcriptText } from "./transcript_text.js";
 import { TranscriptView } from "./transcript_view.js";
 
 /** @typedef {import("./page_state.js").PageEvent} PageEvent */
 /** @typedef {import("./page_state.js").PageState} PageState */
+/** @typedef {import("../call/call.js").EvibridgeCall} EvibridgeCall */
+/**
+ * What has run before the page was there.
+ * @typedef {object} Arrival
+ * @property {string} token
+ * @property {() => string} takeToken
+ * @property {() => void} forgetToken
+ * @property {() => void} complete
+ */
 
 const TICK_MS = 500;
+const NOT_CONNECTED = "Not connected just now.";
+const arrival = /** @type {{arrival: Arrival}} */ (/** @type {any} */ (window)).arrival;
 
 class CallerPage {
   #agent;
   #state;
-  #spoken;
-  #alarm;
+  #shown;
   #began;
   #transcript;
   #view;
@@ -32,14 +43,14 @@ class CallerPage {
   #reading;
   #link;
   #sound;
+  #held;
 
   constructor() {
     const { name = "", about = "" } = document.body.dataset;
     this.#agent = { name, about };
     /** @type {PageState} */
     this.#state = IDLE;
-    this.#spoken = "";
-    this.#alarm = "";
+    this.#shown = shown(IDLE, 0, this.#agent);
     this.#began = new Date();
     this.#transcript = new Transcript();
     const log = { scroller: part("talk"), log: part("log"), jump: part("jump") };
@@ -47,12 +58,15 @@ class CallerPage {
     this.#meter = new Meter(part("ribbon"), false);
     this.#announcer = new Announcer(part("spoken"));
     this.#reading = new Reading(part("reading"));
-    this.#link = new CallLink(takeToken(), (event) => this.#take(event));
+    this.#link = new CallLink(arrival.token, (event) => this.#take(event), arrival.forgetToken);
     this.#sound = new SoundPanel(
       () => this.#link.call,
       (_, changed) => this.#chosen(changed),
     );
+    /** Open while a line is waited for: each try would ask for the microphone again. */
+    this.#held = new MicrophoneCheck();
     this.#reading.isOn = this.#sound.choices.readsAloud;
+    this.#state = after(this.#state, { type: "entry", entry: this.#link.entry }, 0);
     this.#listen();
     this.#render();
   }
@@ -65,8 +79,9 @@ class CallerPage {
     const final = this.#transcript.take(event);
     if (final) this.#reading.read(final.by === "agent" ? this.#agent.name : "You", final.text);
     if (this.#transcript.changed.size) this.#view.update();
-    if (event.code === "microphone_missing") this.#sound.forgetMicrophone();
+    if (event.type === "device_gone") this.#sound.forgetMicrophone();
     this.#dispatch(event);
+    this.#dispatch({ type: "entry", entry: this.#link.entry });
     const { rows, hasExpression } = this.#transcript;
     this.#dispatch({ type: "lines", count: rows.size, hasExpression });
   }
@@ -83,8 +98,12 @@ class CallerPage {
   }
 
   #phaseChanged() {
+    this.#holdMicrophone();
     if (this.#state.phase !== "call") {
       this.#meter.stop();
+      this.#transcript.settle();
+      this.#view.update();
+      messageField().value = "";
       return;
     }
     this.#began = new Date();
@@ -94,17 +113,21 @@ class CallerPage {
     }));
   }
 
+  #holdMicrophone() {
+    const { phase, retryMs, hasMicrophone, retries } = this.#state;
+    const isWaiting = retryMs !== null || (phase === "connecting" && retries > 0);
+    if (!isWaiting || !hasMicrophone) this.#held.close();
+    else if (!this.#held.isOpen) this.#held.open(this.#sound.choices.microphone).catch(() => {});
+  }
+
   #render() {
+    const before = this.#shown;
     const now = shown(this.#state, performance.now(), this.#agent);
+    this.#shown = now;
     showStage(now, this.#state, this.#agent.name);
-    if (now.spoken !== this.#spoken) {
-      this.#spoken = now.spoken;
-      if (now.spoken) this.#announcer.say(now.spoken);
-    }
-    if (now.alarm !== this.#alarm) {
-      this.#alarm = now.alarm;
-      part("alarm").textContent = now.alarm;
-    }
+    const sentence = announced(before, now);
+    if (sentence) this.#announcer.say(sentence);
+    if (now.alarm !== before.alarm) part("alarm").textContent = now.alarm;
   }
 
   #tick() {
@@ -121,9 +144,10 @@ class CallerPage {
   }
 
   #pressed() {
-    if (this.#state.soundIsOpen) this.#dispatch({ type: "sound_toggled" });
-    else if (this.#state.phase === "call") this.#leave("leave");
-    else if (this.#state.phase === "connecting") this.#leave("cancel");
+    const { act } = this.#shown;
+    if (act === "done") this.#dispatch({ type: "sound_toggled" });
+    else if (act === "end") this.#leave("leave");
+    else if (act === "cancel") this.#leave("cancel");
     else this.#begin(this.#state.hasMicrophone);
   }
 
@@ -135,49 +159,86 @@ class CallerPage {
 
   #toggleMute() {
     const call = this.#link.call;
-    if (!call || this.#state.phase !== "call") return;
-    if (!this.#state.hasMicrophone) {
-      this.#useMicrophone();
+    if (!call || !isTalkedIn(this.#state)) return;
+    if (!this.#state.hasMicrophone || this.#state.isMicrophoneLost) {
+      void this.#useMicrophone(call, this.#sound.choices.microphone || true);
       return;
     }
-    if (this.#state.isMuted) call.unmute();
+    if (call.muted) call.unmute();
     else call.mute();
     this.#dispatch({ type: "muted", muted: call.muted });
   }
 
-  #useMicrophone() {
-    const call = this.#link.call;
-    call?.setMicrophone(this.#sound.choices.microphone || true).then(
-      () => this.#dispatch({ type: "microphone_on", muted: call.muted }),
-      (error) => this.#dispatch({ type: "refused", message: error.message }),
+  /** @param {EvibridgeCall} call @param {string | true} microphone */
+  async #useMicrophone(call, microphone) {
+    let isOpening = true;
+    void whilePrompting(
+      () => isOpening,
+      () => this.#dispatch({ type: "prompted" }),
     );
+    try {
+      await setMicrophone(call, microphone, () => this.#sound.forgetMicrophone());
+      this.#dispatch({ type: "microphone_on", muted: call.muted });
+    } catch (/** @type {any} */ error) {
+      this.#dispatch({ type: "refused", message: error.message });
+    } finally {
+      isOpening = false;
+    }
+  }
+
+  /** Another one may have been connected. */
+  #devicesChanged() {
+    const call = this.#link.call;
+    if (call && this.#state.isMicrophoneLost) void this.#useMicrophone(call, true);
   }
 
   #togglePause() {
-    if (this.#state.phase !== "call") return;
-    if (this.#state.pausedBy) this.#link.call?.resume();
-    else this.#link.call?.pause();
+    if (!isTalkedIn(this.#state)) return;
+    this.#command((call) => (this.#state.pausedBy ? call.resume() : call.pause()));
   }
 
   #toggleTyping() {
+    if (!isTalkedIn(this.#state)) return;
     this.#dispatch({ type: "type_toggled" });
-    if (this.#state.isTyping) part("message").focus();
+    if (this.#state.isTyping) messageField().focus();
   }
 
   #send() {
-    const field = /** @type {HTMLInputElement} */ (part("message"));
-    const text = field.value.trim();
-    if (!text || !this.#link.call || !this.#state.isLinked) return;
-    this.#link.call.send(text);
-    field.value = "";
+    const text = messageField().value.trim();
+    if (text && this.#command((call) => call.send(text))) messageField().value = "";
+  }
+
+  /**
+   * Tell the service something; returns whether that could be.
+   * @param {(call: EvibridgeCall) => void} tell
+   */
+  #command(tell) {
+    try {
+      if (this.#link.call && this.#state.isLinked) {
+        tell(this.#link.call);
+        return true;
+      }
+    } catch {
+      // The connection was lost a moment ago.
+    }
+    this.#dispatch({ type: "refused", message: NOT_CONNECTED });
+    return false;
   }
 
   #escape() {
-    if (this.#state.soundIsOpen) this.#dispatch({ type: "sound_toggled" });
-    else if (this.#state.phase === "connecting") this.#leave("cancel");
-    else if (this.#state.phase !== "call") return;
+    const { act, offersCancel } = this.#shown;
+    if (act === "done") this.#dispatch({ type: "sound_toggled" });
+    else if (act === "cancel" || offersCancel) this.#leave("cancel");
+    else if (act !== "end") return;
     else if (escapeEnds(this.#state, performance.now())) this.#leave("leave");
     else this.#dispatch({ type: "escape" });
+  }
+
+  #followLink() {
+    const token = arrival.takeToken();
+    if (!token) return; // another part of the page was gone to
+    this.#link.useToken(token);
+    this.#dispatch({ type: "entry", entry: this.#link.entry });
   }
 
   #save() {
@@ -197,7 +258,9 @@ class CallerPage {
     this.#reading.isOn = choices.readsAloud;
     if (!call) return;
     call.halfDuplex = choices.takesTurns;
-    if (changed === "microphone" && this.#state.hasMicrophone) this.#useMicrophone();
+    if (changed === "microphone" && this.#state.hasMicrophone && isTalkedIn(this.#state)) {
+      void this.#useMicrophone(call, choices.microphone || true);
+    }
     if (changed === "speaker") {
       call.setSpeaker(choices.speaker).catch((error) => {
         this.#dispatch({ type: "refused", message: error.message });
@@ -219,7 +282,8 @@ class CallerPage {
     onClick("type-open", actions.type);
     onClick("sound-open", actions.sound);
     onClick("one", () => this.#pressed());
-    onClick("type-instead", () => this.#begin(false));
+    onClick("instead", () => this.#begin(this.#shown.offers === "talking"));
+    onClick("cancel", () => this.#leave("cancel"));
     onClick("read", () => this.#dispatch({ type: "reading_toggled" }));
     onClick("save", () => this.#save());
     part("type").addEventListener("submit", (event) => {
@@ -229,26 +293,51 @@ class CallerPage {
     document.addEventListener("keydown", (event) => {
       const target = document.activeElement;
       const action = actionOf(event, target, this.#sound.choices.lettersAct);
-      if (action) event.preventDefault();
+      if (action || isHeldDown(event)) event.preventDefault();
       actions[action]?.();
     });
-    addEventListener("hashchange", () => this.#link.useToken(takeToken()));
+    navigator.mediaDevices?.addEventListener("devicechange", () => this.#devicesChanged());
+    addEventListener("hashchange", () => this.#followLink());
     setInterval(() => this.#tick(), TICK_MS);
   }
 }
 
 /** @param {string} id @param {() => void} act */
 function onClick(id, act) {
-  part(id).addEventListener("click", (event) => {
-    if (event.detail < 2) act(); // the second of a double click was not meant for what it changed
+  part(id).addEventListener("click", () => {
+    // The second of a double click was not meant for what the first has changed.
+    if (guard.isMeant(id, performance.now())) act();
   });
 }
 
-/** The token of the address, which keeps none: it would be in the history. */
-function takeToken() {
-  const { token, rest } = tokenIn(location.href);
-  if (token) history.replaceState(null, "", rest);
-  return token;
+/**
+ * A key that is held down presses a button once.
+ * @param {KeyboardEvent} event
+ */
+function isHeldDown({ repeat, key, target }) {
+  const isOnButton = target instanceof Element && target.closest("button") !== null;
+  return repeat && isOnButton && (key === "Enter" || key === " ");
+}
+
+/**
+ * Go on with a microphone, or with the system's choice if it is gone.
+ * @param {EvibridgeCall} call
+ * @param {string | true} microphone
+ * @param {() => void} isGone
+ */
+async function setMicrophone(call, microphone, isGone) {
+  try {
+    await call.setMicrophone(microphone);
+  } catch (/** @type {any} */ error) {
+    if (microphone === true || error.code !== "microphone_missing") throw error;
+    isGone();
+    await call.setMicrophone(true);
+  }
+}
+
+function messageField() {
+  return /** @type {HTMLInputElement} */ (part("message"));
 }
 
 new CallerPage();
+arrival.complete();

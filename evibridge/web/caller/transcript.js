@@ -6,7 +6,7 @@ export const MAX_ROWS = 5000;
 const TURN_GAP_S = 3;
 
 /** @typedef {{name: string, score: number}} Expression */
-/** @typedef {{id: string, text: string, fate: "due"|"heard"|"cut"}} Said */
+/** @typedef {{id: string, text: string, fate: "due"|"heard"|"cut"|"unheard"}} Said */
 /**
  * @typedef {object} Row
  * @property {number} key
@@ -62,6 +62,28 @@ export class Transcript {
       default:
         return null;
     }
+  }
+
+  /**
+   * The call is over: nothing is due any more. The oldest sentence that was due was being said, the
+   * others were not heard.
+   */
+  settle() {
+    let isFirst = true;
+    for (const row of this.rows.values()) {
+      if (!isOpen(row)) continue;
+      for (const said of row.said) {
+        if (row.isInterim) said.fate = "cut";
+        else if (said.fate === "due") {
+          said.fate = isFirst ? "cut" : "unheard";
+          isFirst = false;
+        }
+      }
+      row.isInterim = false;
+      if (row.tool?.state === "running") row.tool.state = "left";
+      this.changed.add(row.key);
+    }
+    this.#interim = null;
   }
 
   /** Forget everything: another call begins. */
@@ -188,7 +210,8 @@ export class Transcript {
 
 /**
  * What of a row counts as said, and what is still due.
- * A sentence that was not heard to its end finishes with a dash.
+ * A sentence that was not heard to its end finishes with a dash; one that was not heard at all
+ * before the call ended is marked.
  * @param {Row} row
  */
 export function textOf(row) {
@@ -201,14 +224,20 @@ export function textOf(row) {
 /** @param {NonNullable<Row["tool"]>} tool */
 export function toolWords({ state, words }) {
   const what = words.replace(/\.$/, "");
-  if (state === "running") return what || "Looking something up";
+  if (state === "running" || state === "left") return what || "Looking something up";
   if (state === "failed") return what ? `${what}: it did not work` : "Looking it up did not work";
   return what || "Looked something up";
 }
 
 /** @param {Said} said */
 function wordsOf({ text, fate }) {
+  if (fate === "unheard") return `(not heard: ${text.trim()})`;
   return fate === "cut" ? `${text.trim()} —` : text;
+}
+
+/** @param {Row} row */
+function isOpen(row) {
+  return row.isInterim || isDue(row) || row.tool?.state === "running";
 }
 
 /** @param {Row} row */

@@ -96,12 +96,19 @@ export class TranscriptView {
     // Below a smaller window the end is farther away, although nobody has scrolled.
     if (scrollTop < this.#top) this.#isAtEnd = false;
     if (scrollHeight - scrollTop - clientHeight <= NEAR_END_PX) this.#isAtEnd = true;
-    if (this.#isAtEnd) this.#parts.jump.hidden = true;
+    if (this.#isAtEnd) this.#hideJump();
     this.#top = scrollTop;
   }
 
+  /** The focus does not go with the button. */
+  #hideJump() {
+    const { jump, scroller } = this.#parts;
+    if (jump === document.activeElement) scroller.focus({ preventScroll: true });
+    jump.hidden = true;
+  }
+
   #toEnd() {
-    this.#parts.jump.hidden = true;
+    this.#hideJump();
     this.#isAtEnd = true;
     this.#parts.scroller.scrollTop = Number.MAX_SAFE_INTEGER; // the browser knows where it ends
   }
@@ -135,6 +142,7 @@ function fillUtterance(item, row, agent) {
     const time = made("time", "", clockOf(row.atS));
     who.append(`${isAgent ? agent : "You"} `, time);
     const words = made("p", "");
+    words.dir = "auto";
     const due = made("span", "interim");
     due.setAttribute("aria-hidden", "true");
     words.append(made("span", "said"), due);
