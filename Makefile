@@ -14,7 +14,7 @@ run: $(VENV)/.installed ## set up, then serve an agent (APP=examples/bookshop.py
 	@$(BIN)/evibridge run $(APP)
 
 test: $(VENV)/.installed $(VENV)/.speaker $(VENV)/.browser check ## set up, then check and run the whole suite
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+	@$(BIN)/python -m pytest -n 4 --dist worksteal
 
 check: $(VENV)/.installed ## style, types and import contracts
 	@$(BIN)/ruff check .
