@@ -71,7 +71,7 @@ async def bridge(
         serving(
             [*LOOPBACK_BRIDGE, str(AGENT), "--evi-url", evi.origin],
             cores.under_test,
-            EVIBRIDGE_MAX_CALLS=str(calls),
+            EVIBRIDGE_MAX_CALLS=str(2 * calls),  # those of the turn before may be ending
             HUME_CONFIG_ID=config_id,
         ) as server,
     ):
