@@ -3,7 +3,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evibridge.bridges.browser import messages
@@ -117,6 +117,7 @@ def test_any_bytes_are_a_message_or_a_bad_one(text: bytes) -> None:
         parse(text)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # the first draws, on a busy machine
 @given(KINDS, st.dictionaries(MEMBERS, JSON, max_size=4))
 def test_any_members_make_a_message_or_a_bad_one(kind: str, members: dict[str, Any]) -> None:
     try:
