@@ -14,6 +14,9 @@
     │   ├── LinkUnreachable     nobody answered in time
     │   └── UpstreamFailed      a model service that the engine uses gave no usable answer
     ├── CommandRefused          an operator asked for what a call cannot do now
+    ├── WebSessionRefused       a page shows a token that lets nobody in (`web_sessions.py`)
+    ├── CallerRefused           there is no place for a page's caller (`bridges/browser/desk.py`)
+    ├── PlaceUnknown            a page comes back to a call that is over (the same)
     ├── Overloaded              more work waits already than can be done in time
     ├── ToolError               raised by a tool's author; its text is for the model
     └── ToolUnavailable         what a tool works with is not there; the model gets its fallback
