@@ -1,13 +1,9 @@
 """Audio between a page, at the rates that its `hello` names, and its call."""
 
-from collections.abc import Callable
-
 from evibridge.audio.resample import Resampler
-from evibridge.audio.wav import mono_pcm16, parse_wav
+from evibridge.bridges.browser.call_audio import RATE_HZ, AgentAudio
 from evibridge.errors import BadAudio
 
-RATE_HZ = 16_000
-"""Of the caller's audio for the call, on every transport."""
 CAPTURE_RATES_HZ = (8_000, 96_000)
 PLAYBACK_RATES_HZ = (8_000, 48_000)
 FINE_STEP_HZ, COARSE_STEP_HZ, COARSE_ABOVE_HZ = 50, 100, 24_000
@@ -51,31 +47,5 @@ class PageAudio:
         """Of one message of the page."""
         self.for_call = Resampler(capture_hz, RATE_HZ).process
         """The caller's audio: int16 mono PCM at `capture_hz` in, at 16 kHz out."""
-        self._agent_hz = AGENT_RATE_HZ
-        self._to_page = Resampler(AGENT_RATE_HZ, playback_hz)
-        self._to_tap = Resampler(AGENT_RATE_HZ, RATE_HZ)
-
-    def for_page(self, wav: bytes, tap: Callable[[bytes], None] | None) -> bytes:
-        """The agent's audio: a WAV file in, int16 mono PCM at `playback_hz` out.
-
-        Args:
-            wav: of any rate that can be converted
-            tap: is given it at 16 kHz
-
-        Raises:
-            BadAudio: the file cannot be played
-        """
-        parsed = parse_wav(wav)
-        if parsed.rate_hz != self._agent_hz:
-            to_page = Resampler(parsed.rate_hz, self.playback_hz)
-            self._to_tap = Resampler(parsed.rate_hz, RATE_HZ)
-            self._to_page, self._agent_hz = to_page, parsed.rate_hz
-        pcm16 = mono_pcm16(parsed)
-        if tap is not None:
-            tap(self._to_tap.process(pcm16))
-        return self._to_page.process(pcm16)
-
-    def clear(self) -> None:
-        """The agent's next audio starts with clean filters."""
-        self._to_page.reset()
-        self._to_tap.reset()
+        agent = AgentAudio(playback_hz)
+        self.for_page, self.clear = agent.for_page, agent.clear

@@ -9,9 +9,7 @@ from typing import Protocol
 
 from evibridge.audio.opus import OpusEncoder
 from evibridge.audio.playout_ring import FRAME_MS, PlayoutRing
-from evibridge.audio.resample import Resampler
-from evibridge.audio.wav import mono_pcm16, parse_wav
-from evibridge.bridges.browser.webrtc_caller_voice import RATE_HZ
+from evibridge.bridges.browser.call_audio import AgentAudio
 
 PLAYBACK_RATE_HZ = 24_000
 FRAME_POSITIONS = 48 * FRAME_MS
@@ -45,8 +43,7 @@ class AgentVoice:
         self._sender = sender
         self._ring = PlayoutRing(PLAYBACK_RATE_HZ)
         self._encoder = OpusEncoder(PLAYBACK_RATE_HZ)
-        self._to_page = self._to_tap = Resampler(PLAYBACK_RATE_HZ, PLAYBACK_RATE_HZ)
-        self._agent_hz = 0
+        self._audio = AgentAudio(PLAYBACK_RATE_HZ)
         self._position = 0
         self._last_packet: bytes | None = None
         self._tail = 0
@@ -71,16 +68,9 @@ class AgentVoice:
             wav: as the server sent it
             tap: gets the same as int16 mono PCM at the rate of the caller's audio
         """
-        parsed = parse_wav(wav)
-        if parsed.rate_hz != self._agent_hz:
-            to_page = Resampler(parsed.rate_hz, PLAYBACK_RATE_HZ)
-            self._to_tap = Resampler(parsed.rate_hz, RATE_HZ)
-            self._to_page, self._agent_hz = to_page, parsed.rate_hz
-        pcm16 = mono_pcm16(parsed)
-        if tap is not None:
-            tap(self._to_tap.process(pcm16))
-        self._ring.queue(self._to_page.process(pcm16))
-        return len(pcm16) * 500 / parsed.rate_hz
+        pcm16 = self._audio.for_page(wav, tap)
+        self._ring.queue(pcm16)
+        return len(pcm16) * 500 / PLAYBACK_RATE_HZ
 
     def mark(self, name: str) -> None:
         """Have `frame_due` tell when everything queued so far was heard."""
@@ -91,8 +81,7 @@ class AgentVoice:
 
         The next audio starts with clean filters.
         """
-        self._to_page.reset()
-        self._to_tap.reset()
+        self._audio.clear()
         marks = [name for _, name in self._on_their_way]
         self._on_their_way.clear()
         return marks + self._ring.clear()

@@ -6,10 +6,9 @@ from evibridge.audio.opus import OpusDecoder, packet_ms
 from evibridge.audio.packet_order import Due, Lost, Packet, PacketOrder, Silent
 from evibridge.audio.playout_ring import FRAME_MS
 from evibridge.bridges.browser.allowance import Allowance
+from evibridge.bridges.browser.call_audio import RATE_HZ
 from evibridge.errors import BadAudio
 
-RATE_HZ = 16_000
-"""Of the caller's audio for the call, on every transport."""
 PIECE_BYTES = RATE_HZ * 2 // 10
 """EVI takes pieces of 20 to 100 ms."""
 REAL_TIME = 1.5

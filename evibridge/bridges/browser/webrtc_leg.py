@@ -14,11 +14,12 @@ from evibridge.agent.call import Call
 from evibridge.agent.evi_messages import AudioFormat
 from evibridge.audio.playout_ring import FRAME_MS
 from evibridge.bridges.browser import messages
+from evibridge.bridges.browser.call_audio import RATE_HZ
 from evibridge.bridges.browser.caller_channel import CallerChannel
 from evibridge.bridges.browser.desk import Place, PlaceUnknown
 from evibridge.bridges.browser.ice_servers import IceServer
 from evibridge.bridges.browser.webrtc_agent_voice import AgentVoice
-from evibridge.bridges.browser.webrtc_caller_voice import RATE_HZ, CallerVoice
+from evibridge.bridges.browser.webrtc_caller_voice import CallerVoice
 from evibridge.bridges.browser.webrtc_offer import Offer
 from evibridge.bridges.browser.webrtc_parts import LegParts
 from evibridge.bridges.browser.webrtc_peer import WebRtcPeer

@@ -15,13 +15,13 @@ from evibridge.agent.call import Call
 from evibridge.agent.evi_messages import AudioFormat
 from evibridge.bridges.browser import messages
 from evibridge.bridges.browser.allowance import Allowance
+from evibridge.bridges.browser.call_audio import RATE_HZ
 from evibridge.bridges.browser.caller_channel import CallerChannel
 from evibridge.bridges.browser.desk import BrowserDesk, CallerRefused, Place, PlaceUnknown
 from evibridge.bridges.browser.paced_audio import PacedAudio
 from evibridge.bridges.browser.page_audio import (
     AGENT_RATE_HZ,
     MAX_PIECE_S,
-    RATE_HZ,
     PageAudio,
     check_rates,
 )

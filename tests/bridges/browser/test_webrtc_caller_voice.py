@@ -4,12 +4,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evibridge.audio.opus import packet_ms
+from evibridge.bridges.browser.call_audio import RATE_HZ
 from evibridge.bridges.browser.webrtc_caller_voice import (
     BURST_S,
     LEAST_PACKET_MS,
     PIECE_BYTES,
     QUIET_S,
-    RATE_HZ,
     REAL_TIME,
     CallerVoice,
 )
