@@ -7,6 +7,13 @@ from evibridge.audio.wav import mono_pcm16, parse_wav
 
 RATE_HZ = 16_000
 """Of the caller's audio for the call, on every transport, and of what is listened to."""
+REAL_TIME = 1.5
+"""How fast a page may send audio in the long run: its clock is not ours."""
+BURST_S = 2.0
+"""Audio that may come at once, when the network has stalled, or be missing."""
+QUIET_S = 0.2
+"""After so long without sound from the page, the call is given silence: EVI's clock is the caller's
+audio. A network that is only late seldom is by so much."""
 
 
 class AgentAudio:

@@ -7,10 +7,10 @@ or one that is asleep would stop it, and with it the agent.
 import asyncio
 from collections.abc import Callable
 
+from evibridge.bridges.browser.call_audio import QUIET_S
+
 PIECE_S = 0.1
 """EVI asks for pieces of 20 to 100 ms."""
-QUIET_S = 0.2
-"""More than lies between two pieces of a microphone, on most networks."""
 
 
 class SilenceFiller:

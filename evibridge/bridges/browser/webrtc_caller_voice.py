@@ -6,20 +6,13 @@ from evibridge.audio.opus import OpusDecoder, packet_ms
 from evibridge.audio.packet_order import Due, Lost, Packet, PacketOrder, Silent
 from evibridge.audio.playout_ring import FRAME_MS
 from evibridge.bridges.browser.allowance import Allowance
-from evibridge.bridges.browser.call_audio import RATE_HZ
+from evibridge.bridges.browser.call_audio import BURST_S, QUIET_S, RATE_HZ, REAL_TIME
 from evibridge.errors import BadAudio
 
 PIECE_BYTES = RATE_HZ * 2 // 10
 """EVI takes pieces of 20 to 100 ms."""
-REAL_TIME = 1.5
-"""How fast a page may send audio in the long run: its clock is not ours."""
-BURST_S = 2.0
-"""Audio that may come at once, when the network has stalled, or be missing."""
 LEAST_PACKET_MS = 5.0
 """A packet is counted as so long at least: each is decoded, and a message to the EVI server."""
-QUIET_S = 0.2
-"""After so long without sound from the page, the call is given silence: EVI's clock is the caller's
-audio. A network that is only late seldom is by so much."""
 SILENT_FRAME = bytes(RATE_HZ * 2 * FRAME_MS // 1000)
 
 

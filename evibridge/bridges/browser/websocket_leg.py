@@ -15,7 +15,7 @@ from evibridge.agent.call import Call
 from evibridge.agent.evi_messages import AudioFormat
 from evibridge.bridges.browser import messages
 from evibridge.bridges.browser.allowance import Allowance
-from evibridge.bridges.browser.call_audio import RATE_HZ
+from evibridge.bridges.browser.call_audio import BURST_S, RATE_HZ, REAL_TIME
 from evibridge.bridges.browser.caller_channel import CallerChannel
 from evibridge.bridges.browser.desk import BrowserDesk, CallerRefused, Place, PlaceUnknown
 from evibridge.bridges.browser.paced_audio import PacedAudio
@@ -36,10 +36,6 @@ from evibridge.web_sessions import WebSessionRefused
 HELLO_TIMEOUT_S = 5.0
 LOST_AFTER_S = 5.0
 """A page sends audio all the time, and a ping every second."""
-REAL_TIME = 1.5
-"""How fast a page may send audio in the long run: its clock is not ours."""
-BURST_S = 2.0
-"""Audio that may come at once, when the network has stalled."""
 LEAST_PIECE_S = 0.005
 """A piece is counted as so long at least: each is a message to the EVI server."""
 MAX_UNSENT_BYTES = 1024 * 1024

@@ -6,8 +6,10 @@ import aiohttp
 import pytest
 
 from evibridge import ToolContext, Tools
+from evibridge.bridges.browser.ice_servers import IceServers
 from evibridge.service import WEB_SESSIONS, start_service
 from tests.bridges.browser.page import ALLOWED, BrowserScene
+from tests.bridges.browser.webrtc_page import WebRtcScene, webrtc_scene
 from tests.bridges.conftest import AGENT, settings
 from tests.parties import TinyEvi
 
@@ -45,3 +47,15 @@ async def browser(evi: TinyEvi, http: aiohttp.ClientSession) -> AsyncIterator[Br
     finally:
         await asyncio.gather(*(page.close() for page in scene.pages))
         await service.close()
+
+
+@pytest.fixture(autouse=True)
+def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aioice.ice.get_host_addresses", lambda **_: ["127.0.0.1"])
+
+
+@pytest.fixture
+async def scene(evi: TinyEvi, http: aiohttp.ClientSession) -> AsyncIterator[WebRtcScene]:
+    """Two calls at a time, by WebRTC."""
+    async with webrtc_scene(evi, http, IceServers()) as scene:
+        yield scene

@@ -4,15 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evibridge.audio.opus import packet_ms
-from evibridge.bridges.browser.call_audio import RATE_HZ
-from evibridge.bridges.browser.webrtc_caller_voice import (
-    BURST_S,
-    LEAST_PACKET_MS,
-    PIECE_BYTES,
-    QUIET_S,
-    REAL_TIME,
-    CallerVoice,
-)
+from evibridge.bridges.browser.call_audio import BURST_S, QUIET_S, RATE_HZ, REAL_TIME
+from evibridge.bridges.browser.webrtc_caller_voice import LEAST_PACKET_MS, PIECE_BYTES, CallerVoice
 from tests.bridges.browser.webrtc_page import voice_packets
 
 FRAME_BYTES = RATE_HZ * 2 // 50

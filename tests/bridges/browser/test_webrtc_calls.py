@@ -2,9 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
 
-import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
@@ -12,28 +10,15 @@ from evibridge.agent.call import Call
 from evibridge.agent.call_plan import CallerLeg
 from evibridge.bridges.browser import webrtc_peer
 from evibridge.bridges.browser.desk import Place
-from evibridge.bridges.browser.ice_servers import IceServers
 from evibridge.bus import Told
 from evibridge.events import CallerLost, CallerReturned, CallEvent, CallKind, EndReason
 from tests.bridges.browser.webrtc_page import (
     WebRtcScene,
     datagram_sockets,
     voice_packets,
-    webrtc_scene,
 )
 from tests.bridges.browser.webrtc_talk import caller_audio, say
-from tests.parties import PATIENCE_S, TinyEvi, all_gone
-
-
-@pytest.fixture(autouse=True)
-def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aioice.ice.get_host_addresses", lambda **_: ["127.0.0.1"])
-
-
-@pytest.fixture
-async def scene(evi: TinyEvi, http: aiohttp.ClientSession) -> AsyncIterator[WebRtcScene]:
-    async with webrtc_scene(evi, http, IceServers()) as scene:
-        yield scene
+from tests.parties import PATIENCE_S, all_gone
 
 
 async def told(scene: WebRtcScene, call_id: str, kind: type[CallEvent]) -> CallEvent:

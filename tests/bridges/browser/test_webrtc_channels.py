@@ -1,31 +1,17 @@
 """What a page may do with the data channels of its connection."""
 
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
-import aiohttp
 import pytest
 from aiortc import RTCSctpTransport
 from aiortc.rtcsctptransport import Chunk, DataChunk, ForwardTsnChunk, ReconfigChunk, SackChunk
 from structlog.testing import capture_logs
 
-from evibridge.bridges.browser.ice_servers import IceServers
 from evibridge.bridges.browser.sctp_checks import MAX_AHEAD, MAX_STREAMS
 from evibridge.bridges.browser.webrtc_channels import MAX_FRAGMENTS
 from evibridge.events import CallerLost
-from tests.bridges.browser.webrtc_page import WebRtcPage, WebRtcScene, webrtc_scene
-from tests.parties import TinyEvi
-
-
-@pytest.fixture(autouse=True)
-def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aioice.ice.get_host_addresses", lambda **_: ["127.0.0.1"])
-
-
-@pytest.fixture
-async def scene(evi: TinyEvi, http: aiohttp.ClientSession) -> AsyncIterator[WebRtcScene]:
-    async with webrtc_scene(evi, http, IceServers()) as scene:
-        yield scene
+from tests.bridges.browser.webrtc_page import WebRtcPage, WebRtcScene
 
 
 async def broken(scene: WebRtcScene, page: WebRtcPage) -> None:

@@ -4,10 +4,8 @@ import asyncio
 import socket
 import struct
 import threading
-from collections.abc import AsyncIterator
 from typing import Any
 
-import aiohttp
 import aioice.stun as stun
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -16,7 +14,7 @@ from structlog.testing import capture_logs
 
 from evibridge.bridges.browser import webrtc_peer
 from evibridge.bridges.browser.datagram_admission import MAX_LEARNED, MAX_ROAMED
-from evibridge.bridges.browser.ice_servers import IceServer, IceServers
+from evibridge.bridges.browser.ice_servers import IceServer
 from evibridge.bridges.browser.webrtc_media import MAX_SOURCES
 from evibridge.bridges.browser.webrtc_offer import read_offer
 from evibridge.bridges.browser.webrtc_peer import WebRtcPeer
@@ -27,20 +25,8 @@ from tests.bridges.browser.webrtc_page import (
     WebRtcScene,
     datagram_sockets,
     voice_packets,
-    webrtc_scene,
 )
-from tests.parties import PATIENCE_S, TinyEvi
-
-
-@pytest.fixture(autouse=True)
-def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aioice.ice.get_host_addresses", lambda **_: ["127.0.0.1"])
-
-
-@pytest.fixture
-async def scene(evi: TinyEvi, http: aiohttp.ClientSession) -> AsyncIterator[WebRtcScene]:
-    async with webrtc_scene(evi, http, IceServers()) as scene:
-        yield scene
+from tests.parties import PATIENCE_S
 
 
 class Listener:

@@ -4,7 +4,6 @@ import asyncio
 import json
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -21,17 +20,6 @@ from tests.bridges.browser.webrtc_page import WebRtcScene, datagram_sockets, web
 from tests.parties import PATIENCE_S, TinyEvi
 
 TURN = "turn:turn.invalid:3478"
-
-
-@pytest.fixture(autouse=True)
-def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aioice.ice.get_host_addresses", lambda **_: ["127.0.0.1"])
-
-
-@pytest.fixture
-async def scene(evi: TinyEvi, http: aiohttp.ClientSession) -> AsyncIterator[WebRtcScene]:
-    async with webrtc_scene(evi, http, IceServers()) as scene:
-        yield scene
 
 
 async def post(

@@ -2,36 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from itertools import pairwise
 
-import aiohttp
 import numpy as np
 import pytest
 from aiortc.rtp import RtcpPacket, RtcpSrPacket
 from structlog.testing import capture_logs
 
-from evibridge.bridges.browser.ice_servers import IceServers
 from evibridge.bridges.browser.webrtc_agent_voice import TAIL_FRAMES
 from tests.bridges.browser.webrtc_page import (
     WebRtcScene,
     voice,
     voice_packets,
-    webrtc_scene,
 )
 from tests.bridges.browser.webrtc_talk import caller_audio, ended, say, send_rtp
-from tests.parties import PATIENCE_S, TinyEvi
-
-
-@pytest.fixture(autouse=True)
-def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aioice.ice.get_host_addresses", lambda **_: ["127.0.0.1"])
-
-
-@pytest.fixture
-async def scene(evi: TinyEvi, http: aiohttp.ClientSession) -> AsyncIterator[WebRtcScene]:
-    async with webrtc_scene(evi, http, IceServers()) as scene:
-        yield scene
+from tests.parties import PATIENCE_S
 
 
 async def test_the_callers_voice_reaches_the_server_at_16_khz(scene: WebRtcScene) -> None:
