@@ -360,14 +360,11 @@ class WebRtcPeer:
         self._listener.peer_closed()
 
     async def _take_down(self) -> None:
-        gathering = self._gathering
-        if gathering is not None:
-            await asyncio.wait([gathering])
-            gathering.cancelled() or gathering.exception()
-        connecting = self._connecting
-        if connecting is not None and not connecting.done():
-            connecting.cancel()
-            await asyncio.wait([connecting])
+        if self._gathering is not None:
+            await _ended(self._gathering, GATHER_TIMEOUT_S + CLOSE_TIMEOUT_S)
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await _ended(self._connecting)
         if self._channel is not None and self._dtls.state == "connected":
             with suppress(TimeoutError):
                 async with asyncio.timeout(FLUSH_TIMEOUT_S):
@@ -378,8 +375,7 @@ class WebRtcPeer:
             await self._sctp.stop()
             await self._dtls.stop()
         if pump is not None:  # what it ends with was told by then
-            await asyncio.wait([pump])
-            pump.cancelled() or pump.exception()
+            await _ended(pump)
         await self._close_sockets()
         self._dtls.remove_all_listeners()
 
@@ -392,6 +388,13 @@ class WebRtcPeer:
                     getattr(protocol.transport, TURN_CLOSE_TASK).cancel()
             await asyncio.wait([stop], timeout=FLUSH_TIMEOUT_S)
         stop.cancel()
+
+
+async def _ended(task: asyncio.Future[None], timeout_s: float = CLOSE_TIMEOUT_S) -> None:
+    """Wait for a task's end, however it ends."""
+    await asyncio.wait([task], timeout=timeout_s)
+    if task.done() and not task.cancelled():
+        task.exception()  # was told when it came
 
 
 def _readable(servers: Sequence[IceServer]) -> list[RTCIceServer]:
