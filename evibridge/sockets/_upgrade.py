@@ -49,7 +49,11 @@ def admit(
         answer = Refusal(500, "The server failed on this request.")
     if isinstance(answer, Refusal):
         return refused(answer)
-    return PicowsSocket(answer, route.max_message_bytes, open_sockets)
+    socket = PicowsSocket(answer, route.max_message_bytes, open_sockets)
+    if route.subprotocol is None or route.subprotocol not in upgrade.subprotocols:
+        return socket
+    chosen = WSUpgradeResponse.create_101_response({"Sec-WebSocket-Protocol": route.subprotocol})
+    return WSUpgradeResponseWithListener(chosen, socket)
 
 
 def refused(refusal: Refusal) -> WSUpgradeResponseWithListener:

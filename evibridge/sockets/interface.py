@@ -8,6 +8,8 @@ from typing import Protocol
 
 PARAMETER = re.compile(r"(?<=/)\{([A-Za-z_][A-Za-z0-9_]*)\}(?=/|$)")
 """A segment of a route's path that stands for any segment."""
+OFFERS = "sec-websocket-protocol"
+"""The header of a client's subprotocols."""
 
 
 class Socket(Protocol):
@@ -81,6 +83,13 @@ class Upgrade:
     parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
     """What stands for the parameters of the route's path, percent-decoded."""
 
+    @property
+    def subprotocols(self) -> tuple[str, ...]:
+        """What the client offers to speak, in its order; credentials may stand here."""
+        # A header that came several times is several items.
+        offers = [value for name, value in self.headers.items() if name.lower() == OFFERS]
+        return tuple(filter(None, (offer.strip() for offer in ",".join(offers).split(","))))
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -114,6 +123,9 @@ class SocketRoute:
     """Asked once about each well-formed handshake; a listener that it returns is always opened."""
     max_message_bytes: int
     """A longer message closes the connection with 1009."""
+    subprotocol: str | None = None
+    """What is spoken here (RFC 6455, 1.9): chosen if the client offers it. One that offers others
+    alone is told of none, and may leave."""
 
     def __post_init__(self) -> None:
         *names, rest = [*PARAMETER.findall(self.path), PARAMETER.sub("", self.path)]

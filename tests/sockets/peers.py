@@ -72,7 +72,8 @@ class Desk:
         self.accept: Callable[[Upgrade], SocketListener | Refusal] = lambda _: Recorder(echo)
 
     def routes(self) -> list[SocketRoute]:
-        return [SocketRoute(path, self._accept, MAX_MESSAGE_BYTES) for path in self.paths]
+        routes = [SocketRoute(path, self._accept, MAX_MESSAGE_BYTES) for path in self.paths]
+        return [*routes, SocketRoute("/spoken", self._accept, MAX_MESSAGE_BYTES, "evibridge")]
 
     def _accept(self, upgrade: Upgrade) -> SocketListener | Refusal:
         self.upgrades.append(upgrade)
