@@ -11,7 +11,14 @@ from itertools import chain, islice, takewhile
 
 import structlog
 
-from evibridge.events import CallBegan, CallDialled, CallEnded, CallerSaid, CallEvent
+from evibridge.events import (
+    CallBegan,
+    CallDialled,
+    CallEnded,
+    CallerSaid,
+    CallEvent,
+    OperatorSaid,
+)
 
 MAX_KEPT = 2000
 """Events kept of a call, an hour of talk, and most that are given of all calls together."""
@@ -36,7 +43,7 @@ class Told:
     @property
     def is_interim(self) -> bool:
         """Whether a later event takes its place: it is told, but neither kept nor missed."""
-        return isinstance(self.event, CallerSaid) and self.event.interim
+        return isinstance(self.event, CallerSaid | OperatorSaid) and self.event.interim
 
 
 Reader = Callable[[Told], None]

@@ -37,6 +37,8 @@ _NAMES: Mapping[type, str] = {
     events.AgentResumed: "agent_resumed",
     events.CallHeld: "call_held",
     events.CallReleased: "call_released",
+    events.CallTakenOver: "call_taken_over",
+    events.CallHandedBack: "call_handed_back",
 }
 _LEFT_OUT: Mapping[type, frozenset[str]] = {
     events.CallDialled: frozenset({"to"}),
@@ -52,6 +54,9 @@ def log_event(told: Told) -> None:
     if isinstance(event, events.CallerSaid):
         if not event.interim:
             log.info("caller_said", text=event.text, call_id=call_id)
+    elif isinstance(event, events.OperatorSaid):
+        if not event.interim:
+            log.info("operator_said", by=event.by, is_spoken=event.is_spoken, call_id=call_id)
     elif isinstance(event, events.AgentHeard) and event.heard_ms == event.sent_ms:
         pass  # only what was cut short is news
     elif isinstance(event, events.DigitsEntered):  # they may be a PIN: only how many

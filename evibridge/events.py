@@ -180,6 +180,8 @@ class CallerSaid:
     """How the voice sounded, from 0 to 1 for each expression; None if the server does not tell."""
     by_caller: bool = True
     """False for what was written in the caller's place, by an operator or another program."""
+    spoke_ms: int | None = None
+    """How long the words took; None if the server does not tell, or they were written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,8 +280,8 @@ class CommandGiven:
     """An operator, or the caller, has asked for something, and what follows is its effect.
 
     Attributes:
-        command: `say`, `inject`, `context`, `variables`, `pause`, `resume`, `hold`, `release`,
-            `hangup`, `transfer` or `send`
+        command: `say`, `inject`, `context`, `whisper`, `variables`, `pause`, `resume`, `hold`,
+            `release`, `takeover`, `handback`, `hangup`, `transfer` or `send`
         by: a name for the operator, or `CALLER`
         text: what was said or set, or where the caller is put through to
     """
@@ -321,6 +323,31 @@ class CallHeld:
 @dataclass(frozen=True, slots=True)
 class CallReleased:
     """Agent and caller hear each other again."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallTakenOver:
+    """The operator `by` speaks with the caller in the agent's place."""
+
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallHandedBack:
+    """The agent goes on; `by` is who wanted it, None if nobody could be asked."""
+
+    by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorSaid:
+    """What an operator said to the caller; an interim transcript is replaced by a later one."""
+
+    text: str
+    by: str
+    interim: bool
+    is_spoken: bool
+    """By microphone; else it was written, and the agent's voice has said it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,6 +396,9 @@ CallEvent = (
     | AgentResumed
     | CallHeld
     | CallReleased
+    | CallTakenOver
+    | CallHandedBack
+    | OperatorSaid
     | ServerReportedError
     | CallEnded
 )

@@ -2,7 +2,8 @@
 
 import hmac
 import re
-from collections.abc import Mapping
+from base64 import urlsafe_b64decode
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -20,7 +21,12 @@ ONLY_READS = (
 )
 FORM = "write name:scope=token, with the scope read or control, or the token alone"
 
+SUBPROTOCOL = "evibridge"
+"""What WebSockets of operators speak. A page, which can set no header, offers its token beside."""
+
 _NAME = re.compile(r"[\w.@+-]{1,64}")
+_BEARER = re.compile(r"bearer\.([A-Za-z0-9_-]+)")
+"""A token as a subprotocol: its UTF-8 in base64url (RFC 4648, 5) without padding."""
 
 
 class Scope(StrEnum):
@@ -120,7 +126,11 @@ class OperatorAccess:
         self._tokens = [(_bytes(token.token), token) for token in tokens]
 
     def admit(
-        self, headers: Mapping[str, str], peer: str, scope: Scope
+        self,
+        headers: Mapping[str, str],
+        peer: str,
+        scope: Scope,
+        subprotocols: Sequence[str] = (),
     ) -> Operator | OperatorRefusal:
         """Tell who sends a request, or why it is not answered.
 
@@ -128,11 +138,13 @@ class OperatorAccess:
             headers: of the request; case-insensitive
             peer: address of the other end of the TCP connection
             scope: what the request needs
+            subprotocols: what the beginning of a WebSocket offers, where a token may stand if
+                there is none in the headers; other requests have none
         """
         if not self._tokens:
             is_local = is_local_request(headers, peer)
             return LOCAL if is_local else OperatorRefusal(403, ONLY_LOCAL, {})
-        shown = self._shown(headers)
+        shown = self._of_token(_shown(headers, subprotocols))
         if shown is None:
             return OperatorRefusal(401, NOT_SHOWN, {"WWW-Authenticate": "Bearer"})
         if not shown.scope.covers(scope):
@@ -140,20 +152,43 @@ class OperatorAccess:
         return Operator(shown.name, shown.scope)
 
     def refusal(
-        self, headers: Mapping[str, str], peer: str, scope: Scope
+        self,
+        headers: Mapping[str, str],
+        peer: str,
+        scope: Scope,
+        subprotocols: Sequence[str] = (),
     ) -> OperatorRefusal | None:
         """As `admit`, for whom it is enough that somebody may: None for an operator's request."""
-        answer = self.admit(headers, peer, scope)
+        answer = self.admit(headers, peer, scope, subprotocols)
         return answer if isinstance(answer, OperatorRefusal) else None
 
-    def _shown(self, headers: Mapping[str, str]) -> OperatorToken | None:
-        scheme, _, text = headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
+    def _of_token(self, shown: bytes | None) -> OperatorToken | None:
+        if shown is None:
             return None
-        shown = _bytes(text.strip())
         # All of them are compared, and each in a time that depends on what is shown alone.
         same = [token for known, token in self._tokens if hmac.compare_digest(known, shown)]
         return same[0] if same else None
+
+
+def _shown(headers: Mapping[str, str], subprotocols: Sequence[str]) -> bytes | None:
+    """The token of a request; None without one, or if it cannot be read."""
+    if "Authorization" not in headers:
+        return _offered(subprotocols)
+    scheme, _, text = headers["Authorization"].partition(" ")
+    return _bytes(text.strip()) if scheme.lower() == "bearer" else None
+
+
+def _offered(subprotocols: Sequence[str]) -> bytes | None:
+    """The token that stands among subprotocols, if exactly one does, beside the one we speak."""
+    found = [match[1] for each in subprotocols if (match := _BEARER.fullmatch(each))]
+    if SUBPROTOCOL not in subprotocols or len(found) != 1:
+        return None
+    try:
+        token = urlsafe_b64decode(found[0] + "=" * (-len(found[0]) % 4))
+        token.decode()
+    except ValueError:
+        return None
+    return token
 
 
 def _bytes(text: str) -> bytes:

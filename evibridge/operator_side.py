@@ -12,6 +12,7 @@ from evibridge.bridges.sidecar import Sidecars
 from evibridge.bridges.twilio_outbound import OutboundCalls
 from evibridge.bridges.twilio_ringing import RingingCall
 from evibridge.bus import EventBus, Told
+from evibridge.errors import CommandRefused
 from evibridge.events import CallEnded, CommandGiven
 from evibridge.operator_access import OperatorAccess, Scope
 from evibridge.operators.admission import socket_refusal
@@ -20,7 +21,7 @@ from evibridge.operators.audio_stream import AudioStreams
 from evibridge.operators.event_streams import EventStreams
 from evibridge.operators.event_topics import LevelSink, WatchedCalls
 from evibridge.operators.latest import Latest
-from evibridge.operators.parts import MakeWebSession, ServiceParts
+from evibridge.operators.parts import MakeWebSession, OpenVoice, ServiceFacts, ServiceParts
 from evibridge.operators.views import snapshot_of, summary_of
 from evibridge.records.keeper import Keeper
 from evibridge.records.records import Records
@@ -71,7 +72,8 @@ class OperatorSide:
         sidecars: take part in chats that others have opened
         make_web_session: lets callers in from web pages
         records: what is kept of calls
-        records_sound: whether the sound of calls is kept too
+        facts: what operators are told of the service
+        open_voice: lets an operator speak with a caller
     """
 
     def __init__(
@@ -83,8 +85,8 @@ class OperatorSide:
         sidecars: Sidecars,
         make_web_session: MakeWebSession,
         records: Records,
-        *,
-        records_sound: bool,
+        facts: ServiceFacts,
+        open_voice: OpenVoice,
     ) -> None:
         self._access = access
         self._bus = bus
@@ -95,10 +97,19 @@ class OperatorSide:
         self._records = records
         self._latest = Latest()
         self._latest.read(bus)
-        self.keeper = Keeper(bus, records, records_sound=records_sound)
+        self.keeper = Keeper(bus, records, records_sound=facts.records_sound, agent=facts.agent)
         bus.subscribe(self._keep_unanswered)
+        self._agent = facts.agent
+        self._speak = open_voice
         parts = ServiceParts(
-            self._all_calls, outbound.dial, self._attach, make_web_session, records, self._latest
+            self._all_calls,
+            outbound.dial,
+            self._attach,
+            make_web_session,
+            records,
+            self._latest,
+            facts,
+            self._open_voice,
         )
         self._api = OperatorApi(parts, access)
         watched = WatchedCalls(self._snapshot, self._summary, self._live_ids, self._levels)
@@ -134,6 +145,13 @@ class OperatorSide:
             self._bus.publish(call.call_id, CommandGiven("attach", by))
         return call.snapshot(with_lines=False), is_new
 
+    async def _open_voice(self, call_id: str, sdp: str, by: str) -> str:
+        if self._rings(call_id):
+            raise CommandRefused("call_is_ringing", "Nobody has answered yet.")
+        if self._calls.get(call_id) is None and self._is_live(call_id):
+            raise CommandRefused("not_here", "The caller's line is not here.")
+        return await self._speak(call_id, sdp, by)
+
     def _keep_unanswered(self, told: Told) -> None:
         """A call that nobody has answered leaves its record as well."""
         if isinstance(told.event, CallEnded):
@@ -148,11 +166,15 @@ class OperatorSide:
 
     def _snapshot(self, call_id: str) -> Mapping[str, object] | None:
         call = self._all_calls.snapshot(call_id)
-        return None if call is None else snapshot_of(call, self._latest.of(call_id))
+        if call is None:
+            return None
+        return snapshot_of(call, self._latest.of(call_id), self._agent)
 
     def _summary(self, call_id: str) -> Mapping[str, object] | None:
         call = self._all_calls.snapshot(call_id, with_lines=False)
-        return None if call is None else summary_of(call, self._latest.of(call_id))
+        if call is None:
+            return None
+        return summary_of(call, self._latest.of(call_id), self._agent)
 
     def _is_live(self, call_id: str) -> bool:
         return self._all_calls.get(call_id) is not None

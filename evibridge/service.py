@@ -1,7 +1,9 @@
 """The composition root of the bridge: builds the service out of its rooms and runs it."""
 
 import asyncio
+import importlib.util
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -22,6 +24,7 @@ from evibridge.agent.course import CallLimits
 from evibridge.agent.definition import Agent
 from evibridge.agent.evi_client import EviServer
 from evibridge.bridges.browser.ice_servers import IceServers
+from evibridge.bridges.browser.operator_voices import MAX_VOICES, OperatorVoices
 from evibridge.bridges.browser.origins import Origins
 from evibridge.bridges.hume_webhook import HumeWebhook
 from evibridge.bridges.sidecar import Sidecars
@@ -41,6 +44,7 @@ from evibridge.logs import configure_logs
 from evibridge.metrics import CONTENT_TYPE, ServiceMetrics
 from evibridge.operator_access import OperatorAccess, Scope, parse_tokens
 from evibridge.operator_side import OperatorSide
+from evibridge.operators.parts import ServiceFacts
 from evibridge.operators.web_session import checked_lifetime_s, checked_web_session
 from evibridge.records.records import Records
 from evibridge.settings import Settings, load_settings
@@ -151,6 +155,7 @@ class Service:
     async def drain(self, timeout_s: float) -> None:
         """Let no more callers in, and return when the last call is over, or after `timeout_s`."""
         deadline_s = asyncio.get_running_loop().time() + timeout_s
+        self.parts.ending.at_s = time.time() + timeout_s
         await self.calls.drain(0)
         await asyncio.gather(
             self.twilio.all_begun(timeout_s), self.parts.browser.all_begun(timeout_s)
@@ -193,8 +198,16 @@ def _embedded_engine(agent: Agent, settings: Settings) -> EngineConfig | None:
         return None
     script = Path(agent.script) if agent.script is not None else None
     config = engine_config(settings, agent_script=script)
-    # The bridge counts the calls; the chat of one that has ended may still be closing.
-    return replace(config, max_chats=2 * settings.max_calls)
+    # The bridge counts the calls; the chat of one that has ended may still be closing, and an
+    # operator who speaks has two of his own.
+    return replace(config, max_chats=2 * settings.max_calls + 2 * MAX_VOICES)
+
+
+@dataclass(slots=True)
+class Ending:
+    """When a service that ends cuts its calls, in Unix seconds; None as long as it does not."""
+
+    at_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +221,8 @@ class ServiceParts:
     browser: BrowserSide
     sidecars: Sidecars
     operators: OperatorSide
+    voices: OperatorVoices
+    ending: Ending
 
     @property
     def socket_routes(self) -> list[sockets.SocketRoute]:
@@ -222,6 +237,7 @@ class ServiceParts:
         """End every call, and let none begin."""
         self.sidecars.close()
         await self.calls.close()
+        await self.voices.close()
         await self.browser.close()
 
 
@@ -238,6 +254,9 @@ def _build(
     web_sessions = app[WEB_SESSIONS] = WebSessions()
     sidecars = Sidecars(calls, lambda: calls.free_places)
     HumeWebhook(sidecars, _secret(settings.hume_webhook_signing_key)).add_routes(app)
+    ice_servers = _ice_servers(settings)
+    voices = OperatorVoices(calls.get, ice_servers)
+    ending = Ending()
     tokens = _secret(settings.operator_token)
     access = OperatorAccess(parse_tokens(tokens) if tokens else ())
     operators = OperatorSide(
@@ -250,17 +269,42 @@ def _build(
             session, asyncio.get_running_loop().time(), lifetime_s
         ),
         Records(settings.data_dir / "calls"),
-        records_sound=settings.record,
+        _service_facts(agent, settings, calls, twilio, ice_servers, ending),
+        voices.open,
     )
     operators.add_routes(app)
-    browser = _browser_side(agent, settings, calls, web_sessions, bus, metrics)
+    browser = _browser_side(agent, settings, calls, web_sessions, bus, metrics, ice_servers)
     browser.add_routes(app)
     _add_probes(app, calls)
     _add_metrics(app, metrics, access)
-    parts = ServiceParts(app, bus, calls, twilio, browser, sidecars, operators)
+    parts = ServiceParts(app, bus, calls, twilio, browser, sidecars, operators, voices, ending)
     # An application whose start fails is not always cleaned up: the watch begins when all else is.
     app.cleanup_ctx.extend((_run_calls(agent, settings, engine, parts), _event_loop_watch(metrics)))
     return parts
+
+
+def _service_facts(
+    agent: Agent,
+    settings: Settings,
+    calls: Calls,
+    twilio: TwilioBridge,
+    ice_servers: IceServers,
+    ending: Ending,
+) -> ServiceFacts:
+    """What operators are told of the service."""
+    return ServiceFacts(
+        agent=agent.name,
+        lines=lambda: calls.live + len(twilio.outbound.snapshots()),
+        max_lines=calls.max_calls,
+        is_draining=lambda: not calls.is_open,
+        stops_at_s=lambda: ending.at_s,
+        records_sound=settings.record,
+        # To import it takes a second: it is loaded when somebody needs it.
+        has_voice=importlib.util.find_spec("aiortc") is not None,
+        number=settings.outbound_number,
+        transfer_targets=settings.transfer_targets,
+        ice_servers=lambda: [each.as_json() for each in ice_servers.issue(time.time())],
+    )
 
 
 def _add_readers(bus: EventBus, metrics: ServiceMetrics, on_event: OnEvent) -> None:
@@ -335,6 +379,7 @@ def _browser_side(
     sessions: WebSessions,
     bus: EventBus,
     metrics: ServiceMetrics,
+    ice_servers: IceServers,
 ) -> BrowserSide:
     def holding(tool: str) -> str | None:
         registered = agent.tools.get(tool)
@@ -345,11 +390,7 @@ def _browser_side(
         sessions,
         bus,
         Origins(settings.public_url, settings.allowed_origins),
-        IceServers(
-            settings.ice_servers,
-            _secret(settings.turn_secret),
-            turn_ttl_s=round(settings.max_call_seconds) + TURN_SPARE_S,
-        ),
+        ice_servers,
         WebPages(agent.name, agent.about, is_recorded=settings.record),
         agent_name=agent.name,
         resume_s=settings.resume_seconds,
@@ -357,6 +398,14 @@ def _browser_side(
         gives_tokens=settings.public_url is None and settings.operator_token is None,
         holding=holding,
         on_refused=metrics.caller_refused,
+    )
+
+
+def _ice_servers(settings: Settings) -> IceServers:
+    return IceServers(
+        settings.ice_servers,
+        _secret(settings.turn_secret),
+        turn_ttl_s=round(settings.max_call_seconds) + TURN_SPARE_S,
     )
 
 

@@ -14,7 +14,7 @@ from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from evibridge.dialling import checked_number
+from evibridge.dialling import TransferTarget, checked_number, transfer_targets
 from evibridge.errors import SettingsError
 from evibridge.loopback import is_loopback
 from evibridge.web_origins import checked_origin
@@ -74,6 +74,8 @@ class Settings(BaseSettings):
     """Whether the sound of calls is kept beside their records."""
     outbound_number: str | None = None
     """Number that outbound calls show unless another is asked for: one of the Twilio account."""
+    transfer_targets: Annotated[tuple[TransferTarget, ...], NoDecode] = ()
+    """Whom operators put callers through to often: `name=number`, separated by commas."""
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Origins of other services' pages that may call from the browser, separated by commas."""
     ice_servers: Annotated[tuple[str, ...], NoDecode] = ()
@@ -119,6 +121,13 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         return tuple(filter(None, (entry.strip() for entry in value.split(","))))
+
+    @field_validator("transfer_targets", mode="before")
+    @classmethod
+    def _are_targets(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return transfer_targets(value) if value.strip() else ()
 
     @field_validator("allowed_origins")
     @classmethod

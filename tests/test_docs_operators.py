@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,13 +18,17 @@ from evibridge.agent.commands import Via
 from evibridge.agent.snapshot import CallState
 from evibridge.bridges import twilio_rest
 from evibridge.cli import app
+from evibridge.dialling import transfer_targets
 from evibridge.event_wire import TYPE_NAMES
 from evibridge.events import DigitPressed, EndReason
 from evibridge.operator_access import Scope, parse_tokens
+from evibridge.operators.bodies import VoiceBody
 from evibridge.operators.call_commands import CALL_COMMANDS
 from evibridge.operators.errors import FAULTS, OTHER_REFUSALS, REFUSED_WITH
 from evibridge.operators.event_query import Wanted
 from evibridge.operators.listing import ListQuery
+from evibridge.operators.service_view import ServiceQuery
+from evibridge.operators.views import Ended
 from tests.faults.proxy import proxy
 from tests.operators.event_stage import Stage, long_sentence
 from tests.operators.test_whole_service import TOKENS, Watched, next_of, watched_service
@@ -75,8 +80,10 @@ def test_messages_that_are_no_events_have_the_members_of_their_rows() -> None:
         ("Tokens", "scope", Scope),
         ("Calls", "parameter", ListQuery.model_fields),
         ("Events", "parameter", Wanted.__match_args__),
+        ("The service", "parameter", ServiceQuery.model_fields),
         ("Calls", "`state`, the last that is true", CallState),
-        ("Calls", "`end_reason`", EndReason),
+        ("Calls", "`end_reason`, why it ended", EndReason),
+        ("Calls", "of `ended`", Ended.__annotations__),
         ("Commands", "path", [each.path.removeprefix("/") for each in CALL_COMMANDS]),
         ("Commands", "`via`", [*Via, "null"]),
     ],
@@ -155,6 +162,34 @@ async def test_calls_are_listed_and_shown_as_it_says(watched: Watched) -> None:
     assert named >= call.keys() | call["lines"][0].keys()
 
 
+async def test_the_service_is_told_of_as_it_says(watched: Watched) -> None:
+    (request,) = PAGE["The service"].requests(**HERE)
+
+    assert like(PAGE["The service"].document, await answer(watched, request))
+
+
+def test_an_operator_speaks_by_an_offer_as_it_shows() -> None:
+    assert VoiceBody.model_validate(PAGE["Taking a call over"].document).type == "offer"
+
+
+async def test_a_page_shows_its_token_as_it_says(
+    watched: Watched, http: aiohttp.ClientSession
+) -> None:
+    named = quoted(PAGE["Tokens"].text)
+    spoken, bearer = named[named.index("evibridge") :][:2]
+    shown = bearer + urlsafe_b64encode(b"glance").decode().rstrip("=")
+    url = f"{watched.service.origin}/v1/events"
+
+    async with http.ws_connect(url, protocols=(spoken, shown)) as socket:
+        assert socket.protocol == spoken
+
+
+def test_its_transfer_targets_are_a_setting() -> None:
+    (setting,) = (each for each in quoted(PAGE["The service"].text) if "=" in each)
+
+    assert [name for name, _ in transfer_targets(setting)] == ["Front desk", "Sales"]
+
+
 async def test_its_reader_goes_on_where_the_connection_was_lost(watched: Watched) -> None:
     names: dict[str, Any] = {}
     exec(PAGE["Events"].code("python")[0], names)
@@ -218,9 +253,10 @@ async def test_an_ended_call_is_found_shown_and_heard(watched: Watched) -> None:
     await watched.record(twilio.call_sid)
     requests = PAGE["Ended calls"].requests(**HERE, CALL=twilio.call_sid)
 
-    found, record, recording = [await answer(watched, request) for request in requests]
+    *lists, record, recording = [await answer(watched, request) for request in requests]
 
-    assert [call["call_id"] for call in found["calls"]] == [twilio.call_sid]
+    for found in lists:
+        assert [call["call_id"] for call in found["calls"]] == [twilio.call_sid]
     assert record["end_reason"] == "caller_hung_up"
     assert recording.startswith(b"RIFF")
 

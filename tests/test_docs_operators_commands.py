@@ -145,8 +145,8 @@ async def test_tools_are_approved_and_declined_as_it_shows(talk: Talk) -> None:
 @pytest.mark.parametrize(
     ("command", "code", "but"),
     [
-        ("pause", "agent_is_paused", ["resume", "hangup"]),
-        ("hold", "call_is_held", ["pause", "release", "hangup"]),
+        ("pause", "agent_is_paused", ["resume", "takeover", "hangup"]),
+        ("hold", "call_is_held", ["pause", "release", "takeover", "hangup"]),
         ("hangup", "call_is_ending", ["hangup"]),
     ],
 )

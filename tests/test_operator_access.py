@@ -1,3 +1,4 @@
+from base64 import urlsafe_b64encode
 from contextlib import suppress
 
 import pytest
@@ -172,3 +173,69 @@ def test_who_does_not_show_a_token_is_asked_for_it(headers: dict[str, str]) -> N
     assert (refusal.status, refusal.headers) == (401, {"WWW-Authenticate": "Bearer"})
     assert "EVIBRIDGE_OPERATOR_TOKEN" in refusal.sentence
     assert "hush" not in refusal.sentence
+
+
+# WebSockets
+
+
+def offered(token: str) -> str:
+    return f"bearer.{urlsafe_b64encode(token.encode()).decode().rstrip('=')}"
+
+
+@pytest.mark.parametrize("token", ["hush", "a", "ab", "schlüssel", "\N{GRINNING FACE}?>~", "a=b c"])
+def test_a_page_shows_its_token_beside_the_subprotocol(token: str) -> None:
+    access = OperatorAccess((READER, OperatorToken("anna", Scope.CONTROL, token)))
+
+    for offers in (["evibridge", offered(token)], [offered(token), "chat", "evibridge"]):
+        answer = access.admit(HOST, FAR, Scope.CONTROL, offers)
+        assert answer == Operator("anna", Scope.CONTROL)
+        assert access.refusal(HOST, FAR, Scope.CONTROL, offers) is None
+
+
+@pytest.mark.parametrize(
+    "offers",
+    [
+        [],
+        ["evibridge"],
+        [offered("hush")],
+        ["Evibridge", offered("hush")],
+        ["evibridge", offered("hus")],
+        ["evibridge", offered("hush"), offered("glance")],
+        ["evibridge", "bearer."],
+        ["evibridge", "bearer.hush"],
+        ["evibridge", "bearer.aHVza"],  # a length that base64 does not have
+        ["evibridge", "bearer.aHVzaA=="],
+        ["evibridge", "Bearer.aHVzaA"],
+        ["evibridge", "bearer._-8"],  # no UTF-8
+        ["evibridge", "bearer.aHVz aA"],
+    ],
+)
+def test_what_cannot_be_read_among_subprotocols_is_no_token(offers: list[str]) -> None:
+    refusal = refused(OperatorAccess((READER, BOSS)).admit(HOST, FAR, Scope.READ, offers))
+
+    assert refusal.status == 401
+
+
+def test_the_header_is_believed_before_the_subprotocol() -> None:
+    access, offers = OperatorAccess((READER, BOSS)), ["evibridge", offered("hush")]
+
+    both = access.admit(shown("Bearer glance"), FAR, Scope.READ, offers)
+    wrong = access.admit(shown("Basic hush"), FAR, Scope.READ, offers)
+
+    assert both == Operator("wall", Scope.READ)
+    assert refused(wrong).status == 401
+
+
+def test_a_request_that_begins_no_websocket_has_no_token_among_its_headers() -> None:
+    headers = {**HOST, "Sec-WebSocket-Protocol": f"evibridge, {offered('hush')}"}
+
+    assert refused(OperatorAccess((BOSS,)).admit(headers, FAR, Scope.READ)).status == 401
+
+
+def test_a_page_of_this_machine_needs_none_while_there_are_none() -> None:
+    headers = {**LOCAL, "Origin": "http://127.0.0.1:8080"}
+    elsewhere = {**LOCAL, "Origin": "https://example.com"}
+    access, offers = OperatorAccess(()), ["evibridge"]
+
+    assert access.refusal(headers, "127.0.0.1", Scope.READ, offers) is None
+    assert access.refusal(elsewhere, "127.0.0.1", Scope.READ, offers) is not None

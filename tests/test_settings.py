@@ -196,6 +196,42 @@ def test_lists_have_commas_between_their_entries(monkeypatch: pytest.MonkeyPatch
     assert settings.ice_servers == ("stun:a.example", "turns:b.example:5349?transport=tcp")
 
 
+def test_calls_are_put_through_to_people_with_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().transfer_targets == ()
+    monkeypatch.setenv(
+        "EVIBRIDGE_TRANSFER_TARGETS",
+        "Front desk=+442079460100, Sales = sip:sales@example.com;a=b ",
+    )
+
+    assert load_settings().transfer_targets == (
+        ("Front desk", "+442079460100"),
+        ("Sales", "sip:sales@example.com;a=b"),
+    )
+    monkeypatch.setenv("EVIBRIDGE_TRANSFER_TARGETS", " ")
+    assert load_settings().transfer_targets == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ("+442079460100", "entry 1 is no name and number: write name=number, such as Front desk="),
+        ("Desk=+442079460100,", "entry 2 is no name and number"),
+        ("=+442079460100", "entry 1 has no name of 1 to 64 characters"),
+        (f"{'x' * 65}=+442079460100", "entry 1 has no name of 1 to 64 characters"),
+        ("Desk=", "entry 1: what is dialled must be a number such as"),
+        ("Desk=+442079460100,Sales=020 7946", "entry 2: what is dialled must be a number such as"),
+        ("Desk=+442079460100,Desk=+442079460101", "entry 2 has the name of an entry before it"),
+    ],
+)
+def test_people_who_cannot_be_dialled_are_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, value: str, sentence: str
+) -> None:
+    monkeypatch.setenv("EVIBRIDGE_TRANSFER_TARGETS", value)
+
+    with pytest.raises(SettingsError, match=f"^EVIBRIDGE_TRANSFER_TARGETS: {sentence}"):
+        load_settings()
+
+
 @pytest.mark.parametrize(
     "address",
     [

@@ -68,6 +68,18 @@ class PlayFiller:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeakForOperator:
+    """Have the agent's voice say a text to the caller, beside the chat, which is paused."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CloseOperatorLine:
+    """No operator's microphone goes to the caller any more."""
+
+
+@dataclass(frozen=True, slots=True)
 class PlayTones:
     """Play the tones of these keys to the caller's side."""
 
@@ -132,6 +144,8 @@ Action = (
     | ClearPlayback
     | PlaceMark
     | PlayFiller
+    | SpeakForOperator
+    | CloseOperatorLine
     | PlayTones
     | SendSilence
     | StartTool

@@ -11,6 +11,8 @@ from evibridge.events import ChatOpening
 
 MAX_NOTES = 16
 """Between two answers; the oldest is forgotten."""
+MAX_WHISPERS = 16
+"""In a call; the oldest is forgotten."""
 MAX_NOTE_CHARACTERS = 8 * 1024
 """Of a note; a link takes 256 KiB at a time, and the model the beginning of it."""
 MAX_KEPT_MESSAGES = 16
@@ -30,6 +32,7 @@ class Briefing:
         self._late_notes = 0
         """How many came after the words that the next answer is for."""
         self._context: str | None = None
+        self._whispers: deque[str] = deque(maxlen=MAX_WHISPERS)
         self._kept: deque[evi.ClientMessage] = deque(maxlen=MAX_KEPT_MESSAGES)
 
     def settings(self, why: ChatOpening, conversation: Conversation) -> evi.SessionSettings:
@@ -69,9 +72,7 @@ class Briefing:
 
     def note(self, text: str) -> None:
         """The model shall know this for its next answer."""
-        if len(text) > MAX_NOTE_CHARACTERS:
-            text = f"{text[: MAX_NOTE_CHARACTERS - 1]}…"
-        self._notes.append(text)
+        self._notes.append(_bounded(text))
         self._late_notes = min(self._late_notes + 1, MAX_NOTES)
 
     def asked(self) -> None:
@@ -83,9 +84,15 @@ class Briefing:
         self._context = text
         return self.notes() or [evi.SessionSettings(context=evi.Clear.CLEAR)]
 
+    def whisper(self, text: str) -> list[evi.ClientMessage]:
+        """The model shall know this too for the rest of the call; returns what says so."""
+        self._whispers.append(_bounded(text))
+        return self.notes()
+
     def notes(self) -> list[evi.ClientMessage]:
         """All that the model is to know, in a message (EVI: a newer context replaces an older)."""
-        lines = [*([] if self._context is None else [self._context]), *self._notes]
+        context = [] if self._context is None else [self._context]
+        lines = [*context, *self._whispers, *self._notes]
         if not lines:
             return []
         how_long: Literal["temporary", "persistent"] = "temporary" if self._notes else "persistent"
@@ -113,6 +120,10 @@ class Briefing:
         kept = list(self._kept)
         self._kept.clear()
         return kept
+
+
+def _bounded(text: str) -> str:
+    return text if len(text) <= MAX_NOTE_CHARACTERS else f"{text[: MAX_NOTE_CHARACTERS - 1]}…"
 
 
 def what_was_heard(cut: CutOff) -> str:

@@ -8,20 +8,24 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from typing import Any
 
 import structlog
 
 from evibridge import events
 from evibridge.agent import actions as act
 from evibridge.agent import evi_messages as evi
+from evibridge.agent.call_operator import CallOperator
 from evibridge.agent.call_plan import CallerFacts, CallerLeg, CallPlan
 from evibridge.agent.call_tap import CallTap
 from evibridge.agent.call_tools import CallTools, delivered, delivery
 from evibridge.agent.chat_dispatch import ChatDispatch, Dispatched, way_of
 from evibridge.agent.chat_lines import ChatLines, with_advice
-from evibridge.agent.commands import Decide, OperatorCommand, Transfer, Via
+from evibridge.agent.commands import Decide, HandBack, OperatorCommand, Say, Transfer, Via
+from evibridge.agent.end_of_call_log import log_end
+from evibridge.agent.operator_line import OperatorLine
 from evibridge.agent.session import CallSession
 from evibridge.agent.session_timer import SessionTimer
 from evibridge.agent.snapshot import CallSnapshot
@@ -61,6 +65,20 @@ class Call:
         self._ended: asyncio.Future[EndReason] = self._loop.create_future()
         self._tasks: asyncio.TaskGroup | None = None
         self._tools = CallTools(self, plan.tools, plan.journal, self._tool_context)
+        self.chat_ids: list[str] = []
+        """Of all chats of the call in their order, those among them that lend an operator a voice
+        or write down what he says."""
+        self._operator = CallOperator(
+            facts.call_id,
+            self._session,
+            lambda: self._leg,
+            self._perform,
+            self.chat_ids.append,
+            server=plan.server,
+            audio=leg.audio,
+            voice_id=settings.voice_id,
+            spawn=self._spawn,
+        )
         self.tap = CallTap(leg.audio.sample_rate, self._loop)
         """Where the call is listened to."""
         self.tap.on_use_changed = self._tap_use_changed
@@ -74,8 +92,6 @@ class Call:
         self._chunks_unreadable = 0
         self._is_muted = False
         self._chat_id = self._chat_group_id = ""
-        self.chat_ids: list[str] = []
-        """Of all chats of the call, in their order."""
         self._tool_state: dict[str, object] = {}
         self._counts: Counter[str] = Counter()
         self._began_s = self._loop.time()
@@ -96,7 +112,16 @@ class Call:
             self.end(EndReason.FAULT)
         reason = self._ended.result()
         self._plan.journal.forget(self.facts.call_id)
-        self._log_end(reason)
+        now_s = self._loop.time()
+        log_end(
+            self.facts.call_id,
+            self._chat_id,
+            reason,
+            lasted_s=now_s - self._began_s,
+            said=self._session.lines(now_s),
+            counts=self._counts,
+            frames_dropped=self._chats.frames_dropped,
+        )
         return reason
 
     def end(self, reason: EndReason) -> None:
@@ -139,6 +164,7 @@ class Call:
             began_at_s=self._began_at_s,
             paused_by=state.paused_by,
             held_by=state.held_by,
+            taken_over_by=state.taken_over_by,
             approvals=self._tool_watch.waiting(now_s),
         )
 
@@ -157,15 +183,22 @@ class Call:
         """Of the chat in use, or of the last one; "" before the first."""
         return self._chat_id
 
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        assert self._tasks is not None
+        return self._tasks.create_task(work)
+
     # The caller's side
 
     def _route_caller(self) -> None:
         watches = self._session.watches_caller(self._loop.time())
         self._untapped_audio = self._watched_audio if watches else self._chats.carry
-        self.caller_audio = self._tapped_audio if self.tap.is_used else self._untapped_audio
+        is_overheard = self.tap.is_used or self._operator.hear is not None
+        self.caller_audio = self._tapped_audio if is_overheard else self._untapped_audio
 
     def _tapped_audio(self, pcm16: bytes) -> None:
         self.tap.caller(pcm16)
+        if self._operator.hear is not None:
+            self._operator.hear(pcm16)
         self._untapped_audio(pcm16)
 
     def _tap_use_changed(self) -> None:
@@ -247,6 +280,10 @@ class Call:
         if isinstance(command, Transfer) and not self.can_transfer:
             sentence = "The caller is not on a telephone: nobody can be put through."
             raise CommandRefused("caller_has_no_telephone", sentence)
+        if self._session.is_taken_over and isinstance(command, Say):
+            await self._operator.get_ready_to_speak()
+        elif self._session.is_taken_over and isinstance(command, HandBack):
+            await self._operator.settle()
         actions = self._session.operate(command, by, self._loop.time())
         if isinstance(command, Decide) and not actions:
             sentence = self._tool_watch.why_not_waiting(command.tool_call_id)
@@ -254,6 +291,29 @@ class Call:
         told: list[Dispatched] = []
         self._perform(actions, lambda message: told.append(self._dispatch.for_operator(message)))
         return await way_of(told)
+
+    def check_operator_line(self, by: str) -> None:
+        """Tell whether an operator may speak by microphone now.
+
+        Raises:
+            CommandRefused: he has not taken the call over, or it is over
+        """
+        self._operator.check_line(by)
+
+    def open_operator_line(
+        self, by: str, hear: Callable[[bytes], None], on_closed: Callable[[], None]
+    ) -> OperatorLine:
+        """An operator's microphone is on: the caller hears it from now on.
+
+        Args:
+            by: name of the operator; a line that he had before is closed
+            hear: takes each piece of the caller's voice, int16 mono PCM at `rate_hz`
+            on_closed: is told once if the call is handed back, or over
+
+        Raises:
+            CommandRefused: as `check_operator_line`
+        """
+        return self._operator.open_line(by, hear, on_closed)
 
     def tool_called(self, call: evi.ToolCall, path: ToolPath) -> None:
         """The server calls a function, and says so by another path than the chat's socket."""
@@ -387,6 +447,8 @@ class Call:
         | act.CancelTool
         | act.TellVerdict
         | act.PlayFiller
+        | act.SpeakForOperator
+        | act.CloseOperatorLine
         | act.PlayTones
         | act.SendSilence,
     ) -> None:
@@ -404,11 +466,10 @@ class Call:
                 self._tools.cancel(tool_call_id)
             case act.TellVerdict(tool_call_id, verdict):
                 self._tools.decide(tool_call_id, verdict)
-            case act.PlayFiller():
-                self._play_filler()
-            case act.PlayTones(keys):
-                duration_ms = self._leg.play(tones_wav(keys))
-                self._perform(self._session.tones_played(keys, duration_ms, self._loop.time()))
+            case act.PlayFiller() | act.PlayTones():
+                self._play_own(action)
+            case act.SpeakForOperator() | act.CloseOperatorLine():
+                self._operator.perform(action)
             case act.SendSilence():
                 self._chats.send_silence()
 
@@ -429,10 +490,19 @@ class Call:
     def _hang_up(self, hang_up: act.HangUp) -> None:
         self._dispatch.stop()
         self._chats.close()
+        self._operator.close()
         self._leg.hang_up(hang_up)
         self.tap.close()
         if not self._ended.done():
             self._ended.set_result(hang_up.reason)
+
+    def _play_own(self, sound: act.PlayFiller | act.PlayTones) -> None:
+        """Sound that is not the agent's."""
+        if isinstance(sound, act.PlayFiller):
+            self._play_filler()
+            return
+        duration_ms = self._leg.play(tones_wav(sound.keys))
+        self._perform(self._session.tones_played(sound.keys, duration_ms, self._loop.time()))
 
     def _play_filler(self) -> None:
         wav = self._plan.filler()
@@ -492,26 +562,4 @@ class Call:
             parameters=self.facts.parameters,
             state=self._tool_state,
             live=line,
-        )
-
-    def _log_end(self, reason: EndReason) -> None:
-        said = self._session.lines(self._loop.time())
-        lines = [line for line in said if line.who == "agent"]
-        log.info(
-            "call_ended",
-            call_id=self.facts.call_id,
-            chat_id=self._chat_id,
-            reason=reason.value,
-            seconds=round(self._loop.time() - self._began_s, 1),
-            caller_turns=self._counts["CallerSaid"],
-            agent_sentences=self._counts["AgentSaid"],
-            agent_sent_ms=round(sum(line.sent_ms for line in lines)),
-            agent_heard_ms=round(sum(line.heard_ms for line in lines)),
-            interruptions=self._counts["AgentInterrupted"],
-            tool_calls=self._counts["ToolStarted"],
-            chats=self._counts["ChatOpened"],
-            chats_lost=self._counts["ChatLost"],
-            caller_lost=self._counts["CallerLost"],
-            server_errors=self._counts["ServerReportedError"],
-            caller_frames_dropped=self._chats.frames_dropped,
         )

@@ -32,6 +32,13 @@ class SetContext:
 
 
 @dataclass(frozen=True, slots=True)
+class Whisper:
+    """Tell the model something for the rest of the call, beside what it was told before."""
+
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class SetVariables:
     """Set values of the prompt's placeholders; the others stay as they are."""
 
@@ -56,6 +63,16 @@ class Hold:
 @dataclass(frozen=True, slots=True)
 class Release:
     """Agent and caller hear each other again."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakeOver:
+    """Speak with the caller in the agent's place, who is paused until the call is handed back."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandBack:
+    """The agent goes on, and is told what was said in the meantime."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +107,14 @@ OperatorCommand = (
     Say
     | Inject
     | SetContext
+    | Whisper
     | SetVariables
     | Pause
     | Resume
     | Hold
     | Release
+    | TakeOver
+    | HandBack
     | HangUp
     | Transfer
     | Send

@@ -22,6 +22,7 @@ audio has not all come."""
 UNNAMED = "~unnamed "
 """Begins the ids of utterances that the server has announced without one."""
 SPEAKERS: Mapping[str, str] = {"agent": "You", "caller": "Caller"}
+"""For the model; operators have names."""
 MAX_RETOLD = 40
 MAX_RETOLD_CHARACTERS = 4000
 """Some minutes of talk."""
@@ -41,9 +42,10 @@ class Line:
         heard_ms: how much of that was played, as far as marks and the clock tell
         text_heard: the words until then
         is_over: nothing more of it will be heard
+        by: name of the operator who said it; None for the other two
     """
 
-    who: Literal["agent", "caller"]
+    who: Literal["agent", "caller", "operator"]
     at_s: float
     text: str = field(repr=False)
     text_heard: str = field(repr=False)
@@ -51,6 +53,7 @@ class Line:
     sent_ms: float = 0.0
     heard_ms: float = 0.0
     is_over: bool = True
+    by: str | None = None
 
     def counted_from(self, begin_s: float) -> "Line":
         """The same, its `at_s` counted from another moment."""
@@ -64,6 +67,7 @@ class Line:
             self.sent_ms,
             self.heard_ms,
             self.is_over,
+            self.by,
         )
 
 
@@ -143,6 +147,11 @@ class Conversation:
         """The caller has said something to its end."""
         text = text[:MAX_TEXT]
         self._lines.append(Line("caller", now_s, text, text))
+
+    def operator_said(self, text: str, by: str, now_s: float) -> None:
+        """An operator of this name has said something to the caller."""
+        text = text[:MAX_TEXT]
+        self._lines.append(Line("operator", now_s, text, text, by=by))
 
     def agent_says(self, utterance_id: str, text: str, now_s: float) -> None:
         """The text of an utterance, or of one more segment of it; its audio follows."""
@@ -233,10 +242,13 @@ class Conversation:
         """The last lines, for a model that knows nothing of them; "" if nothing was said."""
         # What is not over is in the play buffer, and will be heard.
         texts = [
-            (line.who, line.text_heard if line.is_over or not line.sent_ms else line.text)
+            (
+                SPEAKERS.get(line.who) or f"{line.by}, in your place",
+                line.text_heard if line.is_over or not line.sent_ms else line.text,
+            )
             for line in self.lines()
         ]
-        lines = [f"{SPEAKERS[who]}: {text[-MAX_RETOLD_CHARACTERS:]}" for who, text in texts if text]
+        lines = [f"{speaker}: {text[-MAX_RETOLD_CHARACTERS:]}" for speaker, text in texts if text]
         if not lines:
             return ""
         lines = lines[-MAX_RETOLD:]

@@ -22,6 +22,7 @@ from evibridge.agent.sent_digits import DigitsToSend
 from evibridge.agent.server_side import ServerSide
 from evibridge.agent.snapshot import CallState
 from evibridge.agent.speech import AgentSpeech, CutOff
+from evibridge.agent.takeover import Takeover
 from evibridge.agent.tool_desk import ToolDesk
 from evibridge.events import AgentHeard
 
@@ -66,6 +67,7 @@ class Deadline(Enum):
     FILLER = auto()
     GO_ON = auto()
     PAUSE_AGAIN = auto()
+    HAND_BACK = auto()
     BREAK = auto()
 
 
@@ -99,6 +101,7 @@ class CallCourse:
         self.paused_by: str | None = None
         self.is_held = False
         self.held_by: str | None = None
+        self.takeover = Takeover()
         self.caller_sounded_s = 0.0
         self.has_to_take_up = False
         """Whether the conversation was to go on where it was, and the agent was silenced."""
@@ -121,6 +124,11 @@ class CallCourse:
         return self.is_paused or self.is_held or self.caller is not Presence.HERE
 
     @property
+    def caller_is_here(self) -> bool:
+        """Whether the caller's side can be heard and spoken to."""
+        return self.caller is Presence.HERE
+
+    @property
     def may_speak(self) -> bool:
         """Whether the server is there and what it says may be heard."""
         return self.link.is_ready and not self.is_silenced
@@ -140,6 +148,7 @@ class CallCourse:
             CallState.TOOL_RUNNING: not self.tools.is_idle,
             CallState.PAUSED: self.is_paused,
             CallState.HELD: self.is_held,
+            CallState.TAKEN_OVER: self.takeover.by is not None,
             CallState.RECONNECTING: self.caller is Presence.AWAY
             or (self.link.was_ready and not self.link.is_ready),
             CallState.NEEDS_APPROVAL: self.tools.awaits_operator,

@@ -60,6 +60,12 @@ class OpenTurn:
         self._missed = ""
         self.forget_told()
 
+    def operator_answers(self) -> None:
+        """An operator speaks in the agent's place: it owes nothing of before any more."""
+        self._words = None
+        self._missed = ""
+        self._texts.clear()
+
     def words_are_due(self, now_s: float) -> None:
         """The agent has been given something to say: a sentence, or the result of a tool."""
         self._words, self._since_s = self._words or "", now_s

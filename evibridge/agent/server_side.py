@@ -110,6 +110,11 @@ class ServerSide:
         told = self._briefing.set_context(text)
         return [*map(act.Tell, told)] if self.is_ready else []
 
+    def whisper(self, text: str) -> list[Action]:
+        """Tell the model something for the rest of the call, beside what was told before."""
+        told = self._briefing.whisper(text)
+        return [*map(act.Tell, told)] if self.is_ready else []
+
     def change(self, change: evi.SessionSettings) -> list[Action]:
         """Change the settings of this chat and of all that follow."""
         told = self._briefing.change(change)

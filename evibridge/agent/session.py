@@ -50,6 +50,7 @@ class SessionState:
     paused_by: str | None
     is_held: bool
     held_by: str | None
+    taken_over_by: str | None
     caller_is_away: bool
     chat_is_ready: bool
     open_tools: tuple[str, ...]
@@ -111,6 +112,7 @@ class CallSession:
             paused_by=course.paused_by,
             is_held=course.is_held,
             held_by=course.held_by,
+            taken_over_by=course.takeover.by,
             caller_is_away=course.caller is Presence.AWAY,
             chat_is_ready=course.link.is_ready,
             open_tools=course.tools.open_names,
@@ -388,6 +390,44 @@ class CallSession:
         """Whether the server was told to speak this, or will be, and has not begun."""
         return self._course.turn.owes(text)
 
+    @property
+    def is_taken_over(self) -> bool:
+        """Whether an operator speaks in the agent's place."""
+        return self._course.takeover.by is not None
+
+    def check_microphone(self, by: str) -> None:
+        """Tell whether an operator may speak by microphone; see `TakingOver.check_microphone`."""
+        self._steering.taking_over.check_microphone(by)
+
+    def microphone_on(self, by: str, now_s: float) -> list[Action]:
+        """An operator speaks by microphone; see `TakingOver.switch_on`."""
+        return self._steering.taking_over.switch_on(by, now_s)
+
+    def microphone_off(self) -> None:
+        """The operator's microphone is off."""
+        self._steering.taking_over.switch_off()
+
+    @property
+    def microphone_is_heard(self) -> bool:
+        """Whether the caller is to hear the operator's microphone."""
+        return self._steering.taking_over.microphone_is_heard
+
+    def microphone_sent(self, duration_ms: float, now_s: float) -> list[Action]:
+        """A piece of an operator's voice has been written to the caller's side."""
+        return self._steering.taking_over.microphone_sent(duration_ms, now_s)
+
+    def operator_transcribed(
+        self, text: str, by: str, now_s: float, *, interim: bool
+    ) -> list[Action]:
+        """These were an operator's words by microphone, for now or for good."""
+        return self._steering.taking_over.operator_said(
+            text, by, now_s, interim=interim, is_spoken=True
+        )
+
+    def operator_audio_sent(self, duration_ms: float, now_s: float) -> list[Action]:
+        """What the agent's voice says for an operator has been written to the caller's side."""
+        return place(self._course.speech.filler_sent(duration_ms, now_s))
+
     def untold(self, message: evi.ClientMessage) -> list[Action]:
         """What the server was to be told did not reach it, because its chat is gone."""
         return self._course.tell(message)
@@ -443,6 +483,8 @@ class CallSession:
         actions = self._digits_entered(course.digits.woke(now_s))
         if Deadline.CALL_LENGTH in due:
             actions += self._farewell.hang_up(EndReason.MAX_DURATION, now_s)
+        if Deadline.HAND_BACK in due:
+            actions += self._steering.taking_over.hand_back(None, now_s)
         actions += self._duties.woke(due, now_s)
         return actions + self._changes.woke(now_s)
 

@@ -38,7 +38,14 @@ class SidecarSteering:
             CommandRefused: it cannot be done here, or not now
         """
         match command:
-            case wish.Hold() | wish.Release() | wish.HangUp() | wish.Transfer():
+            case (
+                wish.Hold()
+                | wish.Release()
+                | wish.HangUp()
+                | wish.Transfer()
+                | wish.TakeOver()
+                | wish.HandBack()
+            ):
                 raise CommandRefused("not_here", NOT_HERE)
             case wish.Decide():
                 return self._tools.decided(command.tool_call_id, command.verdict, by)
@@ -55,6 +62,8 @@ class SidecarSteering:
                 return [_given("inject", by, text), *self._told.tell(evi.UserInput(text), now_s)]
             case wish.SetContext(text):
                 return [_given("context", by, text), *self._told.set_context(text, now_s)]
+            case wish.Whisper(text):
+                return [_given("whisper", by, text), *self._told.whisper(text, now_s)]
             case changed:
                 change = evi.SessionSettings(variables=changed.variables)
                 given = _given("variables", by, ", ".join(changed.variables))

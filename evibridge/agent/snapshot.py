@@ -20,6 +20,8 @@ class CallState(StrEnum):
     TOOL_RUNNING = "tool_running"
     PAUSED = "paused"
     HELD = "held"
+    TAKEN_OVER = "taken_over"
+    """An operator speaks with the caller in the agent's place."""
     RECONNECTING = "reconnecting"
     """The EVI server or the caller was lost, and is waited for."""
     NEEDS_APPROVAL = "needs_approval"
@@ -56,6 +58,7 @@ class CallSnapshot:
         began_at_s: Unix time
         paused_by: name of the operator who has paused the agent, if one has
         held_by: name of the operator who has put the call on hold, if one has
+        taken_over_by: name of the operator who speaks in the agent's place, if one does
         approvals: tools that wait for an operator
     """
 
@@ -79,4 +82,5 @@ class CallSnapshot:
     began_at_s: float = 0.0
     paused_by: str | None = None
     held_by: str | None = None
+    taken_over_by: str | None = None
     approvals: tuple[PendingApproval, ...] = ()

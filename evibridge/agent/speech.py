@@ -124,6 +124,12 @@ class AgentSpeech:
         self._playout.end_turn()
         return mark or self._playout.mark()
 
+    def operator_sent(self, duration_ms: float, now_s: float) -> str | None:
+        """A piece of an operator's voice was written there; returns a mark, if one is due."""
+        mark = self._playout.sent(FILLER, duration_ms, now_s)
+        self._playout.end_turn()
+        return mark
+
     def ends_turn(self) -> bool:
         """Whether the server's `assistant_end` ends a turn; asked once about each.
 

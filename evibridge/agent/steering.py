@@ -9,6 +9,7 @@ from evibridge.agent.commands import OperatorCommand
 from evibridge.agent.course import CallCourse
 from evibridge.agent.duties import FILLER_AFTER_S, THINKS_FOR_S, Duties
 from evibridge.agent.farewell import Farewell
+from evibridge.agent.taking_over import TakingOver
 from evibridge.agent.talk import Talk
 from evibridge.errors import CommandRefused
 from evibridge.events import CALLER, CommandGiven, EndReason
@@ -22,6 +23,7 @@ class Steering:
         self._duties = duties
         self._farewell = farewell
         self._talk = talk
+        self.taking_over = TakingOver(course, self.command)
 
     def operate(self, command: OperatorCommand, by: str, now_s: float) -> list[Action]:
         """An operator of this name asks for something.
@@ -31,6 +33,7 @@ class Steering:
         """
         if self._course.phase.is_over:
             raise CommandRefused("call_is_over", "The call is over.")
+        self.taking_over.saw(by, now_s)
         match command:
             case wish.Decide():
                 return self._course.tools.decided(command.tool_call_id, command.verdict, by)
@@ -38,15 +41,15 @@ class Steering:
                 return [_given("hangup", by), *self.command(Command.HANG_UP, now_s)]
             case wish.Transfer():
                 return self._transfer(command, by, now_s)
+            case wish.TakeOver() | wish.HandBack():
+                return self.taking_over.operate(command, by, now_s)
             case wish.Pause() | wish.Resume() | wish.Hold() | wish.Release():
                 return self._switch(command, by, now_s)
             case wish.Send(message):
                 return self._send(message, by, now_s)
-            case wish.Say(text):
-                return [_given("say", by, text), *self._say(text, now_s)]
-            case wish.Inject(text):
-                return [_given("inject", by, text), *self._tell(evi.UserInput(text))]
-            case wish.SetContext() | wish.SetVariables():
+            case wish.Say() | wish.Inject():
+                return self._speak(command, by, now_s)
+            case wish.SetContext() | wish.SetVariables() | wish.Whisper():
                 return self._brief(command, by)
 
     def caller_pauses(self, now_s: float) -> list[Action]:
@@ -80,7 +83,7 @@ class Steering:
                     *self._talk.silence_agent(now_s),
                     act.Publish(events.AgentPaused()),
                 ]
-            case Command.RESUME if course.is_paused:
+            case Command.RESUME if course.is_paused and course.takeover.by is None:
                 course.is_paused, course.paused_by = False, None
                 course.responses.forget()  # nobody could answer
                 self._duties.await_chat(now_s, FILLER_AFTER_S)
@@ -130,6 +133,8 @@ class Steering:
         self._refuse_if_ending()
         course = self._course
         name, asked = _SWITCHES[type(command)]
+        if by != CALLER and asked in (Command.PAUSE, Command.RESUME):
+            self.taking_over.refuse_if_taken_over()
         changed = self.command(asked, now_s)
         if not changed and name == "pause" and course.paused_by == CALLER != by:
             changed = [act.Publish(events.AgentPaused())]  # now it is the operator's
@@ -144,8 +149,15 @@ class Steering:
                 pass
         return [_given(name, by), *changed]
 
-    def _say(self, text: str, now_s: float) -> list[Action]:
+    def _speak(self, command: wish.Say | wish.Inject, by: str, now_s: float) -> list[Action]:
+        if isinstance(command, wish.Say):
+            return [_given("say", by, command.text), *self._say(command.text, by, now_s)]
+        return [_given("inject", by, command.text), *self._tell(evi.UserInput(command.text))]
+
+    def _say(self, text: str, by: str, now_s: float) -> list[Action]:
         self._refuse_if_ending()
+        if self._course.takeover.by is not None:
+            return self.taking_over.say(text, by, now_s)
         if self._course.is_paused:
             raise CommandRefused("agent_is_paused", "The agent is paused: resume it first.")
         if self._course.is_held:
@@ -155,14 +167,22 @@ class Steering:
     def _transfer(self, transfer: wish.Transfer, by: str, now_s: float) -> list[Action]:
         self._refuse_if_ending()
         given = _given("transfer", by, transfer.to)
+        if transfer.say_first is not None and self._course.takeover.by is not None:
+            sentence = "Say it yourself first, and then transfer without a word."
+            raise CommandRefused("call_is_taken_over", sentence)
         if transfer.say_first is not None and not self._course.link.is_ready:
             sentence = "The EVI server is away: try again in a moment, or transfer without a word."
             raise CommandRefused("agent_is_away", sentence)
-        said = [] if transfer.say_first is None else self._say(transfer.say_first, now_s)
+        said = [] if transfer.say_first is None else self._say(transfer.say_first, by, now_s)
         return [given, *said, *self._farewell.transfer(transfer.to, now_s)]
 
-    def _brief(self, command: wish.SetContext | wish.SetVariables, by: str) -> list[Action]:
+    def _brief(
+        self, command: wish.SetContext | wish.SetVariables | wish.Whisper, by: str
+    ) -> list[Action]:
         self._refuse_if_ending()
+        if isinstance(command, wish.Whisper):
+            whispered = self._course.server.whisper(command.text)
+            return [_given("whisper", by, command.text), *whispered]
         if isinstance(command, wish.SetContext):
             told = self._course.server.set_context(command.text)
             return [_given("context", by, command.text), *told]
@@ -178,7 +198,7 @@ class Steering:
             case evi.ResumeAssistant():
                 return self._switch(wish.Resume(), by, now_s)
             case evi.AssistantInput(text):
-                done = self._say(text, now_s)
+                done = self._say(text, by, now_s)
             case evi.ToolResponse() | evi.ToolError():
                 done = self._answer(message, now_s)
             case evi.SessionSettings():

@@ -33,7 +33,14 @@ class Talk:
         course.caller_spoke_s = now_s if said.interim else None
         by_caller = not said.from_text or course.has_written(said.content)
         said_it = act.Publish(
-            events.CallerSaid(said.content, said.interim, said.from_text, said.scores, by_caller)
+            events.CallerSaid(
+                said.content,
+                said.interim,
+                said.from_text,
+                said.scores,
+                by_caller,
+                spoke_ms=None if said.from_text else max(0, said.end_ms - said.begin_ms) or None,
+            )
         )
         cut = self._cut_in(now_s) if self._words_cut_in(now_s) else []
         if course.phase.is_over:
@@ -44,12 +51,13 @@ class Talk:
         course.tools.caller_spoke()
         course.server.asked()
         course.conversation.caller_said(said.content, now_s)
+        course.takeover.caller_said(said.content)
         course.turn.caller_spoke(said.content, now_s)
         course.responses.caller_said(said.end_ms, now_s, typed=said.from_text)
         return [*cut, said_it, *self._duties.insist(now_s)]
 
     def _words_cut_in(self, now_s: float) -> bool:
-        """Whether words of the caller silence the agent.
+        """Whether words of the caller silence the agent; an operator who speaks decides himself.
 
         EVI interrupts only while it generates. When it is done and the phone still plays, they are
         the only sign of a barge-in.
@@ -57,6 +65,7 @@ class Talk:
         course = self._course
         policy = course.manners.cut_off_by_words
         may_cut = policy == "always" or (policy == "after_turn" and course.speech.turn_is_over)
+        may_cut &= course.takeover.by is None
         return may_cut and course.speech.is_audible(now_s) and not course.keys.sound(now_s)
 
     def agent_says(self, said: evi.AssistantMessage, now_s: float) -> list[Action]:
@@ -133,7 +142,7 @@ class Talk:
         """The server has heard the caller speak over the agent."""
         self._course.caller_sounded_s = now_s
         self._course.caller_spoke_s = now_s
-        return self._cut_in(now_s)
+        return [] if self._course.takeover.by is not None else self._cut_in(now_s)
 
     def _cut_in(self, now_s: float) -> list[Action]:
         """The caller speaks over the agent, who falls silent and learns what was heard."""

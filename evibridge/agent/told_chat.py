@@ -93,6 +93,11 @@ class ToldChat:
         self._has_context = True
         return self._tell(self._briefing.set_context(text), now_s)
 
+    def whisper(self, text: str, now_s: float) -> list[Action]:
+        """Tell the model something for the rest of the chat, beside what was told before."""
+        self._has_context = True
+        return self._tell(self._briefing.whisper(text), now_s)
+
     def note(self, text: str, now_s: float) -> list[Action]:
         """Tell the model something beside the caller's next words."""
         self._has_context = True

@@ -21,5 +21,5 @@ def operator_of(request: web.Request, access: OperatorAccess, scope: Scope) -> O
 
 def socket_refusal(access: OperatorAccess, upgrade: Upgrade, scope: Scope) -> Refusal | None:
     """Tell why a WebSocket is not opened, None for an operator's."""
-    refusal = access.refusal(upgrade.headers, upgrade.peer, scope)
+    refusal = access.refusal(upgrade.headers, upgrade.peer, scope, upgrade.subprotocols)
     return None if refusal is None else Refusal(refusal.status, refusal.sentence)

@@ -45,14 +45,13 @@ class OperatorApi:
             parts, rate or CommandRate(), CommandRate(WEB_SESSIONS_PER_S, WEB_SESSIONS_BURST)
         )
         reading = Reading(parts)
-        self._reading: Mapping[
-            str, Callable[[web.Request], Awaitable[Answer | web.StreamResponse]]
-        ] = {
-            "list_calls": reading.list_calls,
-            "get_call": reading.get_call,
-            "get_record": reading.get_record,
-            "get_recording": reading.get_recording,
-            "get_openapi": reading.get_openapi,
+        self._reading: Mapping[str, Act] = {
+            "list_calls": _for_anybody(reading.list_calls),
+            "get_service": reading.get_service,
+            "get_call": _for_anybody(reading.get_call),
+            "get_record": _for_anybody(reading.get_record),
+            "get_recording": _for_anybody(reading.get_recording),
+            "get_openapi": _for_anybody(reading.get_openapi),
         }
 
     def add_routes(self, app: web.Application) -> None:
@@ -90,8 +89,12 @@ class OperatorApi:
     def _act(self, route: Route) -> Act:
         if route.method == "POST":
             return partial(self._commanding.take, route)
-        read = self._reading[route.operation]
-        return lambda request, _: read(request)
+        return self._reading[route.operation]
+
+
+def _for_anybody(read: Callable[[web.Request], Awaitable[Answer | web.StreamResponse]]) -> Act:
+    """What every operator is answered alike."""
+    return lambda request, _: read(request)
 
 
 @web.middleware

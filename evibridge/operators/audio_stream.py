@@ -8,6 +8,7 @@ import orjson
 from evibridge.agent.call import Call
 from evibridge.bus import EventBus, Told
 from evibridge.events import CallEnded
+from evibridge.operator_access import SUBPROTOCOL
 from evibridge.sockets import Refusal, Socket, SocketListener, SocketRoute, Upgrade
 
 PATH = "/v1/calls/{call_id}/audio"
@@ -54,7 +55,7 @@ class AudioStreams:
         self._rings = rings
         self._admit = admit
         self._listeners: set[AudioListener] = set()
-        self.route = SocketRoute(PATH, self._accept, MAX_MESSAGE_BYTES)
+        self.route = SocketRoute(PATH, self._accept, MAX_MESSAGE_BYTES, SUBPROTOCOL)
 
     def close(self) -> None:
         """End every stream with 1001."""

@@ -4,7 +4,7 @@ Bodies are of JSON's own types, without conversions: a number is not taken for a
 are not known are refused, because a misspelt one would be without effect.
 """
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -32,6 +32,8 @@ MAX_PARAMETER = 1000
 MAX_NUMBER = 256
 MAX_NAME = 256
 MAX_ORIGIN = 256
+MAX_SDP = 60_000
+"""Of a browser's offer, which has 2000 to 8000 characters."""
 NUMBER_PATTERN = r"^(\+[1-9][0-9]{6,14}|sip:[!-?A-~]+@[!-?A-~]+)$"
 """Tells programs what `checked_number` checks."""
 ORIGIN_PATTERN = (
@@ -95,6 +97,12 @@ class ContextBody(Body):
     """Null takes back what was told."""
 
 
+class WhisperBody(Body):
+    """What the model is told beside everything that it was told before."""
+
+    text: ContextText
+
+
 class VariablesBody(Body):
     """Values of the prompt's placeholders."""
 
@@ -118,6 +126,13 @@ class DeclineBody(Body):
 
     reason: Annotated[str, StringConstraints(max_length=MAX_REASON)] | None = None
     """Is told the model."""
+
+
+class VoiceBody(Body):
+    """The offer of a WebRTC connection over which the operator speaks."""
+
+    sdp: Annotated[str, StringConstraints(min_length=1, max_length=MAX_SDP)]
+    type: Literal["offer"]
 
 
 class DialBody(Body):

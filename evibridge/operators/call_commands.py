@@ -86,6 +86,12 @@ CALL_COMMANDS: tuple[CallCommand, ...] = (
         lambda body: commands.SetContext(body.text),
     ),
     _worded(
+        "whisper",
+        "Tell the model something for the rest of the call, beside what it was told before.",
+        bodies.WhisperBody,
+        lambda body: commands.Whisper(body.text),
+    ),
+    _worded(
         "variables",
         "Set values of the prompt's placeholders.",
         bodies.VariablesBody,
@@ -95,6 +101,16 @@ CALL_COMMANDS: tuple[CallCommand, ...] = (
     _plain("resume", "Let the agent speak again.", commands.Resume()),
     _plain("hold", "Keep agent and caller from hearing each other.", commands.Hold()),
     _plain("release", "Let agent and caller hear each other again.", commands.Release()),
+    _plain(
+        "takeover",
+        "Speak with the caller in the agent's place, which is silent until it is handed back.",
+        commands.TakeOver(),
+    ),
+    _plain(
+        "handback",
+        "Let the agent go on; it is told what was said in the meantime.",
+        commands.HandBack(),
+    ),
     _plain(
         "hangup",
         "End the call once the last word was heard; asked again, at once.",

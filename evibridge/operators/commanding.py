@@ -20,7 +20,7 @@ from evibridge.agent.commands import OperatorCommand
 from evibridge.errors import CommandRefused, Overloaded
 from evibridge.operator_access import Operator
 from evibridge.operators.answers import Answer, answer
-from evibridge.operators.bodies import AttachBody, DialBody, WebSessionBody
+from evibridge.operators.bodies import AttachBody, DialBody, VoiceBody, WebSessionBody
 from evibridge.operators.command_rate import CommandRate
 from evibridge.operators.errors import (
     RequestRefused,
@@ -32,8 +32,8 @@ from evibridge.operators.errors import (
 from evibridge.operators.idempotency import IDEMPOTENCY_KEY, MAX_KEY, Begin, Idempotency
 from evibridge.operators.parts import ServiceParts
 from evibridge.operators.request_body import parsed, read_body
-from evibridge.operators.routes import MAKE_WEB_SESSION, Route
-from evibridge.operators.views import CommandDone, WebSessionMade, summary_of
+from evibridge.operators.routes import MAKE_WEB_SESSION, OPEN_VOICE, Route
+from evibridge.operators.views import CommandDone, VoiceAnswer, WebSessionMade
 
 END_WITHIN_S = 2.0
 """How long commands that are being done may go on when the service ends."""
@@ -99,8 +99,9 @@ class Commanding:
         self._check_rate(route, by, now_s)
         key = _key(request) if route.is_done_once else None
         is_known = key is not None and self._kept.knows(by.name, request.path, key, now_s)
-        if route.command is not None and not is_known:  # it may have ended the call
-            await self._check_call(request.match_info["call_id"])
+        call_id = request.match_info.get("call_id")
+        if call_id is not None and not is_known:  # it may have ended the call
+            await self._check_call(call_id)
         body = await read_body(request)
         work = self._work(route, parsed(body), request.match_info, by)
         if key is None:
@@ -130,6 +131,9 @@ class Commanding:
                 return partial(self._operate, route.operation, command, names["call_id"], by)
             if route.operation == MAKE_WEB_SESSION:
                 return partial(self._make_web_session, WebSessionBody.model_validate(document))
+            if route.operation == OPEN_VOICE:
+                body = VoiceBody.model_validate(document)
+                return partial(self._open_voice, body, names["call_id"], by)
             if isinstance(document, dict) and "chat_id" in document:
                 return partial(self._attach, AttachBody.model_validate(document), by)
             return partial(self._dial, DialBody.model_validate(document), by)
@@ -148,12 +152,16 @@ class Commanding:
 
     async def _dial(self, body: DialBody, by: Operator) -> Answer:
         call = await self._parts.dial(body.to, body.from_, body.parameters, by.name)
-        return answer(201, summary_of(call, self._parts.latest.of(call.call_id)))
+        return answer(201, self._parts.summary_of(call))
 
     async def _attach(self, body: AttachBody, by: Operator) -> Answer:
         call, is_new = await self._parts.attach(body.chat_id, by.name)
-        summary = summary_of(call, self._parts.latest.of(call.call_id))
-        return answer(201 if is_new else 200, summary)
+        return answer(201 if is_new else 200, self._parts.summary_of(call))
+
+    async def _open_voice(self, body: VoiceBody, call_id: str, by: Operator) -> Answer:
+        sdp = await self._parts.open_voice(call_id, body.sdp, by.name)
+        voice: VoiceAnswer = {"sdp": sdp, "type": "answer"}
+        return answer(201, voice)
 
     async def _make_web_session(self, body: WebSessionBody) -> Answer:
         token = self._parts.make_web_session(body.session(), body.lifetime_s)

@@ -60,6 +60,7 @@ REFUSED_WITH: Mapping[str, int] = {
     "chat_not_found": 404,
     "evi_unreachable": 503,
     "service_full": 503,
+    "too_many_voices": 503,
 }
 """Statuses of refused commands by their codes; after 503 nothing was done, and it may be tried
 again."""

@@ -22,12 +22,14 @@ class Wanted:
         interim: whether it takes transcripts that later ones replace
         levels: whether it takes how loud caller and agent are
         summaries: whether it takes the summaries of calls that change
+        events: whether it takes events at all; readers of one call always do
     """
 
     since: int | None = None
     interim: bool = False
     levels: bool = False
     summaries: bool = False
+    events: bool = True
 
 
 def read_query(path: str, *, interim: bool) -> Wanted | Refusal:
@@ -47,7 +49,7 @@ def read_query(path: str, *, interim: bool) -> Wanted | Refusal:
     except ValueError:
         return Refusal(422, UNREADABLE)
     values = dict(query)
-    flags = {"interim": interim, "levels": False, "summaries": False}
+    flags = {"interim": interim, "levels": False, "summaries": False, "events": True}
     for name in flags.keys() & values.keys():
         flag = FLAGS.get(values[name])
         if flag is None:

@@ -76,7 +76,7 @@ class EventReader(SocketListener):
         self._backlog = Backlog()
         self._is_over = False
         self._socket: Socket
-        self._unsubscribe: Callable[[], None]
+        self._unsubscribe: Callable[[], None] = _nothing_to_end
 
     @property
     def call_id(self) -> str | None:
@@ -96,9 +96,10 @@ class EventReader(SocketListener):
     def on_open(self, socket: Socket) -> None:
         """Tell how things stand, or what has happened since; then go on with what happens."""
         self._socket = socket
-        self._unsubscribe = self._bus.subscribe(self._on_told, self.call_id)
+        if self._wanted.events:
+            self._unsubscribe = self._bus.subscribe(self._on_told, self.call_id)
         self._is_over = self._topic.is_over()
-        since = self._wanted.since
+        since = self._wanted.since if self._wanted.events else None
         missed = None if since is None else self._bus.since(self.call_id, since)
         if missed is None:
             self._send_snapshot()
@@ -178,3 +179,7 @@ class EventReader(SocketListener):
         for feed in self._feeds:
             feed.leave(self)
         self._slow_readers.discard(self)
+
+
+def _nothing_to_end() -> None:
+    """Stands for what ends a subscription that there is not."""

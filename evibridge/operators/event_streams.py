@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from evibridge.bus import EventBus
+from evibridge.operator_access import SUBPROTOCOL
 from evibridge.operators.event_levels import Levels
 from evibridge.operators.event_query import Wanted, read_query
 from evibridge.operators.event_reader import EventReader, Feed
@@ -49,8 +51,10 @@ class EventStreams:
         self._slow_readers = SlowReaders()
         self._readers: set[EventReader] = set()
         self.routes = (
-            SocketRoute("/v1/calls/{call_id}/events", self._accept_for_call, MAX_MESSAGE_BYTES),
-            SocketRoute("/v1/events", self._accept_for_all, MAX_MESSAGE_BYTES),
+            SocketRoute(
+                "/v1/calls/{call_id}/events", self._accept_for_call, MAX_MESSAGE_BYTES, SUBPROTOCOL
+            ),
+            SocketRoute("/v1/events", self._accept_for_all, MAX_MESSAGE_BYTES, SUBPROTOCOL),
         )
 
     def close(self) -> None:
@@ -66,6 +70,7 @@ class EventStreams:
         if self._calls.summary(call_id) is None:
             return Refusal(404, NO_SUCH_CALL)
         topic = OneCall(call_id, self._bus, self._calls, self._clock)
+        wanted = replace(wanted, events=True)
         return self._accept(topic, wanted, (self._levels,) if wanted.levels else ())
 
     def _accept_for_all(self, upgrade: Upgrade) -> EventReader | Refusal:

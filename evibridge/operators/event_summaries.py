@@ -7,16 +7,28 @@ import orjson
 
 from evibridge.bus import EventBus, Told
 from evibridge.event_wire import utc_text
+from evibridge.events import (
+    ApprovalGiven,
+    ApprovalWanted,
+    CallBegan,
+    CallDialled,
+    CallEnded,
+    EndReason,
+)
 from evibridge.operators.event_reader import EventReader
 
 PERIOD_S = 0.5
+SOON_S = 0.05
+"""After what somebody waits for; events that come together are told together."""
+WAITED_FOR = (ApprovalWanted, ApprovalGiven, CallBegan, CallDialled, CallEnded)
 
 
 class Summaries:
     """Offers summaries of calls that had an event, encoded once for all readers.
 
     One timer for all of them, and none while nothing changes. What a slow reader has not taken
-    comes with the next that it takes.
+    comes with the next that it takes. A call that has ended is told of once more, as ended, even
+    if nobody knows it by then.
 
     Args:
         summary: as `WatchedCalls.summary`
@@ -35,6 +47,8 @@ class Summaries:
         self._changed: set[str] = set()
         self._owed: dict[EventReader, frozenset[str]] = {}
         """Calls that have changed before, for each reader that has not taken it."""
+        self._last_words: dict[str, Mapping[str, object]] = {}
+        """Of calls that have ended and that not every reader knows of: as they were then."""
         self._unsubscribe: Callable[[], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -51,18 +65,39 @@ class Summaries:
             self._unsubscribe()
             self._unsubscribe = None
             self._changed.clear()
+            self._last_words.clear()
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
 
     def _on_told(self, told: Told) -> None:
+        if isinstance(told.event, CallEnded):
+            self._keep_last_words(told.call_id, told.event.reason)
+        elif self._bus.has_ended(told.call_id):
+            return  # its end was news of all of it
+        else:
+            self._last_words.pop(told.call_id, None)  # another call has its id
         self._changed.add(told.call_id)
-        self._wait()
+        self._wait(SOON_S if isinstance(told.event, WAITED_FOR) else PERIOD_S)
 
-    def _wait(self) -> None:
-        if self._timer is None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(PERIOD_S, self._offer)
+    def _keep_last_words(self, call_id: str, reason: EndReason) -> None:
+        summary = self._summary(call_id)
+        if summary is not None:
+            over: dict[str, object] = {
+                "state": "ended",
+                "end_reason": reason,
+                "approvals": [],
+                "tool": None,
+            }
+            self._last_words[call_id] = {**summary, **over}
+
+    def _wait(self, wait_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        if self._timer is not None:
+            if self._timer.when() <= loop.time() + wait_s:
+                return
+            self._timer.cancel()
+        self._timer = loop.call_later(wait_s, self._offer)
 
     def _offer(self) -> None:
         self._timer = None
@@ -77,11 +112,15 @@ class Summaries:
                 reader.offer(text)
                 calls = frozenset()
             self._owed[reader] = calls
-        if any(self._owed.values()):
-            self._wait()
+        owed = frozenset().union(*self._owed.values())
+        self._last_words = {
+            call_id: each for call_id, each in self._last_words.items() if call_id in owed
+        }
+        if owed:
+            self._wait(PERIOD_S)
 
     def _message(self, calls: frozenset[str]) -> bytes:
-        summaries = [self._summary(call_id) for call_id in sorted(calls)]
+        summaries = [self._of(call_id) for call_id in sorted(calls)]
         return orjson.dumps(
             {
                 "type": "summaries",
@@ -89,3 +128,9 @@ class Summaries:
                 "calls": [summary for summary in summaries if summary is not None],
             }
         )
+
+    def _of(self, call_id: str) -> Mapping[str, object] | None:
+        """A call as it is now; one whose end was told is as it was then, until it has settled."""
+        summary, last_words = self._summary(call_id), self._last_words.get(call_id)
+        has_settled = summary is not None and summary.get("state") == "ended"
+        return summary if last_words is None or has_settled else last_words

@@ -1,9 +1,10 @@
 """What of a call is known from its events alone, for lists of calls."""
 
-from collections import OrderedDict
+import math
+from collections import OrderedDict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from evibridge.bus import EventBus, Told
 from evibridge.events import (
@@ -12,11 +13,28 @@ from evibridge.events import (
     CallDialled,
     CallEnded,
     CallerSaid,
+    OperatorSaid,
+    ToolFinished,
+    ToolStarted,
     TurnAnswered,
 )
 
 MAX_ENDED = 100
 """Calls that have ended, the newest: as many as there are snapshots of."""
+ANSWERS_WITHIN_S = 3600.0
+MAX_ANSWERS = 1000
+"""Of all calls, the newest within that time: what the service's response time is told from."""
+
+
+Speaker = Literal["agent", "caller", "operator"]
+
+
+class RunningTool(NamedTuple):
+    """A function that runs for the model, and since when, in Unix seconds."""
+
+    tool_call_id: str
+    name: str
+    since_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +46,14 @@ class LatestOfCall:
         last_line: who said something, and what
         expression: the strongest in the caller's voice, and its score from 0 to 1
         response_ms: of the agent's last answer
+        tools: functions that run, the newest last
     """
 
     seq: int = 0
-    last_line: tuple[Literal["agent", "caller"], str] | None = field(default=None, repr=False)
+    last_line: tuple[Speaker, str] | None = field(default=None, repr=False)
     expression: tuple[str, float] | None = None
     response_ms: int | None = None
+    tools: tuple[RunningTool, ...] = ()
 
 
 NOTHING = LatestOfCall()
@@ -45,6 +65,8 @@ class Latest:
     def __init__(self) -> None:
         self._live: dict[str, LatestOfCall] = {}
         self._ended: OrderedDict[str, LatestOfCall] = OrderedDict()
+        self._answers: deque[tuple[float, int]] = deque(maxlen=MAX_ANSWERS)
+        """When, in Unix seconds, and after how many ms."""
 
     def read(self, bus: EventBus) -> None:
         """Follow the events that are published from now on."""
@@ -54,8 +76,21 @@ class Latest:
         """Return the newest of a call, as it was at its end if that is not long ago."""
         return self._live.get(call_id) or self._ended.get(call_id, NOTHING)
 
+    def response_p95_ms(self, now_s: float) -> int | None:
+        """How long 95 of 100 answers of the last hour took at most; None if there were none.
+
+        Args:
+            now_s: Unix time
+        """
+        while self._answers and self._answers[0][0] < now_s - ANSWERS_WITHIN_S:
+            self._answers.popleft()
+        waited = sorted(response_ms for _, response_ms in self._answers)
+        return waited[math.ceil(0.95 * len(waited)) - 1] if waited else None
+
     def told(self, told: Told) -> None:
         """Take in one event."""
+        if isinstance(told.event, TurnAnswered):
+            self._answers.append((told.at_s, told.event.response_ms))
         if isinstance(told.event, CallBegan | CallDialled):  # another call may have had its id
             self._ended.pop(told.call_id, None)
         latest = _after(self.of(told.call_id), told)
@@ -83,6 +118,16 @@ def _after(latest: LatestOfCall, told: Told) -> LatestOfCall:
         return replace(latest, seq=told.seq, last_line=("agent", event.text))
     if isinstance(event, TurnAnswered):
         return replace(latest, seq=told.seq, response_ms=event.response_ms)
+    if isinstance(event, OperatorSaid) and not event.interim:
+        return replace(latest, seq=told.seq, last_line=("operator", event.text))
+    if isinstance(event, ToolStarted):
+        started = RunningTool(event.tool_call_id, event.name, told.at_s)
+        return replace(latest, seq=told.seq, tools=(*latest.tools, started))
+    if isinstance(event, ToolFinished):
+        left = tuple(each for each in latest.tools if each.tool_call_id != event.tool_call_id)
+        return replace(latest, seq=told.seq, tools=left)
+    if isinstance(event, CallEnded):
+        return replace(latest, seq=told.seq, tools=())
     return replace(latest, seq=told.seq)
 
 

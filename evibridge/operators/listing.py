@@ -10,15 +10,32 @@ from typing_extensions import TypedDict
 
 from evibridge.agent.snapshot import CallSnapshot
 from evibridge.errors import BadMessage
+from evibridge.events import EndReason
 from evibridge.operators.errors import unfit_for
+from evibridge.operators.moments import Moment, milliseconds
 from evibridge.operators.parts import ServiceParts
-from evibridge.operators.views import Summary, summary_of
+from evibridge.operators.views import Summary
+from evibridge.records.call_filter import CallFilter
 from evibridge.records.summary import words
 
 MAX_LIMIT = 200
 MAX_TEXT = 200
 MAX_CURSOR = 300
 
+MAX_REASONS = 400
+"""Characters: each reason once."""
+MAX_MS = 3_600_000
+OF_ENDED = (
+    "end_reason",
+    "began_from",
+    "began_before",
+    "interrupted",
+    "slower_than_ms",
+    "recorded",
+)
+"""Parameters that ended calls alone are chosen by."""
+
+_REASON = f"({'|'.join(EndReason)})"
 _LIVE = re.compile(r"live\.(-?[0-9]{1,15})\.(.+)", re.DOTALL)
 _ENDED = "ended."
 
@@ -33,8 +50,28 @@ class ListQuery(BaseModel):
 
     state: Literal["live", "ended", "all"] = "live"
     q: Annotated[str, StringConstraints(max_length=MAX_TEXT)] = ""
-    """Words that were said, of numbers or ids, all of which a call has; the last of them may be
-    unfinished."""
+    """Words that were said, of numbers, ids or names of tools, all of which a call has; the last of
+    them may be unfinished."""
+    agent: Annotated[str, StringConstraints(max_length=MAX_TEXT)] = ""
+    """Name of the agent, to the letter."""
+    end_reason: (
+        Annotated[
+            str,
+            StringConstraints(max_length=MAX_REASONS, pattern=rf"^{_REASON}(,{_REASON})*$"),
+        ]
+        | None
+    ) = None
+    """One of them is the call's: separated by commas. This and what follows is for ended calls."""
+    began_from: Moment | None = None
+    """It began at this moment or later."""
+    began_before: Moment | None = None
+    """It began before this moment."""
+    interrupted: Literal["true"] | None = None
+    """The agent's voice was cut off in it."""
+    slower_than_ms: Annotated[int, Field(ge=0, le=MAX_MS)] | None = None
+    """The caller waited longer than that for one of 20 answers (`response_p95_ms`)."""
+    recorded: Literal["true"] | None = None
+    """There is a recording of it."""
     limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = 50
     before: Annotated[str, StringConstraints(max_length=MAX_CURSOR)] = ""
     """`next` of the page before."""
@@ -51,14 +88,15 @@ async def list_calls(query: ListQuery, parts: ServiceParts) -> CallList:
     """Give one page.
 
     Raises:
-        RequestRefused: the cursor is none of ours
+        RequestRefused: the cursor is none of ours, or a parameter is not for these calls
         Overloaded: ended calls cannot be looked up any more
     """
+    _refuse_if_not_for_all(query)
     live_before, ended_before = _places(query.before)
     calls: list[Summary] = []
     if query.state != "ended" and ended_before is None:
         live = await _live(query, parts, live_before)
-        calls = [summary_of(call, parts.latest.of(call.call_id)) for call in live[: query.limit]]
+        calls = [parts.summary_of(call) for call in live[: query.limit]]
         if len(live) > query.limit:
             return {"calls": calls, "next": _live_cursor(live[query.limit - 1])}
     if query.state == "live":
@@ -66,17 +104,47 @@ async def list_calls(query: ListQuery, parts: ServiceParts) -> CallList:
     if len(calls) == query.limit:
         return {"calls": calls, "next": _ENDED}
     try:
-        page = await parts.records.search(query.q, query.limit - len(calls), ended_before or None)
+        page = await parts.records.search(
+            query.q, query.limit - len(calls), ended_before or None, _filter(query)
+        )
     except BadMessage:
         raise _unknown_cursor() from None
     calls += cast("list[Summary]", page.calls)
     return {"calls": calls, "next": None if page.next is None else _ENDED + page.next}
 
 
+def _refuse_if_not_for_all(query: ListQuery) -> None:
+    """Live calls are not chosen by what is known at their end."""
+    if query.state == "ended":
+        return
+    for name in OF_ENDED:
+        if getattr(query, name) is not None:
+            message = "Only ended calls are chosen by this: ask for state=ended"
+            raise unfit_for(["query", name], message, "value_error")
+
+
+def _filter(query: ListQuery) -> CallFilter:
+    began_from, began_before = (
+        None if moment is None else milliseconds(moment)
+        for moment in (query.began_from, query.began_before)
+    )
+    return CallFilter(
+        agent=query.agent or None,
+        end_reasons=[EndReason(each) for each in (query.end_reason or "").split(",") if each],
+        began_from_ms=began_from,
+        began_before_ms=began_before,
+        is_interrupted=query.interrupted is not None,
+        slower_than_ms=query.slower_than_ms,
+        is_recorded=query.recorded is not None,
+    )
+
+
 async def _live(
     query: ListQuery, parts: ServiceParts, before: Place | None
 ) -> Sequence[CallSnapshot]:
     """Live calls that match, newest first."""
+    if query.agent not in ("", parts.facts.agent):
+        return []
     wanted = words(query.q)
     found = []
     for call in tuple(parts.calls.live_calls()):
@@ -88,10 +156,20 @@ async def _live(
 
 
 def _has(call: CallSnapshot, wanted: Sequence[str]) -> bool:
-    """As ended calls are found: every word, and of the last one perhaps the beginning only."""
+    """As ended calls are found: every word, and of the last one perhaps the beginning only.
+
+    Of tools, those are known that run or wait.
+    """
     if not wanted:
         return True
-    texts = (call.call_id, call.caller, call.called, *(line.text for line in call.lines))
+    texts = (
+        call.call_id,
+        call.caller,
+        call.called,
+        *call.open_tools,
+        *(approval.name for approval in call.approvals),
+        *(line.text for line in call.lines),
+    )
     said = set(words("\n".join(text for text in texts if text)))
     *whole, last = wanted
     return said.issuperset(whole) and any(word.startswith(last) for word in said)

@@ -1,13 +1,16 @@
 """What the operator API works with: everything that it knows of the rest of the service."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from evibridge.agent.commands import OperatedCall
 from evibridge.agent.snapshot import CallSnapshot
+from evibridge.dialling import TransferTarget
 from evibridge.operators.latest import Latest
+from evibridge.operators.views import Summary, summary_of
+from evibridge.records.call_filter import ALL_CALLS, CallFilter
 from evibridge.records.index import Page
 from evibridge.web_sessions import WebSession
 
@@ -30,11 +33,24 @@ class OperatedCalls(Protocol):
 class CallRecords(Protocol):
     """What is kept of calls that have ended."""
 
-    async def search(self, text: str | None, limit: int, before: str | None = None) -> Page:
+    async def search(
+        self,
+        text: str | None,
+        limit: int,
+        before: str | None = None,
+        wanted: CallFilter = ALL_CALLS,
+    ) -> Page:
         """Find ended calls, newest first.
 
         Raises:
             BadMessage: the cursor `before` is none
+            Overloaded: nothing can be looked up at the moment, or any more
+        """
+
+    async def count_since(self, began_ms: int) -> int:
+        """Count the ended calls that began at or after a moment, in Unix milliseconds.
+
+        Raises:
             Overloaded: nothing can be looked up at the moment, or any more
         """
 
@@ -78,6 +94,40 @@ MakeWebSession = Callable[[WebSession, float], str]
 """Makes a token for a caller's page: takes what the call is to know, and how long the token may
 wait, in seconds; raises `Overloaded`."""
 
+OpenVoice = Callable[[str, str, str], Awaitable[str]]
+"""Lets an operator speak with a caller: takes the call's id, the SDP that a page offers and the
+operator's name, and gives the SDP that answers it; raises `CommandRefused`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceFacts:
+    """What operators are told of the service.
+
+    Attributes:
+        agent: its name
+        lines: how many calls have a line now, those that ring among them
+        max_lines: how many may have one at a time
+        is_draining: whether no more callers are let in
+        stops_at_s: when the calls are cut that go on by then, in Unix seconds; None if the service
+            does not end
+        records_sound: whether the sound of calls is kept
+        has_voice: whether an operator can speak by microphone
+        number: telephone number of the service, if it has one of its own
+        transfer_targets: whom callers are put through to often
+        ice_servers: what `RTCPeerConnection` is to use, with credentials that end
+    """
+
+    agent: str
+    lines: Callable[[], int]
+    max_lines: int
+    is_draining: Callable[[], bool]
+    stops_at_s: Callable[[], float | None]
+    records_sound: bool
+    has_voice: bool
+    number: str | None
+    transfer_targets: Sequence[TransferTarget]
+    ice_servers: Callable[[], Sequence[Mapping[str, object]]]
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceParts:
@@ -89,3 +139,9 @@ class ServiceParts:
     make_web_session: MakeWebSession
     records: CallRecords
     latest: Latest
+    facts: ServiceFacts
+    open_voice: OpenVoice
+
+    def summary_of(self, call: CallSnapshot) -> Summary:
+        """A call, for lists."""
+        return summary_of(call, self.latest.of(call.call_id), self.facts.agent)

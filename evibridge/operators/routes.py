@@ -7,14 +7,23 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from evibridge.operator_access import Scope
-from evibridge.operators.bodies import AttachBody, DialBody, WebSessionBody
+from evibridge.operators.bodies import AttachBody, DialBody, VoiceBody, WebSessionBody
 from evibridge.operators.call_commands import CALL_COMMANDS, CallCommand
 from evibridge.operators.listing import CallList, ListQuery
-from evibridge.operators.views import CommandDone, Snapshot, Summary, WebSessionMade
+from evibridge.operators.service_view import ServiceQuery
+from evibridge.operators.views import (
+    CommandDone,
+    Service,
+    Snapshot,
+    Summary,
+    VoiceAnswer,
+    WebSessionMade,
+)
 
 PREFIX = "/v1/"
 CALL = "/v1/calls/{call_id}"
 MAKE_WEB_SESSION = "make_web_session"
+OPEN_VOICE = "open_voice"
 
 _ALWAYS = ("unauthorized", "forbidden", "fault", "overloaded")
 _WITH_BODY = (
@@ -161,6 +170,28 @@ ROUTES: tuple[Route, ...] = (
         (*_ALWAYS, "call_not_found", "recording_not_found"),
     ),
     *map(_command_route, CALL_COMMANDS),
+    Route(
+        "POST",
+        f"{CALL}/voice",
+        OPEN_VOICE,
+        # What was agreed on is of use to nobody but the page that has made the offer.
+        "Speak with the caller of a call that you have taken over: answer the offer of a WebRTC "
+        "connection.",
+        Scope.CONTROL,
+        {201: Success("The answer to the offer.", VoiceAnswer)},
+        (*_WITH_BODY, "call_not_found", "call_is_over", "too_many_voices"),
+        bodies=(VoiceBody,),
+    ),
+    Route(
+        "GET",
+        "/v1/service",
+        "get_service",
+        "Tell how the service stands, and what whoever asks may do.",
+        Scope.READ,
+        {200: Success("How it stands now.", Service)},
+        _ALWAYS,
+        query=ServiceQuery,
+    ),
     Route(
         "GET",
         "/v1/openapi.json",

@@ -1,7 +1,7 @@
 """Calls as operators see them: JSON objects, whose members programs rely on."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, cast
+from typing import Any, Literal, NotRequired, cast
 
 from typing_extensions import TypedDict
 
@@ -10,11 +10,12 @@ from evibridge.agent.conversation import Line
 from evibridge.agent.snapshot import CallSnapshot, CallState, PendingApproval
 from evibridge.event_wire import utc_text
 from evibridge.events import CallKind, Direction, EndReason
+from evibridge.operator_access import Scope
 from evibridge.operators.latest import LatestOfCall
 from evibridge.records.document import parsed
 from evibridge.records.summary import summary
 
-Who = Literal["agent", "caller"]
+Who = Literal["agent", "caller", "operator"]
 
 
 class LastLine(TypedDict):
@@ -45,14 +46,51 @@ class WaitingInFull(Waiting):
     parameters: str
 
 
+class Running(TypedDict):
+    """The function that runs, the newest of several; `since` is UTC, as `began_at`."""
+
+    name: str
+    since: str
+
+
+class Voices(TypedDict):
+    """When each side spoke, in seconds of the call: at most 60 pairs of beginning and end.
+
+    An operator speaks on the agent's side.
+    """
+
+    caller: list[tuple[float, float]]
+    agent: list[tuple[float, float]]
+
+
+class Ended(TypedDict):
+    """What is told of a call that is over, once its record is there.
+
+    `by` is who has hung up or put the caller through, to `transferred_to`; null if no operator has.
+    """
+
+    at: str
+    by: str | None
+    transferred_to: str | None
+    turns: int
+    interruptions: int
+    tools: int
+    response_p50_ms: int | None
+    response_p95_ms: int | None
+    is_recorded: bool
+    voices: Voices
+
+
 class Said(TypedDict):
     """Something that was said; `at_s` counts from the beginning of the call.
 
     `text_heard` is what of it the caller has heard, `sent_ms` and `heard_ms` are the agent's audio
-    and what of it was played; `is_over` tells that nothing more of it will be heard.
+    and what of it was played; `is_over` tells that nothing more of it will be heard. `by` is the
+    name of the operator who has said it.
     """
 
     who: Who
+    by: str | None
     at_s: float
     text: str
     text_heard: str
@@ -71,16 +109,20 @@ class _Facts(TypedDict):
     state: CallState
     began_at: str
     lasts_s: float
+    agent: str | None
     caller: str | None
     called: str | None
     chat_id: str
     chat_group_id: str
     paused_by: str | None
     held_by: str | None
+    taken_over_by: str | None
     last_line: LastLine | None
     expression: Expression | None
     response_ms: int | None
     end_reason: EndReason | None
+    tool: Running | None
+    ended: Ended | None
 
 
 class Summary(_Facts):
@@ -109,6 +151,60 @@ class WebSessionMade(TypedDict):
     expires_in_s: int
 
 
+class VoiceAnswer(TypedDict):
+    """The answer to the offer of a WebRTC connection."""
+
+    sdp: str
+    type: Literal["answer"]
+
+
+class OperatorShown(TypedDict):
+    """Whose token was shown, and what it may do."""
+
+    name: str
+    scope: Scope
+
+
+class TransferTarget(TypedDict):
+    """Somebody whom callers are put through to often."""
+
+    name: str
+    to: str
+
+
+class IceServer(TypedDict):
+    """Addresses that help to find a way to the service, as `RTCPeerConnection` wants them."""
+
+    urls: list[str]
+    username: NotRequired[str]
+    credential: NotRequired[str]
+
+
+class Service(TypedDict):
+    """How the service stands `at` this moment.
+
+    `stops_at` is when a service that ends cuts the calls that go on by then. `response_p95_ms` is
+    of the answers of the last hour, at most 1000. `calls_since` counts calls that began at or after
+    `since`; it is null without it, and while records cannot be looked up. `ice_servers` is empty
+    for a token that may only read.
+    """
+
+    at: str
+    operator: OperatorShown
+    agent: str
+    lines: int
+    max_lines: int
+    is_draining: bool
+    stops_at: str | None
+    response_p95_ms: int | None
+    calls_since: int | None
+    records_sound: bool
+    has_voice: bool
+    number: str | None
+    transfer_targets: list[TransferTarget]
+    ice_servers: list[IceServer]
+
+
 class CommandDone(TypedDict):
     """What was done, in whose name, and how the chat was told; null if it was told nothing."""
 
@@ -118,15 +214,15 @@ class CommandDone(TypedDict):
     via: Via | None
 
 
-def summary_of(call: CallSnapshot, latest: LatestOfCall) -> Summary:
-    """A call, for lists."""
-    return {**_facts(call, latest), "approvals": [_waiting(each) for each in call.approvals]}
+def summary_of(call: CallSnapshot, latest: LatestOfCall, agent: str | None = None) -> Summary:
+    """A call, for lists; `agent` is the name of who talks in it, if it has one."""
+    return {**_facts(call, latest, agent), "approvals": [_waiting(each) for each in call.approvals]}
 
 
-def snapshot_of(call: CallSnapshot, latest: LatestOfCall) -> Snapshot:
-    """A call in full."""
+def snapshot_of(call: CallSnapshot, latest: LatestOfCall, agent: str | None = None) -> Snapshot:
+    """A call in full; `agent` is as in `summary_of`."""
     return {
-        **_facts(call, latest),
+        **_facts(call, latest, agent),
         "seq": latest.seq,
         "digits": call.digits,
         "open_tools": list(call.open_tools),
@@ -152,6 +248,7 @@ def snapshot_of_record(record: Mapping[str, Any]) -> Snapshot:
         "lines": [
             {
                 "who": turn.who,
+                "by": turn.by,
                 "at_s": turn.at_s,
                 "text": turn.text,
                 "text_heard": turn.text_heard,
@@ -165,7 +262,7 @@ def snapshot_of_record(record: Mapping[str, Any]) -> Snapshot:
     }
 
 
-def _facts(call: CallSnapshot, latest: LatestOfCall) -> _Facts:
+def _facts(call: CallSnapshot, latest: LatestOfCall, agent: str | None) -> _Facts:
     return {
         "call_id": call.call_id,
         "kind": call.kind,
@@ -173,17 +270,28 @@ def _facts(call: CallSnapshot, latest: LatestOfCall) -> _Facts:
         "state": call.state,
         "began_at": utc_text(call.began_at_s),
         "lasts_s": round(call.lasts_s, 3),
+        "agent": agent,
         "caller": call.caller,
         "called": call.called,
         "chat_id": call.chat_id,
         "chat_group_id": call.chat_group_id,
         "paused_by": call.paused_by,
         "held_by": call.held_by,
+        "taken_over_by": call.taken_over_by,
         "last_line": _last_line(call, latest),
         "expression": _expression(latest),
         "response_ms": latest.response_ms,
         "end_reason": call.ended,
+        "tool": _running(latest),
+        "ended": None,
     }
+
+
+def _running(latest: LatestOfCall) -> Running | None:
+    if not latest.tools:
+        return None
+    newest = latest.tools[-1]
+    return {"name": newest.name, "since": utc_text(newest.since_s)}
 
 
 def _last_line(call: CallSnapshot, latest: LatestOfCall) -> LastLine | None:
@@ -213,6 +321,7 @@ def _waiting(approval: PendingApproval) -> Waiting:
 def _said(line: Line) -> Said:
     return {
         "who": line.who,
+        "by": line.by,
         "at_s": round(line.at_s, 3),
         "text": line.text,
         "text_heard": line.text_heard,

@@ -27,9 +27,15 @@ from evibridge.records.document import (
 from evibridge.records.tool_uses import tool_uses
 from evibridge.records.turns import turns
 
+_ENDED_BY = {EndReason.OPERATOR_HUNG_UP: "hangup", EndReason.TRANSFERRED: "transfer"}
+"""Commands by how a call ends with them."""
+
 
 def call_record(
-    snapshot: CallSnapshot, told: Sequence[Told], recording: Recording | None = None
+    snapshot: CallSnapshot,
+    told: Sequence[Told],
+    recording: Recording | None = None,
+    agent: str | None = None,
 ) -> Record:
     """Build the record of a call.
 
@@ -37,14 +43,19 @@ def call_record(
         snapshot: the call at its end
         told: its events that are kept, oldest first
         recording: None if the call was not recorded
+        agent: its name, if it has one
     """
     events = [each.event for each in told]
     began_at_s = snapshot.began_at_s
+    # A call that cannot tell why it is over was not meant to be.
+    end_reason = snapshot.ended or EndReason.FAULT
+    ending = _ending(events, end_reason)
     return Record(
         version=VERSION,
         call_id=snapshot.call_id,
         kind=snapshot.kind,
         direction=snapshot.direction,
+        agent=agent,
         caller=snapshot.caller,
         called=snapshot.called,
         chat_id=snapshot.chat_id,
@@ -53,8 +64,9 @@ def call_record(
         began_at=utc_text(began_at_s),
         ended_at=utc_text(began_at_s + snapshot.lasts_s),
         lasts_s=round(snapshot.lasts_s, 3),
-        # A call that cannot tell why it is over was not meant to be.
-        end_reason=snapshot.ended or EndReason.FAULT,
+        end_reason=end_reason,
+        ended_by=None if ending is None else ending.by,
+        transferred_to=None if ending is None else ending.text,
         turns=turns(snapshot.lines, events),
         tools=tool_uses(told, lambda at_s: round(max(0.0, at_s - began_at_s), 3)),
         commands=_commands(told),
@@ -71,6 +83,13 @@ def _chat_ids(snapshot: CallSnapshot, events: Sequence[CallEvent]) -> list[str]:
     """All chats of the call, the last one also if its event is forgotten."""
     opened = [event.chat_id for event in events if isinstance(event, ChatOpened)]
     return list(dict.fromkeys(each for each in (*opened, snapshot.chat_id) if each))
+
+
+def _ending(events: Sequence[CallEvent], reason: EndReason) -> CommandGiven | None:
+    """The command that has ended the call, if one has."""
+    name = _ENDED_BY.get(reason)
+    given = (event for event in reversed(events) if isinstance(event, CommandGiven))
+    return next((event for event in given if event.command == name), None)
 
 
 def _commands(told: Sequence[Told]) -> list[GivenCommand]:

@@ -46,7 +46,9 @@ class Score(_Members):
 class Turn(_Members):
     """Something that was said."""
 
-    who: Literal["agent", "caller"]
+    who: Literal["agent", "caller", "operator"]
+    by: Text | None = None
+    """Name of the operator who said it."""
     at_s: float
     """Since the call began."""
     text: Text
@@ -62,9 +64,12 @@ class Turn(_Members):
     response_ms: int | None
     """How long the caller had waited, if this is what answered him."""
     is_typed: bool
-    """Whether it was put into the caller's mouth, by an operator or a program."""
+    """Whether it was put in writing: by the caller, in the caller's place, or by an operator for
+    the agent's voice."""
     scores: list[Score] | None
     """The caller's strongest expressions, strongest first."""
+    spoke_ms: int | None = None
+    """How long the caller's words took until `at_s`; None if the server does not tell."""
 
 
 class Approval(_Members):
@@ -144,6 +149,8 @@ class Outline(_Members):
     call_id: Text
     kind: CallKind
     direction: Direction
+    agent: Text | None = None
+    """Its name; records of earlier services do not tell it."""
     caller: Text | None
     called: Text | None
     chat_id: Text
@@ -155,6 +162,10 @@ class Outline(_Members):
     ended_at: Moment
     lasts_s: float
     end_reason: EndReason
+    ended_by: Text | None = None
+    """Name of the operator who has hung up or put the caller through, if one has."""
+    transferred_to: Text | None = None
+    """Where the operator has put the caller through to; what a tool has chosen is not told."""
     turns: list[Turn]
     tools: list[ToolUse]
     commands: list[GivenCommand]

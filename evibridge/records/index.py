@@ -20,6 +20,7 @@ import orjson
 import structlog
 
 from evibridge.errors import BadMessage
+from evibridge.records.call_filter import ALL_CALLS, CallFilter, facts_of
 from evibridge.records.disk_work import SEARCHING, DiskWork
 from evibridge.records.document import outlined
 from evibridge.records.index_file import (
@@ -89,7 +90,13 @@ class CallIndex:
         """The record of a call has come or changed; whoever searches from now on finds it."""
         self._disk.begin(partial(self._use, partial(self._read_again, name=file_name(call_id))))
 
-    async def search(self, text: str | None, limit: int, before: str | None = None) -> Page:
+    async def search(
+        self,
+        text: str | None,
+        limit: int,
+        before: str | None = None,
+        only: CallFilter = ALL_CALLS,
+    ) -> Page:
         """Find ended calls by what was said, numbers, names of tools, end reason or id.
 
         Args:
@@ -97,6 +104,7 @@ class CallIndex:
                 or a text without words finds all calls
             limit: of the page, at least 1
             before: the cursor of the page before
+            only: what a call has to be beside that
 
         Raises:
             BadMessage: the cursor is none
@@ -107,13 +115,28 @@ class CallIndex:
 
         def find(index: IndexFile) -> list[tuple[Place, bytes]]:
             self._catch_up(index)
-            return index.found(wanted, limit + 1, place)
+            return index.found(wanted, limit + 1, place, only)
 
         found = await self._disk.result_of(lambda: self._use(find), SEARCHING)
         return Page(
             [orjson.loads(each) for _, each in found[:limit]],
             _cursor(found[limit - 1][0]) if len(found) > limit else None,
         )
+
+    async def count_since(self, began_ms: int) -> int:
+        """Count the ended calls that began at or after a moment, in Unix milliseconds.
+
+        It is asked for again and again: the folder is not looked through for it, so that calls of
+        other processes count once somebody has searched, or 10 minutes later at most.
+
+        Raises:
+            Overloaded: the index is closed, or the disk is too slow
+        """
+
+        def count(index: IndexFile) -> int:
+            return index.count_since(began_ms)
+
+        return await self._disk.result_of(lambda: self._use(count), SEARCHING)
 
     async def close(self) -> None:
         """Stop reading, and close the file."""
@@ -211,9 +234,10 @@ class CallIndex:
 def _entry(members: Mapping[str, Any]) -> Entry:
     record = outlined(members)
     try:
-        return Entry(began_ms(record), orjson.dumps(summary(record)), words_of(record))
+        told = orjson.dumps(summary(record), option=orjson.OPT_STRICT_INTEGER)
     except orjson.JSONEncodeError as error:
         raise BadMessage(f"It cannot be told of in a list: {error}.") from error
+    return Entry(began_ms(record), told, words_of(record), facts_of(record))
 
 
 def _cursor(place: Place) -> str:

@@ -3,11 +3,13 @@
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cache
 from pathlib import Path
 
-VERSION = 1
+from evibridge.records.call_filter import ALL_CALLS, CallFacts, CallFilter
+
+VERSION = 3
 """Of the tables: an index of another version is made anew."""
 LOCK_TIMEOUT_S = 5.0
 """Other processes hold the index for as long as a transaction takes, some milliseconds."""
@@ -18,10 +20,20 @@ CREATE TABLE calls (
     name TEXT NOT NULL UNIQUE,
     mtime_ns INTEGER NOT NULL,
     began_ms INTEGER,
+    agent TEXT,
+    end_reason TEXT,
+    interruptions INTEGER,
+    response_p95_ms INTEGER,
+    is_recorded INTEGER,
     summary BLOB
 )
 """
-_ORDER = "CREATE INDEX calls_by_age ON calls (began_ms, name)"
+# It has all that calls are chosen by, so that no more rows of the table are read than are wanted.
+_ORDER = """
+CREATE INDEX calls_by_age ON calls (
+    began_ms, name, agent, end_reason, interruptions, response_p95_ms, is_recorded
+)
+"""
 # Words are compared as `summary.words` writes them, so nothing is left to be done for a language.
 _FULL_TEXT = "CREATE VIRTUAL TABLE words USING fts5 (text, tokenize = 'ascii', detail = 'none')"
 _PLAIN_TEXT = "CREATE TABLE words (text TEXT NOT NULL)"
@@ -41,11 +53,12 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What the index has of a call: when it began, JSON text, and the words that it is found by."""
+    """What the index has of a call: JSON text, and what the call is found by."""
 
     began_ms: int
     summary: bytes
     words: Sequence[str]
+    facts: CallFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +159,11 @@ class IndexFile:
         self._has_removed = bool(is_busy)
 
     def found(
-        self, words: Sequence[str], limit: int, before: Place | None
+        self,
+        words: Sequence[str],
+        limit: int,
+        before: Place | None,
+        only: CallFilter = ALL_CALLS,
     ) -> list[tuple[Place, bytes]]:
         """Return calls that have all these words, newest first, each with its summary.
 
@@ -155,8 +172,12 @@ class IndexFile:
                 a word. All calls have no words.
             limit: return no more than that
             before: return what comes after this call
+            only: what calls have to be beside that
         """
         conditions, values = self._having(words)
+        for condition, wanted in only.conditions():
+            conditions.append(condition)
+            values += wanted
         if before is not None:
             conditions.append("(began_ms, name) < (?, ?)")
             values += (before.began_ms, before.name)
@@ -171,6 +192,12 @@ class IndexFile:
         )
         rows = self._database.execute(query, (*values, limit)).fetchall()
         return [(Place(began_ms, name), summary) for began_ms, name, summary in rows]
+
+    def count_since(self, began_ms: int) -> int:
+        """How many calls began at or after a moment, in Unix milliseconds."""
+        query = "SELECT count(*) FROM calls WHERE began_ms >= ?"
+        (count,) = self._database.execute(query, (began_ms,)).fetchone()
+        return int(count)
 
     def _having(self, words: Sequence[str]) -> tuple[list[str], list[str | int]]:
         """Conditions for calls with these words, and their values."""
@@ -202,25 +229,22 @@ class IndexFile:
             "UPDATE calls SET mtime_ns = ? WHERE name = ? AND began_ms = ? AND summary = ? "
             "AND (SELECT text FROM words WHERE words.rowid = calls.id) = ?"
         )
-        entry = file.entry
+        entry = file.entry  # its facts are in the summary
         values = (file.mtime_ns, file.name, entry.began_ms, entry.summary, _text(entry))
         return self._database.execute(query, values).rowcount > 0
 
     def _add(self, file: Indexed) -> None:
         entry = file.entry
-        row = self._database.execute(
-            "INSERT INTO calls (name, mtime_ns, began_ms, summary) VALUES (?, ?, ?, ?)",
-            (
-                file.name,
-                file.mtime_ns,
-                None if entry is None else entry.began_ms,
-                None if entry is None else entry.summary,
-            ),
-        ).lastrowid
-        if entry is not None:
+        if entry is None:
             self._database.execute(
-                "INSERT INTO words (rowid, text) VALUES (?, ?)", (row, _text(entry))
+                "INSERT INTO calls (name, mtime_ns) VALUES (?, ?)", (file.name, file.mtime_ns)
             )
+            return
+        row = self._database.execute(
+            "INSERT INTO calls VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (file.name, file.mtime_ns, entry.began_ms, *astuple(entry.facts), entry.summary),
+        ).lastrowid
+        self._database.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (row, _text(entry)))
 
     def _remove(self, name: str) -> None:
         self._database.execute(

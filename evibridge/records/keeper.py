@@ -39,12 +39,16 @@ class Keeper:
         bus: has the events of each call
         records: where they go
         records_sound: whether the sound of calls is kept too
+        agent: name of who talks in the calls, if it has one
     """
 
-    def __init__(self, bus: EventBus, records: Records, *, records_sound: bool) -> None:
+    def __init__(
+        self, bus: EventBus, records: Records, *, records_sound: bool, agent: str | None = None
+    ) -> None:
         self._bus = bus
         self._records = records
         self._records_sound = records_sound
+        self._agent = agent
         self._disk = DiskThread()
         self._recorded: dict[tuple[str, float], _Recorded] = {}
         """By id and time of beginning: a call may come back while the one before is ending."""
@@ -101,7 +105,7 @@ class Keeper:
             if recorded is not None:
                 await recorded.recording.close()
                 facts = _facts(recorded)
-            await self._records.keep(snapshot, told, facts)
+            await self._records.keep(snapshot, told, facts, self._agent)
         except Overloaded as error:
             log.warning("call_record_not_kept", call_id=call_id, why=str(error))
         except Exception:  # a defect here is no call's

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from evibridge.agent.snapshot import CallSnapshot
 from evibridge.bus import Told
+from evibridge.records.call_filter import ALL_CALLS, CallFilter
 from evibridge.records.call_record import call_record
 from evibridge.records.disk_work import KEEPING, LOOKING_UP, DiskWork
 from evibridge.records.document import Recording
@@ -38,7 +39,11 @@ class Records:
         self._disk.begin(lambda: None)  # its thread is not begun in the middle of a call
 
     async def keep(
-        self, snapshot: CallSnapshot, told: Sequence[Told], recording: Recording | None = None
+        self,
+        snapshot: CallSnapshot,
+        told: Sequence[Told],
+        recording: Recording | None = None,
+        agent: str | None = None,
     ) -> bool:
         """Keep the record of a call that is over.
 
@@ -46,6 +51,7 @@ class Records:
             snapshot: the call at its end
             told: its events that are kept, oldest first
             recording: None if the call was not recorded
+            agent: its name, if it has one
 
         Returns:
             whether it is on the disk; if not, the log says why
@@ -54,7 +60,7 @@ class Records:
             Overloaded: this is closed, or the disk is too slow
         """
         is_kept = await self._disk.result_of(
-            lambda: self._store.save(call_record(snapshot, told, recording)), KEEPING
+            lambda: self._store.save(call_record(snapshot, told, recording, agent)), KEEPING
         )
         if is_kept:
             self._index.note(snapshot.call_id)
@@ -93,14 +99,28 @@ class Records:
         name = file_name(call_id)
         return await self._disk.result_of(lambda: self._store.read(name, shortened), LOOKING_UP)
 
-    async def search(self, text: str | None, limit: int, before: str | None = None) -> Page:
+    async def search(
+        self,
+        text: str | None,
+        limit: int,
+        before: str | None = None,
+        wanted: CallFilter = ALL_CALLS,
+    ) -> Page:
         """Find ended calls, newest first, as `CallIndex.search` does.
 
         Raises:
             BadMessage: the cursor is none
             Overloaded: this is closed, or the disk is too slow
         """
-        return await self._index.search(text, limit, before)
+        return await self._index.search(text, limit, before, wanted)
+
+    async def count_since(self, began_ms: int) -> int:
+        """Count the ended calls that began at or after a moment, as `CallIndex.count_since` does.
+
+        Raises:
+            Overloaded: this is closed, or the disk is too slow
+        """
+        return await self._index.count_since(began_ms)
 
     async def recording(self, call_id: str, *, newest: bool = False) -> Path | None:
         """Return where the recording of a call is, as its record tells; None if it has none.

@@ -53,10 +53,12 @@ def _entry(entry: _Entry, width: int) -> str:
 def _heading(record: Record) -> Iterator[str]:
     yield f"Call {record.call_id}"
     yield _parties(record)
+    if record.agent is not None:
+        yield f"agent: {record.agent}"
     began = datetime.fromisoformat(record.began_at).astimezone(UTC)
     minutes, seconds = divmod(round(record.lasts_s), 60)
     yield f"began {began:%Y-%m-%d %H:%M:%S} UTC, lasted {minutes} min {seconds} s"
-    yield f"ended: {record.end_reason.replace('_', ' ')}"
+    yield _ending(record)
     if record.chat_ids:
         yield f"chats: {', '.join(record.chat_ids)}"
     recording = record.recording
@@ -65,6 +67,15 @@ def _heading(record: Record) -> Iterator[str]:
         yield f"recording: {file}, {recording.seconds:.1f} s at {recording.rate_hz} Hz"
         if recording.failure is not None:
             yield f"recording: {recording.failure}"
+
+
+def _ending(record: Record) -> str:
+    words = [f"ended: {record.end_reason.replace('_', ' ')}"]
+    if record.transferred_to is not None:
+        words.append(f"to {record.transferred_to}")
+    if record.ended_by is not None:
+        words.append(f"by {record.ended_by}")
+    return " ".join(words)
 
 
 def _parties(record: Record) -> str:
@@ -83,7 +94,8 @@ def _parties(record: Record) -> str:
 def _entries(record: Record) -> Iterator[_Entry]:
     began = datetime.fromisoformat(record.began_at)
     for turn in record.turns:
-        yield _Entry(turn.at_s, turn.who, _said(turn))
+        by = "" if turn.by is None else f"{turn.by} said: "
+        yield _Entry(turn.at_s, turn.who, f"{by}{_said(turn)}")
     for use in record.tools:
         yield _Entry(use.at_s, "tool", _used(use))
     for command in record.commands:
@@ -101,7 +113,7 @@ def _said(turn: Turn) -> str:
         notes.append(f"after {turn.response_ms} ms")
     if turn.scores:
         notes.append(f"{turn.scores[0].name} {turn.scores[0].score:.2f}")
-    words = turn.text if turn.who == "caller" else heard_of(turn.text, turn.text_heard)
+    words = heard_of(turn.text, turn.text_heard) if turn.who == "agent" else turn.text
     text = words or "(no words)"
     return f"{text} ({', '.join(notes)})" if notes else text
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from evibridge.records.document import Outline
+from evibridge.records.voices import agents_voice, callers_voice
 
 MAX_WORD = 64
 """Characters of a word that count; nothing that is said is longer."""
@@ -25,18 +26,47 @@ def summary(record: Outline) -> dict[str, Any]:
         "state": "ended",
         "began_at": record.began_at,
         "lasts_s": record.lasts_s,
+        "agent": record.agent,
         "caller": record.caller,
         "called": record.called,
         "chat_id": record.chat_id,
         "chat_group_id": record.chat_group_id,
         "paused_by": None,
         "held_by": None,
+        "taken_over_by": None,
         "approvals": [],
         "last_line": None if last is None else {"who": last.who, "text": last.text},
         "expression": _expression(record),
         "response_ms": waited[-1] if waited else None,
         "end_reason": record.end_reason.value,
+        "tool": None,
+        "ended": ended(record),
     }
+
+
+def ended(record: Outline) -> dict[str, Any]:
+    """Return what is told of a call only once it is over, beside the end reason."""
+    turns, lasts_s = record.turns, record.lasts_s
+    return {
+        "at": record.ended_at,
+        "by": record.ended_by,
+        "transferred_to": record.transferred_to,
+        "turns": len(turns),
+        "interruptions": record.interruptions,
+        "tools": len(record.tools),
+        "response_p50_ms": record.latencies.p50,
+        "response_p95_ms": record.latencies.p95,
+        "is_recorded": is_recorded(record),
+        "voices": {
+            "caller": callers_voice(turns, lasts_s),
+            "agent": agents_voice(turns, lasts_s),
+        },
+    }
+
+
+def is_recorded(record: Outline) -> bool:
+    """Whether there is a recording, if only of a part of the call."""
+    return record.recording is not None and record.recording.file is not None
 
 
 def _expression(record: Outline) -> dict[str, Any] | None:

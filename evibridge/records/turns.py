@@ -3,13 +3,23 @@
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 from evibridge.agent.conversation import MAX_TEXT, Line
-from evibridge.events import AgentHeard, AgentInterrupted, CallerSaid, CallEvent, TurnAnswered
+from evibridge.events import (
+    AgentHeard,
+    AgentInterrupted,
+    CallerSaid,
+    CallEvent,
+    OperatorSaid,
+    TurnAnswered,
+)
 from evibridge.records.document import Score, Turn
 
 MAX_SCORES = 5
 """Kept of an utterance, the strongest; its event has all of them, and EVI knows 48 expressions."""
+
+_Said: TypeAlias = CallerSaid | OperatorSaid
 
 
 def turns(lines: Sequence[Line], events: Sequence[CallEvent]) -> list[Turn]:
@@ -20,7 +30,10 @@ def turns(lines: Sequence[Line], events: Sequence[CallEvent]) -> list[Turn]:
         events: those that are kept, oldest first; of a long call the oldest are missing
     """
     said = _said(lines, events)
-    responses = _responses(lines, events, {number: place for number, (place, _) in said.items()})
+    callers = {
+        number: place for number, (place, event) in said.items() if isinstance(event, CallerSaid)
+    }
+    responses = _responses(lines, events, callers)
     interrupted = _interrupted(events)
     return [
         _turn(
@@ -34,10 +47,14 @@ def turns(lines: Sequence[Line], events: Sequence[CallEvent]) -> list[Turn]:
 
 
 def _turn(
-    line: Line, said: CallerSaid | None, response_ms: int | None, *, was_interrupted: bool
+    line: Line, said: _Said | None, response_ms: int | None, *, was_interrupted: bool
 ) -> Turn:
+    by_caller = said if isinstance(said, CallerSaid) else None
+    by_operator = said if isinstance(said, OperatorSaid) else None
+    scores = None if by_caller is None else by_caller.scores
     return Turn(
         who=line.who,
+        by=line.by,
         at_s=round(line.at_s, 3),
         text=line.text,
         text_heard=line.text_heard,
@@ -46,8 +63,10 @@ def _turn(
         heard_ms=round(line.heard_ms),
         was_interrupted=was_interrupted,
         response_ms=response_ms,
-        is_typed=said is not None and said.typed,
-        scores=_strongest(said.scores) if said is not None and said.scores else None,
+        is_typed=(by_caller is not None and by_caller.typed)
+        or (by_operator is not None and not by_operator.is_spoken),
+        scores=_strongest(scores) if scores else None,
+        spoke_ms=None if by_caller is None else by_caller.spoke_ms,
     )
 
 
@@ -56,16 +75,18 @@ def _strongest(scores: Mapping[str, float]) -> list[Score]:
     return [Score(name=name, score=score) for name, score in strongest]
 
 
-def _said(lines: Sequence[Line], events: Sequence[CallEvent]) -> dict[int, tuple[int, CallerSaid]]:
-    """The event of each of the caller's lines, and its place; some of either may be forgotten."""
+def _said(lines: Sequence[Line], events: Sequence[CallEvent]) -> dict[int, tuple[int, _Said]]:
+    """The event of what a person said by the line's number, and its place; some are forgotten."""
     of_text = defaultdict(list)
     for place, event in enumerate(events):
-        if isinstance(event, CallerSaid) and not event.interim:
-            of_text[event.text[:MAX_TEXT]].append((place, event))
+        if isinstance(event, CallerSaid | OperatorSaid) and not event.interim:
+            by = event.by if isinstance(event, OperatorSaid) else None
+            of_text[by, event.text[:MAX_TEXT]].append((place, event))
     said = {}
     for number in reversed(range(len(lines))):  # the oldest are those that may be forgotten
-        if lines[number].who == "caller" and of_text[lines[number].text]:
-            said[number] = of_text[lines[number].text].pop()
+        line = lines[number]
+        if line.who != "agent" and of_text[line.by, line.text]:
+            said[number] = of_text[line.by, line.text].pop()
     return said
 
 

@@ -14,7 +14,7 @@ from evibridge.events import EndReason
 from evibridge.operators.views import Snapshot
 from evibridge.terminal.calls_in_words import ENDS, parties, state_of, time_in_call, took
 from evibridge.terminal.calls_pages import ID_COLUMNS, heading, said
-from evibridge.terminal.event_words import Event, Words, said_by_caller, words_of
+from evibridge.terminal.event_words import Event, Words, said_by_caller, said_by_operator, words_of
 from evibridge.terminal.live_lines import Line, Tone
 from evibridge.terminal.operator_answers import OTHER_VERSION, SNAPSHOT, SUMMARIES, checked
 from evibridge.terminal_text import harmless
@@ -47,6 +47,8 @@ class Course:
                 self._hung_up_by = event["by"]
             case "caller_said":
                 yield from _caller_said(event)
+            case "operator_said":
+                yield from _operator_said(event)
             case "digit_pressed":
                 self._keys += event["digit"]
                 yield Words("caller", f"enters {self._keys}", Tone.FAINT, is_interim=True)
@@ -98,6 +100,15 @@ def _caller_said(event: Event) -> Iterator[Words]:
     else:
         yield Words("caller", "", is_interim=True)
         yield Words("caller", said_by_caller(event))
+
+
+def _operator_said(event: Event) -> Iterator[Words]:
+    if event["interim"]:
+        text = f"{event['by']}: {event['text']}"
+        yield Words("operator", text, Tone.FAINT, is_interim=True)
+    else:
+        yield Words("operator", "", is_interim=True)
+        yield Words("operator", said_by_operator(event))
 
 
 class Watch(ABC):

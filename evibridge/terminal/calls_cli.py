@@ -130,6 +130,12 @@ def context(
 
 
 @calls.command()
+def whisper(call_id: Id, text: Text, url: Url = LOCAL) -> None:
+    """Tell the model something for the rest of the call, beside what it was told before."""
+    _ask(url, call_id, "whisper", {"text": text}, "The model knows it from now on")
+
+
+@calls.command()
 def variables(call_id: Id, values: Values, url: Url = LOCAL) -> None:
     """Set values of the prompt's placeholders, as texts."""
     from evibridge.terminal.calls_command import pairs
@@ -160,6 +166,18 @@ def hold(call_id: Id, url: Url = LOCAL) -> None:
 def release(call_id: Id, url: Url = LOCAL) -> None:
     """Let agent and caller hear each other again."""
     _ask(url, call_id, "release", {}, "Released")
+
+
+@calls.command()
+def takeover(call_id: Id, url: Url = LOCAL) -> None:
+    """Speak with the caller in the agent's place, who is paused; `say` is spoken all the same."""
+    _ask(url, call_id, "takeover", {}, "Taken over")
+
+
+@calls.command()
+def handback(call_id: Id, url: Url = LOCAL) -> None:
+    """Let the agent go on with a call that was taken over."""
+    _ask(url, call_id, "handback", {}, "Handed back")
 
 
 @calls.command()

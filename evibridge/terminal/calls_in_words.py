@@ -15,6 +15,7 @@ STATES: Mapping[CallState, str] = {
     CallState.TOOL_RUNNING: "tool running",
     CallState.PAUSED: "paused",
     CallState.HELD: "on hold",
+    CallState.TAKEN_OVER: "taken over",
     CallState.RECONNECTING: "reconnecting",
     CallState.NEEDS_APPROVAL: "needs approval",
     CallState.ENDING: "ending",
@@ -52,6 +53,8 @@ def state_of(call: Summary | Snapshot) -> str:
         return f"{words} by {call['paused_by']}"
     if call["state"] is CallState.HELD and call["held_by"] is not None:
         return f"{words} by {call['held_by']}"
+    if call["state"] is CallState.TAKEN_OVER and call["taken_over_by"] is not None:
+        return f"{words} by {call['taken_over_by']}"
     return words
 
 

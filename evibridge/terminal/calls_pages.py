@@ -105,7 +105,9 @@ def heading(call: Snapshot) -> Iterator[str]:
 
 
 def said(line: Said) -> str:
-    """What was said, and what of it was heard, once that is known."""
+    """What was said, and what of it was heard, once that is known; operators have names."""
+    if line["by"] is not None:
+        return f"{line['by']}: {line['text'] or '(no words)'}"
     if line["who"] == "caller" or not line["is_over"]:
         return line["text"] or "(no words)"
     return heard_of(line["text"], line["text_heard"]) or "(no words)"

@@ -55,6 +55,12 @@ def said_by_caller(event: Event) -> str:
     return f"{text} ({', '.join(notes)})" if notes else text
 
 
+def said_by_operator(event: Event) -> str:
+    """What an operator has said to the end, and that it was in writing, if it was."""
+    text = f"{event['by']}: {event['text'] or '(no words)'}"
+    return text if event["is_spoken"] else f"{text} (typed)"
+
+
 def _call(text: str, tone: Tone = Tone.PLAIN) -> Callable[[Event], Words]:
     return lambda _: Words("call", text, tone)
 
@@ -142,6 +148,15 @@ def _digits_sent(event: Event) -> Words:
     return Words("call", f"keys sent: {event['digits']}")
 
 
+def _taken_over(event: Event) -> Words:
+    return Words("call", f"is taken over: {event['by']} speaks in the agent's place")
+
+
+def _handed_back(event: Event) -> Words:
+    by = "" if event["by"] is None else f", by {event['by']}"
+    return Words("call", f"is handed back{by}: the agent goes on")
+
+
 def _error_reported(event: Event) -> Words:
     text = f"the EVI server reports: {event['text']} ({event['code']}, {event['slug']})"
     return Words("call", text, Tone.BROKEN)
@@ -172,5 +187,7 @@ WORDINGS: Mapping[str, Callable[[Event], Words]] = {
     "agent_resumed": _call("the agent may speak again"),
     "call_held": _call("is on hold: agent and caller do not hear each other"),
     "call_released": _call("agent and caller hear each other again"),
+    "call_taken_over": _taken_over,
+    "call_handed_back": _handed_back,
     "server_reported_error": _error_reported,
 }

@@ -47,7 +47,7 @@ def sentence(utterance_id: str, text: str = "Good day to you.") -> evi.Assistant
 
 
 def said(text: str = "hello", *, interim: bool = False) -> evi.UserMessage:
-    return evi.UserMessage(text, interim=interim, from_text=False, begin_ms=0, end_ms=1)
+    return evi.UserMessage(text, interim=interim, from_text=False, begin_ms=1, end_ms=1)
 
 
 def speak(session: CallSession, utterance_id: str, ms: float, now_s: float) -> list[act.Action]:

@@ -1,5 +1,7 @@
 """What holds in a call whatever happens in it, in whatever order."""
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -7,10 +9,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from evibridge import events
 from evibridge.agent import actions as act
+from evibridge.agent import commands as wish
 from evibridge.agent import evi_messages as evi
+from evibridge.agent.commands import OperatorCommand
 from evibridge.agent.course import CallLimits
 from evibridge.agent.manners import Manners
 from evibridge.agent.session import CallSession
+from evibridge.errors import CommandRefused
 from evibridge.events import EndReason
 
 LIMITS = CallLimits(chat_ready_s=6, call_s=600, resume_s=20)
@@ -70,6 +75,7 @@ class Call(RuleBasedStateMachine):
                 case act.StartTool(call):
                     assert call.tool_call_id not in self.running, "a tool was started twice"
                     self.running.add(call.tool_call_id)
+                    self.superseded.discard(call.tool_call_id)  # another call of the same id
                 case act.CancelTool(tool_call_id):
                     self.running.discard(tool_call_id)
                 case other:
@@ -237,6 +243,28 @@ class Call(RuleBasedStateMachine):
         if command is not act.Command.HANG_UP or self.now_s > 1060:
             self.do(self.session.command(command, self.now_s))
 
+    @rule(
+        command=st.sampled_from([wish.TakeOver(), wish.HandBack(), wish.Say("Good morning.")]),
+        by=st.sampled_from(["Ada", "Sam"]),
+    )
+    def an_operator_takes_part(self, command: OperatorCommand, by: str) -> None:
+        with suppress(CommandRefused):
+            self.do(self.session.operate(command, by, self.now_s))
+
+    @rule(is_on=st.booleans())
+    def an_operator_uses_the_microphone(self, *, is_on: bool) -> None:
+        if not is_on:
+            self.session.microphone_off()
+            return
+        with suppress(CommandRefused):
+            self.do(self.session.microphone_on("Ada", self.now_s))
+
+    @rule(ms=st.sampled_from([20.0, 450.0]))
+    def an_operators_voice_comes(self, ms: float) -> None:
+        if self.session.microphone_is_heard:
+            assert self.session.is_taken_over
+            self.do(self.session.microphone_sent(ms, self.now_s))
+
     @rule()
     def the_agent_is_to_say_something(self) -> None:
         self.do(self.session.say("One moment.", self.now_s))
@@ -285,6 +313,12 @@ class Call(RuleBasedStateMachine):
             assert self.in_use is not None
             wanted = self.session.state(0.0).is_paused or self.session.state(0.0).caller_is_away
             assert self.chats[self.in_use].is_paused == wanted
+
+    @invariant()
+    def an_agent_whose_call_was_taken_over_is_paused(self) -> None:
+        state = self.session.state(0.0)
+        assert state.taken_over_by is None or state.is_paused
+        assert state.taken_over_by is not None or not self.session.microphone_is_heard
 
     @invariant()
     def a_ready_chat_hears_the_caller(self) -> None:

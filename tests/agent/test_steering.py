@@ -492,7 +492,7 @@ class TestResponses:
 
     def test_how_voices_sounded_is_told(self) -> None:
         session = talking_session()
-        heard = evi.UserMessage("yes", False, False, 0, 1, scores={"Joy": 0.4})
+        heard = evi.UserMessage("yes", False, False, 1, 1, scores={"Joy": 0.4})
 
         assert published(session.chat_said(FIRST, heard, 1.0)) == [
             events.CallerSaid("yes", False, False, {"Joy": 0.4})

@@ -15,12 +15,14 @@ from evibridge.agent.commands import OperatorCommand, Via
 from evibridge.agent.conversation import Line
 from evibridge.agent.snapshot import CallSnapshot, CallState
 from evibridge.bus import EventBus
+from evibridge.dialling import TransferTarget
 from evibridge.events import EndReason
 from evibridge.operator_access import OperatorAccess, OperatorToken, Scope
 from evibridge.operators.api import OperatorApi
 from evibridge.operators.command_rate import CommandRate
 from evibridge.operators.latest import Latest
-from evibridge.operators.parts import ServiceParts
+from evibridge.operators.parts import ServiceFacts, ServiceParts
+from evibridge.records.document import Recording
 from evibridge.records.records import Records
 from evibridge.sockets import Server, serve
 from evibridge.web_sessions import WebSession, WebSessions
@@ -35,6 +37,20 @@ TOKENS = (
     OperatorToken("wall", Scope.READ, "glance"),
 )
 ANNA, BOB, WALL = ({"Authorization": f"Bearer {each.token}"} for each in TOKENS)
+
+
+FACTS = ServiceFacts(
+    agent="Paper Lantern",
+    lines=lambda: 3,
+    max_lines=100,
+    is_draining=lambda: False,
+    stops_at_s=lambda: None,
+    records_sound=True,
+    has_voice=True,
+    number="+14155550100",
+    transfer_targets=(TransferTarget("Front desk", "+442079460100"),),
+    ice_servers=lambda: [{"urls": ["turn:t.example"], "username": "9:x", "credential": "s3cret"}],
+)
 
 
 def snapshot(call_id: str = "CA1", **more: Any) -> CallSnapshot:
@@ -127,6 +143,8 @@ class Stage:
     dialled: list[tuple[str, str | None, Mapping[str, str], str]] = field(default_factory=list)
     attached: list[tuple[str, str]] = field(default_factory=list)
     web_sessions: WebSessions = field(default_factory=WebSessions)
+    voices: list[tuple[str, str, str]] = field(default_factory=list)
+    facts: ServiceFacts = FACTS
     is_new: bool = True
     fault: Exception | None = None
     """What beginning a call ends with."""
@@ -140,7 +158,14 @@ class Stage:
 
     def parts(self) -> ServiceParts:
         return ServiceParts(
-            self.calls, self.dial, self.attach, self.make_web_session, self.records, self.latest
+            self.calls,
+            self.dial,
+            self.attach,
+            self.make_web_session,
+            self.records,
+            self.latest,
+            self.facts,
+            self.open_voice,
         )
 
     async def dial(
@@ -160,14 +185,21 @@ class Stage:
         self.attached.append((chat_id, by))
         return snapshot("CA3", chat_id=chat_id), self.is_new
 
-    def end_call(self) -> None:
+    async def open_voice(self, call_id: str, sdp: str, by: str) -> str:
+        if self.fault is not None:
+            raise self.fault
+        self.voices.append((call_id, sdp, by))
+        return f"answer to {sdp}"
+
+    def end_call(self, reason: EndReason = EndReason.CALLER_HUNG_UP) -> None:
         """The call is over, and remembered for some time."""
         call = self.calls.live.pop("CA1")
-        call.end(EndReason.CALLER_HUNG_UP)
+        call.end(reason)
         self.calls.ended["CA1"] = call.now
 
-    async def keep_record(self, call: CallSnapshot) -> None:
-        assert await self.records.keep(call, self.bus.history(call.call_id))
+    async def keep_record(self, call: CallSnapshot, recording: Recording | None = None) -> None:
+        told = self.bus.history(call.call_id)
+        assert await self.records.keep(call, told, recording, self.facts.agent)
 
     async def ask(
         self, method: str, path: str, *, by: Mapping[str, str] = ANNA, **how: Any
@@ -222,11 +254,12 @@ async def open_stage(
     folder: Path,
     tokens: tuple[OperatorToken, ...] = TOKENS,
     rate: CommandRate | None = None,
+    facts: ServiceFacts = FACTS,
 ) -> AsyncIterator[Stage]:
     """Serve the API on a port."""
     records = Records(folder)  # opened when they are looked into first
     async with aiohttp.ClientSession() as http:
-        stage = Stage(http, records)
+        stage = Stage(http, records, facts=facts)
         stage.latest.read(stage.bus)
         stage.calls.live["CA1"] = PlayedCall(snapshot())
         OperatorApi(stage.parts(), OperatorAccess(tokens), rate).add_routes(stage.app)

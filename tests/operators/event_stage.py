@@ -13,6 +13,7 @@ from aiohttp import web
 
 from evibridge.bus import EventBus, Told
 from evibridge.events import AgentSaid, CallerSaid, CallEvent
+from evibridge.operators.event_reader import MAX_UNSENT_BYTES
 from evibridge.operators.event_streams import EventStreams
 from evibridge.operators.event_topics import LevelSink, WatchedCalls
 from evibridge.sockets import Refusal, SocketListener, Upgrade, serve
@@ -37,11 +38,14 @@ class Stage:
     level_sinks: dict[str, list[LevelSink]] = field(default_factory=lambda: {"CA1": []})
     refusal: Refusal | None = None
     snapshots_fail: bool = False
+    admit: Callable[[Upgrade], Refusal | None] | None = None
+    """Who is let in; without it everybody, unless there is a refusal."""
     port: int = 0
 
     def __post_init__(self) -> None:
         calls = WatchedCalls(self.snapshot, self.summary, lambda: self.live, self.levels)
-        self.streams = EventStreams(self.bus, calls, lambda _: self.refusal, lambda: NOON_S)
+        admit = self.admit or (lambda _: self.refusal)
+        self.streams = EventStreams(self.bus, calls, admit, lambda: NOON_S)
 
     def tell(self, event: CallEvent, call_id: str = "CA1") -> Told:
         return self.bus.publish(call_id, event)
@@ -79,9 +83,11 @@ class Stage:
 
 
 @asynccontextmanager
-async def open_stage() -> AsyncIterator[Stage]:
+async def open_stage(
+    admit: Callable[[Upgrade], Refusal | None] | None = None,
+) -> AsyncIterator[Stage]:
     """Serve the streams on a port."""
-    stage = Stage()
+    stage = Stage(admit=admit)
     server = await serve(web.Application(), stage.streams.routes, host="127.0.0.1", port=0)
     stage.port = server.port
     try:
@@ -140,6 +146,10 @@ class StuckSocket:
 
     def stop_taking(self) -> None:
         self._takes_all = False
+
+    def fill(self) -> None:
+        """So much waits that nothing more is written."""
+        self._unsent += MAX_UNSENT_BYTES + 1
 
     def take(self, count: int) -> None:
         self._unsent = max(0, self._unsent - count)

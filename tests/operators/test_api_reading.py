@@ -1,5 +1,6 @@
 import os
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -10,7 +11,13 @@ import structlog
 
 from evibridge.agent.conversation import Line
 from evibridge.agent.snapshot import CallState, PendingApproval
-from evibridge.events import AgentSaid, CallerSaid, EndReason, TurnAnswered
+from evibridge.events import (
+    AgentSaid,
+    CallerSaid,
+    CommandGiven,
+    EndReason,
+    TurnAnswered,
+)
 from evibridge.records import records
 from evibridge.records.disk_work import Patience
 from evibridge.records.document import Recording
@@ -37,17 +44,21 @@ SUMMARY: dict[str, Any] = {
     "state": "needs_approval",
     "began_at": NOON,
     "lasts_s": 60.0,
+    "agent": "Paper Lantern",
     "caller": "+4930123456",
     "called": "+14155550100",
     "chat_id": "chat-CA1",
     "chat_group_id": "group-CA1",
     "paused_by": None,
     "held_by": "anna",
+    "taken_over_by": None,
     "approvals": [{"tool_call_id": "c1", "name": "refund", "expires_in_s": 28.123}],
     "last_line": {"who": "agent", "text": "Good morning, Ada."},
     "expression": None,
     "response_ms": None,
     "end_reason": None,
+    "tool": None,
+    "ended": None,
 }
 
 
@@ -59,25 +70,6 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
 
 def wait(event: Event) -> None:
     event.wait(PATIENCE_S)
-
-
-async def ids(stage: Stage, query: str) -> list[str]:
-    answer = await stage.get(f"/v1/calls?{query}")
-    return [call["call_id"] for call in answer.json()["calls"]]
-
-
-async def pages(stage: Stage, query: str) -> list[list[str]]:
-    """The ids on every page."""
-    found, cursor = [], ""
-    while True:
-        answer = await stage.ask(
-            "GET", f"/v1/calls?{query}", params={"before": cursor} if cursor else {}
-        )
-        page = answer.json()
-        found.append([call["call_id"] for call in page["calls"]])
-        if page["next"] is None:
-            return found
-        cursor = page["next"]
 
 
 # One call
@@ -100,6 +92,7 @@ async def test_a_call_is_shown_in_full(stage: Stage) -> None:
         "lines": [
             {
                 "who": "caller",
+                "by": None,
                 "at_s": 1.5,
                 "text": "Hello.",
                 "text_heard": "Hello.",
@@ -110,6 +103,7 @@ async def test_a_call_is_shown_in_full(stage: Stage) -> None:
             },
             {
                 "who": "agent",
+                "by": None,
                 "at_s": 2.25,
                 "text": "Good morning, Ada.",
                 "text_heard": "Good",
@@ -147,6 +141,51 @@ async def test_a_call_that_has_ended_is_shown_as_it_was(stage: Stage) -> None:
     call = (await stage.get("/v1/calls/CA1")).json()
 
     assert (call["state"], call["end_reason"]) == ("ended", "caller_hung_up")
+
+
+async def test_how_a_call_has_ended_is_told_once_its_record_is_there(stage: Stage) -> None:
+    stage.bus.publish("CA1", CommandGiven("hangup", "anna"))
+    assert (await stage.get("/v1/calls/CA1")).json()["ended"] is None
+    stage.end_call(EndReason.OPERATOR_HUNG_UP)
+    assert (await stage.get("/v1/calls/CA1")).json()["ended"] is None
+
+    await stage.keep_record(stage.calls.ended["CA1"])
+
+    ended = (await stage.get("/v1/calls/CA1")).json()["ended"]
+    assert ended == {
+        "at": "2026-11-28T12:01:00.000Z",
+        "by": "anna",
+        "transferred_to": None,
+        "turns": 1,
+        "interruptions": 0,
+        "tools": 0,
+        "response_p50_ms": None,
+        "response_p95_ms": None,
+        "is_recorded": False,
+        "voices": {"caller": [[1.1, 1.5]], "agent": []},
+    }
+    (listed,) = (await stage.get("/v1/calls?state=ended")).json()["calls"]
+    assert listed["ended"] == ended
+    assert listed["agent"] == "Paper Lantern"
+
+
+async def test_a_call_does_not_end_as_an_earlier_one_of_its_id(stage: Stage) -> None:
+    stage.end_call()
+    await stage.keep_record(replace(stage.calls.ended["CA1"], began_at_s=1.0))
+
+    assert (await stage.get("/v1/calls/CA1")).json()["ended"] is None
+
+
+async def test_a_call_that_has_just_ended_is_shown_although_records_are_closed(
+    stage: Stage,
+) -> None:
+    stage.end_call()
+    await stage.keep_record(stage.calls.ended["CA1"])
+    await stage.records.close()
+
+    call = (await stage.get("/v1/calls/CA1")).json()
+
+    assert (call["state"], call["ended"]) == ("ended", None)
 
 
 async def test_a_call_that_only_its_record_knows_is_shown_like_others(stage: Stage) -> None:
@@ -273,134 +312,3 @@ async def test_whoever_asks_while_the_disk_hangs_is_not_kept_waiting(
     assert (await stage.post("/v1/calls/CA9/pause")).refusal == (503, "overloaded")
     assert (await stage.get("/v1/calls/CA1")).status == 200
     goes_on.set()
-
-
-# Lists
-
-
-async def test_the_list_has_what_is_to_be_known_at_a_glance(stage: Stage) -> None:
-    stage.call.now = HELD
-    stage.bus.publish("CA1", AgentSaid("u1", "Good morning, Ada."))
-
-    answer = await stage.get("/v1/calls", by=WALL)
-
-    assert answer.json() == {"calls": [SUMMARY], "next": None}
-
-
-@pytest.fixture
-async def many(stage: Stage) -> Stage:
-    """Three calls that go on, CA1 to CA3, and three that have ended, CB1 to CB3."""
-    for number in (2, 3):
-        call = snapshot(
-            f"CA{number}",
-            began_at_s=stage.call.now.began_at_s + number,
-            caller=f"+49{number}",
-            lines=(Line("caller", 1.0, f"Ich möchte Buch {number} zurückgeben.", ""),),
-        )
-        stage.calls.live[call.call_id] = type(stage.call)(call)
-    for number in (1, 2, 3):
-        await stage.keep_record(
-            snapshot(
-                f"CB{number}",
-                began_at_s=stage.call.now.began_at_s - 10 + number,
-                ended=EndReason.CALLER_HUNG_UP,
-                lines=(Line("caller", 1.0, f"Ich möchte Buch {number} abholen.", ""),),
-            )
-        )
-    return stage
-
-
-async def test_what_was_said_is_read_only_to_be_searched(stage: Stage) -> None:
-    await stage.get("/v1/calls")
-    assert not stage.call.lines_were_read
-
-    await stage.get("/v1/calls?q=hello")
-    assert stage.call.lines_were_read
-
-
-@pytest.mark.parametrize(
-    ("query", "found"),
-    [
-        ("", ["CA3", "CA2", "CA1"]),
-        ("state=live", ["CA3", "CA2", "CA1"]),
-        ("state=ended", ["CB3", "CB2", "CB1"]),
-        ("state=all", ["CA3", "CA2", "CA1", "CB3", "CB2", "CB1"]),
-        ("limit=2", ["CA3", "CA2"]),
-        ("q=zuruckgeben", ["CA3", "CA2"]),
-        ("q=BUCH+2", ["CA2"]),
-        ("q=buch+zur", ["CA3", "CA2"]),
-        ("q=zur+buch", []),
-        ("q=492", ["CA2"]),
-        ("q=ca3", ["CA3"]),
-        ("q=%2B.!", ["CA3", "CA2", "CA1"]),
-        ("q=", ["CA3", "CA2", "CA1"]),
-        ("state=ended&q=buch+3", ["CB3"]),
-        ("state=all&q=buch", ["CA3", "CA2", "CB3", "CB2", "CB1"]),
-    ],
-)
-async def test_calls_are_listed_newest_first(many: Stage, query: str, found: list[str]) -> None:
-    assert await ids(many, query) == found
-
-
-@pytest.mark.parametrize(
-    ("query", "found"),
-    [
-        ("limit=1", [["CA3"], ["CA2"], ["CA1"]]),
-        ("limit=2", [["CA3", "CA2"], ["CA1"]]),
-        ("limit=3", [["CA3", "CA2", "CA1"]]),
-        ("limit=2&state=ended", [["CB3", "CB2"], ["CB1"]]),
-        ("limit=2&state=all", [["CA3", "CA2"], ["CA1", "CB3"], ["CB2", "CB1"]]),
-        ("limit=3&state=all", [["CA3", "CA2", "CA1"], ["CB3", "CB2", "CB1"]]),
-        ("limit=4&state=all", [["CA3", "CA2", "CA1", "CB3"], ["CB2", "CB1"]]),
-        ("limit=2&state=all&q=buch", [["CA3", "CA2"], ["CB3", "CB2"], ["CB1"]]),
-    ],
-)
-async def test_a_long_list_is_given_in_pages(
-    many: Stage, query: str, found: list[list[str]]
-) -> None:
-    assert await pages(many, query) == found
-
-
-async def test_a_call_that_comes_between_pages_moves_none(many: Stage) -> None:
-    first = (await many.get("/v1/calls?limit=2")).json()
-    newest = snapshot("CA4", began_at_s=many.call.now.began_at_s + 4)
-    many.calls.live["CA4"] = type(many.call)(newest)
-
-    assert await ids(many, f"limit=2&before={first['next']}") == ["CA1"]
-
-
-async def test_calls_that_began_together_keep_an_order(stage: Stage) -> None:
-    for call_id in ("a.1", "a.2"):
-        stage.calls.live[call_id] = type(stage.call)(snapshot(call_id))
-
-    assert await pages(stage, "limit=1") == [["a.2"], ["a.1"], ["CA1"]]
-
-
-@pytest.mark.parametrize(
-    ("query", "place"),
-    [
-        ("state=over", "state"),
-        ("limit=0", "limit"),
-        ("limit=201", "limit"),
-        ("limit=many", "limit"),
-        (f"q={'a' * 201}", "q"),
-        ("before=yesterday", "before"),
-        ("before=live.1", "before"),
-        ("before=live.x.CA1", "before"),
-        ("before=live.99999999999999999999.CA1", "before"),
-        ("state=ended&before=ended.yesterday", "before"),
-        (f"before={'a' * 301}", "before"),
-        ("stat=live", "stat"),
-    ],
-)
-async def test_a_question_that_cannot_be_answered_is_refused(
-    stage: Stage, query: str, place: str
-) -> None:
-    answer = await stage.get(f"/v1/calls?{query}")
-
-    assert [loc for loc, _ in answer.faults] == [["query", place]]
-
-
-@pytest.mark.parametrize("query", ["q=%00", "q=%FF%FE", "q=%ED%A0%80", "state=ended&q=%FF%00"])
-async def test_any_characters_can_be_asked_for(stage: Stage, query: str) -> None:
-    assert (await stage.get(f"/v1/calls?{query}")).status == 200

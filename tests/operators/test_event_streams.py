@@ -11,8 +11,12 @@ from structlog.testing import capture_logs
 from evibridge.events import (
     AgentPaused,
     AgentResumed,
+    ApprovalGiven,
+    ApprovalWanted,
     CallBegan,
+    CallDialled,
     CallEnded,
+    CallEvent,
     DigitPressed,
     EndReason,
 )
@@ -28,6 +32,7 @@ from tests.operators.event_stage import (
     slow_watcher,
 )
 from tests.sockets.peers import PATIENCE_S, TEXT, RawPeer, upgrade_head
+from tests.virtual_clock import run_in_virtual_time
 
 ENDED = CallEnded(EndReason.CALLER_HUNG_UP)
 
@@ -235,6 +240,103 @@ async def test_summaries_of_calls_that_change_come_to_those_who_want_them(
     }
 
 
+def test_who_wants_no_events_gets_summaries_alone() -> None:
+    async def scene() -> None:
+        stage = Stage()
+        known = stage.tell(AgentPaused())
+        reader = stage.watch_all(f"events=false&summaries=true&since={known.seq}")
+        bare = stage.watch_all("events=false&summaries=false")
+        for number in range(300):
+            stage.tell(long_sentence(number))
+        await asyncio.sleep(0.6)
+        assert reader.types == ["snapshot", "summaries"]
+        assert reader.sent[1]["calls"] == [{"call_id": "CA1", "events": 301}]
+        assert bare.types == ["snapshot"]
+        reader.hang_up()
+        bare.hang_up()
+
+    run_in_virtual_time(scene())
+
+
+def test_who_wants_no_events_and_reads_slowly_has_no_gap() -> None:
+    async def scene() -> None:
+        stage = Stage()
+        reader = stage.watch_all("events=false&summaries=true")
+        reader.stop_taking()
+        reader.fill()
+        for number in range(300):
+            stage.tell(long_sentence(number))
+            await asyncio.sleep(0.1)
+        assert reader.types == ["snapshot"]
+        reader.take_all()
+        await asyncio.sleep(0.6)
+        assert reader.types == ["snapshot", "summaries"]
+
+    run_in_virtual_time(scene())
+
+
+def test_events_of_one_call_come_in_any_case() -> None:
+    stage = Stage()
+    reader = stage.watch_call("events=false")
+    stage.tell(AgentPaused())
+
+    assert reader.types == ["snapshot", "agent_paused"]
+
+
+@pytest.mark.parametrize(
+    ("happens", "after_s"),
+    [
+        (ApprovalWanted("t1", "refund", "{}", 60.0), 0.05),
+        (ApprovalGiven("t1", "refund", True, "sam"), 0.05),
+        (CallBegan(), 0.05),
+        (CallDialled("+4930123456", "sam"), 0.05),
+        (ENDED, 0.05),
+        (AgentPaused(), 0.5),
+    ],
+)
+def test_summaries_come_soon_after_what_is_waited_for(happens: CallEvent, after_s: float) -> None:
+    async def scene() -> None:
+        stage = Stage()
+        reader = stage.watch_all("events=false&summaries=true")
+        stage.tell(AgentPaused(), "CA2")
+        await asyncio.sleep(0.001)
+        stage.tell(happens)
+        await asyncio.sleep(after_s - 0.01)
+        assert reader.types == ["snapshot"]
+        await asyncio.sleep(0.02)
+        assert reader.types == ["snapshot", "summaries"]
+        assert [each["call_id"] for each in reader.sent[1]["calls"]] == ["CA1", "CA2"]
+
+    run_in_virtual_time(scene())
+
+
+def test_a_call_that_has_ended_is_summed_up_once_as_ended_even_if_it_is_forgotten() -> None:
+    async def scene() -> None:
+        stage = Stage()
+        reader, slow = (stage.watch_all("events=false&summaries=true") for _ in range(2))
+        slow.stop_taking()
+        slow.fill()
+        stage.tell(ENDED)
+        stage.tell(AgentPaused())
+        stage.live.remove("CA1")
+        await asyncio.sleep(1.0)
+        stage.tell(AgentPaused())
+        await asyncio.sleep(1.0)
+        slow.take_all()
+        await asyncio.sleep(1.0)
+        for each in (reader, slow):
+            assert each.types == ["snapshot", "summaries"]
+            (summary,) = each.sent[1]["calls"]
+            assert (summary["call_id"], summary["state"]) == ("CA1", "ended")
+            assert summary["end_reason"] == "caller_hung_up"
+        stage.live.append("CA1")
+        stage.tell(CallBegan())
+        await asyncio.sleep(1.0)
+        assert "state" not in reader.sent[2]["calls"][0]
+
+    run_in_virtual_time(scene())
+
+
 # Levels
 
 
@@ -292,6 +394,7 @@ async def test_who_may_not_read_is_told_nothing_else(stage: Stage, path: str) ->
         ("interim=yes", "interim is a flag: write true or false."),
         ("levels", "levels is a flag: write true or false."),
         ("summaries=", "summaries is a flag: write true or false."),
+        ("events=no", "events is a flag: write true or false."),
         ("&".join(["a=b"] * 17), "The query cannot be read: write at most 16 parameters."),
     ],
 )

@@ -179,6 +179,23 @@ async def test_all_calls_are_watched_at_once(watched: Watched) -> None:
     assert summary["last_line"] == {"who": "caller", "text": "Hello."}
 
 
+async def test_a_console_sees_a_call_come_and_end_without_its_events(watched: Watched) -> None:
+    socket = await watched.open("/events?events=false&summaries=true")
+    twilio, _ = await watched.talk()
+    told = [await next_of(socket, "summaries")]
+    await twilio.hang_up()
+    while told[-1]["calls"][0]["state"] != "ended":
+        told.append(await next_of(socket, "summaries"))
+    other, _ = await watched.talk()
+    async with asyncio.timeout(PATIENCE_S):
+        later = json.loads(await socket.receive_str())
+
+    assert {call["call_id"] for each in told for call in each["calls"]} == {twilio.call_sid}
+    (ended,) = told[-1]["calls"]
+    assert (ended["end_reason"], ended["agent"]) == ("caller_hung_up", AGENT.name)
+    assert [call["call_id"] for call in later["calls"]] == [other.call_sid]
+
+
 async def test_whoever_pauses_a_call_is_known_to_everybody(watched: Watched) -> None:
     twilio, _ = await watched.talk()
     path = f"/calls/{twilio.call_sid}"

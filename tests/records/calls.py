@@ -9,7 +9,7 @@ from evibridge.agent.snapshot import CallSnapshot, CallState
 from evibridge.bus import EventBus, Told
 from evibridge.events import CallEvent, EndReason
 from evibridge.records.call_record import call_record
-from evibridge.records.document import Record
+from evibridge.records.document import Record, Recording
 
 BEGAN_S = 1_795_857_120.123
 BEGAN_AT = "2026-11-28T09:12:00.123Z"
@@ -45,6 +45,11 @@ def agent(at_s: float, text: str, heard: str | None = None, name: str = "u1") ->
     return Line("agent", at_s, text, heard, name, 50.0 * len(text), 50.0 * len(heard))
 
 
+def operator(at_s: float, text: str, by: str = "ana") -> Line:
+    """Words of an operator to the caller."""
+    return Line("operator", at_s, text, text, by=by)
+
+
 def told(*events: tuple[float, CallEvent], call_id: str = "CA1") -> tuple[Told, ...]:
     """Events, each with the second of the call in which it was told."""
     times = iter([BEGAN_S, *(BEGAN_S + at_s for at_s, _ in events)])
@@ -58,8 +63,10 @@ def record(
     call_id: str = "CA1",
     *events: tuple[float, CallEvent],
     lines: Sequence[Line] = (),
+    recording: Recording | None = None,
+    agent_name: str | None = None,
     **facts: Any,
 ) -> Record:
     """The record of a call."""
     snapshot = replace(ENDED, call_id=call_id, lines=tuple(lines), **facts)
-    return call_record(snapshot, told(*events, call_id=call_id))
+    return call_record(snapshot, told(*events, call_id=call_id), recording, agent_name)

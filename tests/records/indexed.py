@@ -3,12 +3,14 @@
 import asyncio
 from typing import Any
 
+from evibridge.records.call_filter import CallFilter, facts_of
 from evibridge.records.document import encoded
 from evibridge.records.index import CallIndex
 from evibridge.records.store import RecordStore, file_name
 from tests.records.calls import BEGAN_S, record
 
 WAIT_S = 5.0
+FACTS = facts_of(record())
 
 
 def keep(store: RecordStore, call_id: str = "CA1", *happened: Any, **facts: Any) -> None:
@@ -23,8 +25,9 @@ def keep_each(store: RecordStore, *call_ids: str) -> None:
         keep(store, call_id, began_at_s=BEGAN_S + number)
 
 
-async def ids(index: CallIndex, text: str | None = None) -> list[str]:
+async def ids(index: CallIndex, text: str | None = None, **only: Any) -> list[str]:
+    """The calls that are found by words, and by members of a `CallFilter`."""
     async with asyncio.timeout(WAIT_S):
-        page = await index.search(text, 200)
+        page = await index.search(text, 200, None, CallFilter(**only))
     assert page.next is None
     return [call["call_id"] for call in page.calls]

@@ -13,8 +13,9 @@ from evibridge.events import ChatOpening, EndReason
 from evibridge.records import document
 from evibridge.records.call_record import call_record
 from evibridge.records.document import Recording, encoded, members_of, outlined, parsed
+from evibridge.records.summary import summary
 from tests.agent.stage import Stage
-from tests.records.calls import BEGAN_AT, ENDED, agent, caller, record, told
+from tests.records.calls import BEGAN_AT, ENDED, agent, caller, operator, record, told
 from tests.virtual_clock import run_in_virtual_time
 
 ROOT = Path(__file__).parents[2]
@@ -35,6 +36,7 @@ def test_a_record_tells_who_called_whom_and_when() -> None:
         "call_id": "CA1",
         "kind": "phone",
         "direction": "inbound",
+        "agent": None,
         "caller": "+4930111",
         "called": "+1415222",
         "chat_id": "chat-1",
@@ -44,6 +46,8 @@ def test_a_record_tells_who_called_whom_and_when() -> None:
         "ended_at": "2026-11-28T09:13:02.623Z",
         "lasts_s": 62.5,
         "end_reason": "caller_hung_up",
+        "ended_by": None,
+        "transferred_to": None,
         "turns": [],
         "tools": [],
         "commands": [],
@@ -58,6 +62,33 @@ def test_a_record_tells_who_called_whom_and_when() -> None:
 
 def test_a_call_that_cannot_tell_why_it_is_over_has_failed() -> None:
     assert record(ended=None).end_reason is EndReason.FAULT
+
+
+def test_the_agent_is_named() -> None:
+    assert call_record(ENDED, (), agent="Paper Lantern").agent == "Paper Lantern"
+
+
+HANGUP = events.CommandGiven("hangup", "ana")
+TRANSFER = events.CommandGiven("transfer", "ben", "+4930333")
+
+
+@pytest.mark.parametrize(
+    ("commands", "reason", "by", "to"),
+    [
+        ([HANGUP], EndReason.OPERATOR_HUNG_UP, "ana", None),
+        ([HANGUP, events.CommandGiven("hangup", "ben")], EndReason.OPERATOR_HUNG_UP, "ben", None),
+        ([TRANSFER, HANGUP], EndReason.OPERATOR_HUNG_UP, "ana", None),
+        ([TRANSFER], EndReason.TRANSFERRED, "ben", "+4930333"),
+        ([events.CommandGiven("say", "ana", "Bye.")], EndReason.TRANSFERRED, None, None),
+        ([HANGUP], EndReason.CALLER_HUNG_UP, None, None),
+        ([TRANSFER], EndReason.CALLER_HUNG_UP, None, None),
+    ],
+)
+def test_whoever_has_ended_the_call_for_the_agent_is_named(
+    commands: list[events.CommandGiven], reason: EndReason, by: str | None, to: str | None
+) -> None:
+    kept = record("CA1", *((1.0, each) for each in commands), ended=reason)
+    assert (kept.ended_by, kept.transferred_to) == (by, to)
 
 
 def test_all_chats_of_the_call_are_named_once() -> None:
@@ -167,6 +198,37 @@ def test_what_was_put_into_the_callers_mouth_is_told_apart() -> None:
     )
     assert [turn.is_typed for turn in kept.turns] == [False, True]
     assert [turn.scores for turn in kept.turns] == [None, None]
+
+
+def test_the_callers_words_tell_how_long_they_took() -> None:
+    kept = record("CA1", (1.5, said("Hello?", spoke_ms=640)), lines=[caller(1.5, "Hello?")])
+    assert [turn.spoke_ms for turn in kept.turns] == [640]
+
+
+def test_operators_are_named_and_what_they_wrote_is_told_from_what_they_spoke() -> None:
+    def by(name: str, *, is_spoken: bool) -> events.OperatorSaid:
+        return events.OperatorSaid("Hello.", name, interim=False, is_spoken=is_spoken)
+
+    kept = record(
+        "CA1",
+        (1.0, by("ana", is_spoken=True)),
+        (2.0, by("ben", is_spoken=False)),
+        (3.0, said("Hello.", spoke_ms=500)),
+        (4.0, events.TurnAnswered(700)),
+        lines=[
+            operator(1.0, "Hello.", "ana"),
+            operator(2.0, "Hello.", "ben"),
+            caller(3.0, "Hello."),
+            agent(4.0, "Hello."),
+        ],
+    )
+    assert [(turn.who, turn.by, turn.is_typed, turn.spoke_ms) for turn in kept.turns] == [
+        ("operator", "ana", False, None),
+        ("operator", "ben", True, None),
+        ("caller", None, False, 500),
+        ("agent", None, False, None),
+    ]
+    assert [turn.response_ms for turn in kept.turns] == [None, None, None, 700]
 
 
 def test_turns_whose_events_are_forgotten_lack_only_what_those_told() -> None:
@@ -283,6 +345,20 @@ def test_half_a_surrogate_pair_costs_no_record() -> None:
 def test_members_that_a_later_service_adds_are_carried_along() -> None:
     members = {**record().model_dump(), "weather": "fine"}
     assert parsed(members).model_dump() == members
+
+
+def test_a_record_of_an_earlier_service_is_read() -> None:
+    members = record(lines=[caller(1.0, "Hello.")]).model_dump()
+    for name in ("agent", "ended_by", "transferred_to"):
+        del members[name]
+    for name in ("by", "spoke_ms"):
+        del members["turns"][0][name]
+
+    again = parsed(members)
+
+    assert (again.agent, again.ended_by, again.transferred_to) == (None, None, None)
+    assert (again.turns[0].by, again.turns[0].spoke_ms) == (None, None)
+    assert summary(again)["ended"]["voices"] == {"caller": [(0.6, 1.0)], "agent": []}
 
 
 @pytest.mark.parametrize(

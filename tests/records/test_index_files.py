@@ -18,7 +18,7 @@ from evibridge.records.index import FILE_NAME, CallIndex
 from evibridge.records.index_file import Entry, Indexed, IndexFile, Place
 from evibridge.records.store import RecordStore
 from tests.records.calls import caller, record
-from tests.records.indexed import WAIT_S, ids, keep, keep_each
+from tests.records.indexed import FACTS, WAIT_S, ids, keep, keep_each
 from tests.records.little_room import room_for
 
 # Files come, change and go
@@ -118,7 +118,7 @@ async def test_what_is_deleted_is_forgotten_also_if_nobody_searches(
 def test_a_file_that_says_what_it_said_is_noted_with_its_time() -> None:
     for full_text in (True, False):
         with closing(IndexFile(None, full_text=full_text)) as file:
-            entry = Entry(0, b"summary", ["apples"])
+            entry = Entry(0, b"summary", ["apples"], FACTS)
             others = (replace(entry, words=["pears"]), replace(entry, summary=b"other"), None)
             for number, each in enumerate((entry, entry, *others)):
                 file.put([Indexed("CA1", number, each)])
@@ -159,12 +159,21 @@ async def test_what_is_no_file_of_the_folder_does_not_end_the_search(
     assert await ids(index) == ["CA1"]
 
 
+@pytest.mark.parametrize(
+    ("member", "odd"),
+    [
+        (b'"response_ms":[]', b'"response_ms":["%d"]' % 10**30),
+        (b'"interruptions":0', b'"interruptions":%d' % 2**63),
+        (b'"p95":null', b'"p95":%d' % 2**63),
+    ],
+)
 async def test_a_record_that_no_list_can_tell_of_is_left_out(
-    store: RecordStore, index: CallIndex
+    store: RecordStore, index: CallIndex, member: bytes, odd: bytes
 ) -> None:
     keep_each(store, "CA1", "CA2")
-    odd = encoded(record("CA3")).replace(b'"response_ms":[]', b'"response_ms":["%d"]' % 10**30)
-    store.record_path("CA3").write_bytes(odd)
+    text = encoded(record("CA3"))
+    assert member in text
+    store.record_path("CA3").write_bytes(text.replace(member, odd))
     with capture_logs() as logs:
         assert await ids(index) == ["CA2", "CA1"]
     assert [line["event"] for line in logs] == ["call_record_unreadable"]

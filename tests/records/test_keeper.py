@@ -41,7 +41,7 @@ def bus() -> EventBus:
 @pytest.fixture
 def keeper(bus: EventBus, records: Records, monkeypatch: pytest.MonkeyPatch) -> Keeper:
     monkeypatch.setattr(keeping, "MAX_ENDED", 2)
-    return Keeper(bus, records, records_sound=True)
+    return Keeper(bus, records, records_sound=True, agent="Paper Lantern")
 
 
 def end(bus: EventBus, keeper: Keeper, call_id: str, said: str = "Hello.") -> None:
@@ -80,6 +80,7 @@ async def test_calls_that_end_together_keep_their_events(
 
     for number in range(10):
         assert commands(tmp_path, f"CA{number}") == [f"Word {number}."]
+        assert record(tmp_path, f"CA{number}")["agent"] == "Paper Lantern"
         assert bool(bus.history(f"CA{number}")) == (number >= 8)
 
 

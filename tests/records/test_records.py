@@ -56,6 +56,17 @@ async def test_a_call_is_kept_shown_and_found(records: Records) -> None:
     assert await found(records, "order") == ["CA1"]
 
 
+async def test_a_call_is_counted_as_soon_as_it_is_kept(records: Records) -> None:
+    began_ms = round(ENDED.began_at_s * 1000)
+    assert await records.count_since(began_ms) == 0
+    assert await records.keep(ENDED, ())
+
+    assert await records.count_since(began_ms) == 1
+    await records.close()
+    with pytest.raises(Overloaded):
+        await records.count_since(began_ms)
+
+
 async def test_a_call_that_was_not_kept_is_not_there(records: Records) -> None:
     assert await records.load("CA1") is None
     assert await found(records) == []

@@ -4,11 +4,11 @@ from hypothesis import strategies as st
 
 from evibridge import events
 from evibridge.errors import BadMessage
-from evibridge.events import CallEvent, CallKind, Direction
+from evibridge.events import CallEvent, CallKind, Direction, EndReason
 from evibridge.records.call_record import call_record
 from evibridge.records.document import Record, Recording
 from evibridge.records.rendering import MIN_WIDTH, readable
-from tests.records.calls import ENDED, agent, caller, record
+from tests.records.calls import ENDED, agent, caller, operator, record
 
 
 def lines(kept: Record, width: int = 80) -> list[str]:
@@ -120,6 +120,41 @@ def test_the_recording_is_told(recording: Recording, told: list[str]) -> None:
 )
 def test_what_was_not_heard_is_marked(text: str, heard: str, read: str) -> None:
     assert f"0:01.0 agent {read}" in lines(record(lines=[agent(1.0, text, heard)]))
+
+
+def test_the_agent_is_named() -> None:
+    assert lines(record(agent_name="Paper Lantern"))[2] == "agent: Paper Lantern"
+
+
+def test_operators_are_named_who_have_said_something() -> None:
+    spoken = events.OperatorSaid("Hello.", "ana", interim=False, is_spoken=True)
+    typed = events.OperatorSaid("Bye.", "ben", interim=False, is_spoken=False)
+    kept = record(
+        "CA1",
+        (1.0, spoken),
+        (2.0, typed),
+        lines=[operator(1.0, "Hello.", "ana"), operator(2.0, "Bye.", "ben")],
+    )
+    assert "0:01.0 operator ana said: Hello." in lines(kept)
+    assert "0:02.0 operator ben said: Bye. (typed)" in lines(kept)
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        (EndReason.OPERATOR_HUNG_UP, "ended: operator hung up by ana"),
+        (EndReason.TRANSFERRED, "ended: transferred to +4930333 by ben"),
+        (EndReason.CALLER_HUNG_UP, "ended: caller hung up"),
+    ],
+)
+def test_whoever_has_ended_the_call_for_the_agent_is_named(reason: EndReason, told: str) -> None:
+    kept = record(
+        "CA1",
+        (1.0, events.CommandGiven("hangup", "ana")),
+        (1.0, events.CommandGiven("transfer", "ben", "+4930333")),
+        ended=reason,
+    )
+    assert lines(kept)[3] == told
 
 
 def test_what_was_put_into_the_callers_mouth_is_marked() -> None:

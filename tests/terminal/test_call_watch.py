@@ -26,6 +26,7 @@ NEED_EARLIER = {
     "agent_interrupted",
     "caller_said",
     "digit_pressed",
+    "operator_said",
     "call_ended",
 }
 """Events whose words depend on those before them."""
@@ -128,6 +129,28 @@ def test_a_conversation_is_shown_as_it_is_spoken(call: Stream) -> None:
         Line("  1:36.2  agent     ", "It is on its way.", Tone.AGENT),
         Line("  1:36.2  agent     ", "answers after 620 ms"),
         Line("  1:36.2  agent     ", "answers after 1.09 s", Tone.NEEDED),
+    ]
+
+
+def test_an_operator_who_speaks_in_the_agents_place_is_named(call: Stream) -> None:
+    lines = call.lines(
+        events.CallTakenOver("sam"),
+        events.OperatorSaid("Good", "sam", interim=True, is_spoken=True),
+        events.OperatorSaid("Good morning.", "sam", interim=False, is_spoken=True),
+        events.OperatorSaid("One moment.", "sam", interim=False, is_spoken=False),
+        events.CallHandedBack("pri"),
+        events.CallHandedBack(None),
+    )
+
+    assert [(line.head[10:].split()[0], line.text, line.is_interim) for line in lines] == [
+        ("call", "is taken over: sam speaks in the agent's place", False),
+        ("operator", "sam: Good", True),
+        ("operator", "", True),
+        ("operator", "sam: Good morning.", False),
+        ("operator", "", True),
+        ("operator", "sam: One moment. (typed)", False),
+        ("call", "is handed back, by pri: the agent goes on", False),
+        ("call", "is handed back: the agent goes on", False),
     ]
 
 

@@ -60,6 +60,13 @@ COMMANDS: list[tuple[list[str], OperatorCommand, str]] = [
         "Declined",
     ),
     (
+        ["whisper", "CA1", "She is a regular."],
+        commands.Whisper("She is a regular."),
+        "The model knows it from now on",
+    ),
+    (["takeover", "CA1"], commands.TakeOver(), "Taken over"),
+    (["handback", "CA1"], commands.HandBack(), "Handed back"),
+    (
         ["decline", "CA1", "t1"],
         commands.Decide("t1", Verdict(is_approved=False, reason="")),
         "Declined",

@@ -47,6 +47,7 @@ def test_everything_that_a_call_does_and_every_end_has_words() -> None:
         ({"state": CallState.PAUSED, "paused_by": "anna"}, "paused by anna"),
         ({"state": CallState.PAUSED}, "paused"),
         ({"state": CallState.HELD, "held_by": "bob", "paused_by": "anna"}, "on hold by bob"),
+        ({"state": CallState.TAKEN_OVER, "taken_over_by": "sam"}, "taken over by sam"),
         ({"state": CallState.HELD}, "on hold"),
         ({"state": CallState.NEEDS_APPROVAL, "approvals": (REFUND,)}, "needs approval, 12 s"),
         ({"state": CallState.NEEDS_APPROVAL}, "needs approval, 0 s"),

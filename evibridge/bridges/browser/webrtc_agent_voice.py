@@ -61,6 +61,11 @@ class AgentVoice:
             "frames_skipped": self._frames_skipped,
         }
 
+    @property
+    def queued_ms(self) -> float:
+        """Audio that waits to be sent."""
+        return self._ring.queued_ms
+
     def play(self, wav: bytes, tap: Callable[[bytes], None] | None) -> float:
         """Queue one WAV file; returns its length in ms.
 
