@@ -234,7 +234,7 @@ def _banner(where: str, settings: Settings, origin: str, engine: EngineConfig | 
             f"  phone webhook  {webhook}",
             f"  talk to it     {origin}/",
             f'  call it        {_own_name()} call --url {called} --say "Where is order 1042?"',
-            f"  watch it       {_own_name()} calls watch --url {origin}",
+            f"  watch it       {origin}/console",
         )
     )
 

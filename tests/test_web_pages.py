@@ -1,8 +1,8 @@
-"""The caller's page and the module, as browsers get them from a real server."""
+"""The caller's page, the console and the module, as browsers get them from a real server."""
 
 import gzip
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from html.parser import HTMLParser
 from itertools import product
 from pathlib import Path
@@ -12,13 +12,17 @@ import pytest
 from aiohttp import test_utils, web
 from yarl import URL
 
-from evibridge import web_pages
-from evibridge.web_pages import FOLDER, WebPages
+from evibridge import web_assets
+from evibridge.web_assets import FOLDER, bare_style, imported_by, read_assets, read_scripts
+from evibridge.web_pages import CALLER, CONSOLE, WebPages
+from evibridge.web_pages import Page as ServedPage
 
 NAME = 'Books & "Maps" <b>'
 ABOUT = "Ask where an order is; it's quick."
+PAGES = ("/", "/console")
 STYLE = "/web/style.css"
 FIRST_SCRIPT = "/web/caller/start.js"
+FIRST_SCRIPTS = {"/": "web/caller/start.js", "/console": "web/console/start.js"}
 CALL_PART = "/web/call/call.js"
 
 
@@ -50,8 +54,8 @@ class Page(HTMLParser):
         return [of[name] or "" for _, of in self.elements for name in names if name in of]
 
 
-async def page_of(http: aiohttp.ClientSession, origin: str) -> Page:
-    async with http.get(f"{origin}/") as answer:
+async def page_of(http: aiohttp.ClientSession, origin: str, path: str = "/") -> Page:
+    async with http.get(f"{origin}{path}") as answer:
         assert answer.status == 200
         assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
         return Page(await answer.text())
@@ -70,7 +74,7 @@ async def test_the_page_tells_who_answers_and_that_the_call_is_recorded(
 
 def test_nothing_is_said_of_a_recording_that_is_not_made() -> None:
     pages = WebPages("Books", None, is_recorded=False)
-    page = Page(pages._page.body.decode())
+    page = Page(pages._pages[CALLER].body.decode())
 
     assert "recorded" not in page.text
     assert page.values("data-about") == ["Talk or type. The agent answers aloud."]
@@ -79,13 +83,14 @@ def test_nothing_is_said_of_a_recording_that_is_not_made() -> None:
 def test_a_name_that_looks_like_a_placeholder_stays_as_it_is() -> None:
     pages = WebPages("{{about}}", "Nothing.", is_recorded=False)
 
-    assert Page(pages._page.body.decode()).values("data-name") == ["{{about}}"]
+    assert Page(pages._pages[CALLER].body.decode()).values("data-name") == ["{{about}}"]
 
 
-async def test_nothing_in_the_page_needs_a_weaker_policy(
-    http: aiohttp.ClientSession, origin: str
+@pytest.mark.parametrize("path", PAGES)
+async def test_nothing_in_a_page_needs_a_weaker_policy(
+    http: aiohttp.ClientSession, origin: str, path: str
 ) -> None:
-    page = await page_of(http, origin)
+    page = await page_of(http, origin, path)
 
     assert page.values("style") == []
     assert not [of for _, of in page.elements if any(name.startswith("on") for name in of)]
@@ -93,9 +98,10 @@ async def test_nothing_in_the_page_needs_a_weaker_policy(
     assert not [tag for tag, _ in page.elements if tag == "style"]
 
 
+@pytest.mark.parametrize("path", PAGES)
 @pytest.mark.parametrize("folder", ["", "/voice"])
-async def test_everything_that_the_page_loads_is_there_and_from_here(
-    http: aiohttp.ClientSession, folder: str
+async def test_everything_that_a_page_loads_is_there_and_from_here(
+    http: aiohttp.ClientSession, folder: str, path: str
 ) -> None:
     part = web.Application()
     WebPages(NAME, ABOUT, is_recorded=True).add_routes(part)
@@ -105,58 +111,132 @@ async def test_everything_that_the_page_loads_is_there_and_from_here(
         app.add_subapp(folder, part)
     async with test_utils.TestServer(app, host="127.0.0.1") as server:
         home = server.make_url(f"{folder}/")
-        page = await page_of(http, str(home).rstrip("/"))
+        page = await page_of(http, str(home).rstrip("/"), path)
         addresses = {url for url in page.values("src", "href") if not url.startswith("#")}
 
-        assert {STYLE.lstrip("/"), FIRST_SCRIPT.lstrip("/")} <= addresses
+        assert {STYLE.lstrip("/"), FIRST_SCRIPTS[path]} <= addresses
         for address in addresses:
-            url = home.join(URL(address))
+            url = home.join(URL(path.lstrip("/"))).join(URL(address))
             assert str(url).startswith(str(home))
             async with http.get(url) as answer:
                 assert answer.status == 200, url
 
 
-async def test_the_icons_that_scripts_and_the_page_use_are_in_the_sprite(
+async def test_the_icons_that_scripts_and_pages_use_are_in_the_sprite(
     http: aiohttp.ClientSession, origin: str
 ) -> None:
-    page = await page_of(http, origin)
-    drawn = {url.partition("#")[2] for url in page.values("href") if "icons.svg#" in url}
-
     sprite = (FOLDER / "icons.svg").read_text()
-    assert drawn
-    assert drawn <= set(re.findall(r'<symbol id="([\w-]+)"', sprite))
+    there = set(re.findall(r'<symbol id="i-([\w-]+)"', sprite))
+
+    for path in PAGES:
+        page = await page_of(http, origin, path)
+        drawn = {url.partition("#i-")[2] for url in page.values("href") if "icons.svg#" in url}
+        assert drawn
+        assert drawn <= there
+    named = re.compile(r'(?:\bicon\(|\bicon: |setIcon\(\w+, )"([\w-]+)"')
+    for script in read_scripts().values():
+        assert set(named.findall(script)) <= there
 
 
-async def test_scripts_are_asked_for_at_once_and_not_one_after_another(
-    http: aiohttp.ClientSession, origin: str
+@pytest.mark.parametrize(
+    ("path", "wanted", "later"),
+    [
+        ("/", {"caller/transcript_view.js", "call/call.js", "shared/elements.js"}, set()),
+        (
+            "/console",
+            {"console/list_view.js", "console/event_stream.js", "shared/elements.js"},
+            {"console/history_view.js", "console/call_view.js"},
+        ),
+    ],
+)
+async def test_what_is_needed_first_is_asked_for_at_once_and_not_one_after_another(
+    http: aiohttp.ClientSession, origin: str, path: str, wanted: set[str], later: set[str]
 ) -> None:
-    page = await page_of(http, origin)
-    preloaded = {of["href"] for tag, of in page.elements if of.get("rel") == "modulepreload"}
-    caller = {f"web/caller/{file.name}" for file in (FOLDER / "caller").glob("*.js")}
+    page = await page_of(http, origin, path)
+    links = [of["href"] or "" for _, of in page.elements if of.get("rel") == "modulepreload"]
+    asked = {link.removeprefix("web/") for link in links}
 
-    assert preloaded >= {*caller, "web/call/call.js"}
+    assert asked >= wanted
+    assert not asked & later
 
 
-async def test_the_page_may_load_from_its_own_origin_only(
-    http: aiohttp.ClientSession, origin: str
+async def policy_of(
+    http: aiohttp.ClientSession, url: str
+) -> tuple[dict[str, str], Mapping[str, str]]:
+    """The Content Security Policy of a page, by directives, and all of its headers."""
+    async with http.get(url) as answer:
+        parts = answer.headers["Content-Security-Policy"].split(";")
+        return dict(part.strip().split(" ", 1) for part in parts), answer.headers
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_a_page_may_load_from_its_own_origin_only(
+    http: aiohttp.ClientSession, origin: str, path: str
 ) -> None:
-    async with http.get(f"{origin}/") as answer:
-        policy = dict(
-            part.strip().split(" ", 1)
-            for part in answer.headers["Content-Security-Policy"].split(";")
-        )
-        headers = answer.headers
+    policy, headers = await policy_of(http, origin + path)
     host = URL(origin).authority
 
     assert policy["default-src"] == "'none'"
     assert policy["script-src"] == policy["style-src"] == policy["img-src"] == "'self'"
     assert policy["connect-src"] == f"'self' ws://{host} wss://{host}"
-    assert policy["frame-ancestors"] == "'self'"
     assert policy["base-uri"] == policy["form-action"] == policy["font-src"] == "'none'"
     assert headers["Permissions-Policy"] == "microphone=(self)"
     assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Cache-Control"] == "no-cache"
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert "Access-Control-Allow-Origin" not in headers
+
+
+async def test_the_console_is_in_no_frame_and_plays_recordings_from_memory(
+    http: aiohttp.ClientSession, origin: str
+) -> None:
+    policy, headers = await policy_of(http, f"{origin}/console")
+
+    assert policy["frame-ancestors"] == "'none'"
+    assert headers["X-Frame-Options"] == "DENY"
+    assert policy["media-src"] == "blob:"
+
+
+async def test_the_callers_page_is_in_frames_of_its_own_site_and_plays_nothing_from_memory(
+    http: aiohttp.ClientSession, origin: str
+) -> None:
+    policy, headers = await policy_of(http, f"{origin}/")
+
+    assert policy["frame-ancestors"] == "'self'"
+    assert headers["X-Frame-Options"] == "SAMEORIGIN"
+    assert "media-src" not in policy
+
+
+@pytest.mark.parametrize(
+    ("path", "announces"),
+    [("/", True), ("/console", True), ("/evibridge.js", True), (STYLE, False)],
+)
+async def test_whoever_may_want_sound_soon_is_announced(
+    http: aiohttp.ClientSession, path: str, *, announces: bool
+) -> None:
+    visits: list[None] = []
+    pages = WebPages(NAME, ABOUT, is_recorded=True)
+    pages.on_visit = lambda: visits.append(None)
+    app = web.Application()
+    pages.add_routes(app)
+
+    async with (
+        test_utils.TestServer(app, host="127.0.0.1") as server,
+        http.get(server.make_url(path)) as answer,
+    ):
+        assert answer.status == 200
+    assert bool(visits) == announces
+
+
+async def test_the_console_tells_nothing_before_somebody_has_signed_in(
+    http: aiohttp.ClientSession, origin: str
+) -> None:
+    async with http.get(f"{origin}/console") as answer:
+        page = await answer.text()
+
+    assert NAME not in page
+    assert "Books" not in page
+    assert "{{" not in page
 
 
 @pytest.mark.parametrize("host", ["a; script-src *", "a b", "", "a" * 300, "a,b", "'self'"])
@@ -190,7 +270,7 @@ async def test_a_file_has_its_kind_and_may_not_be_taken_for_another(
         assert answer.headers["Cache-Control"] == "no-cache"
 
 
-@pytest.mark.parametrize("path", ["/", STYLE, "/evibridge.js"])
+@pytest.mark.parametrize("path", [*PAGES, STYLE, "/evibridge.js"])
 async def test_a_browser_that_has_a_file_is_not_sent_it_again(
     http: aiohttp.ClientSession, origin: str, path: str
 ) -> None:
@@ -217,7 +297,8 @@ async def test_a_file_is_compressed_for_those_who_can_read_that(origin: str) -> 
             assert answer.headers["Vary"] == "Accept-Encoding"
             body = await answer.read()
 
-    assert gzip.decompress(packed) == body == (FOLDER / "style.css").read_bytes()
+    assert gzip.decompress(packed) == body
+    assert body.decode() == bare_style((FOLDER / "style.css").read_text())
 
 
 @pytest.mark.parametrize(
@@ -262,7 +343,7 @@ async def test_each_form_of_a_file_has_a_tag_of_its_own(
             assert answer.headers["ETag"] == tag
 
 
-@pytest.mark.parametrize("path", ["/", STYLE, "/evibridge.js"])
+@pytest.mark.parametrize("path", [*PAGES, STYLE, "/evibridge.js"])
 async def test_the_head_of_a_file_can_be_had_alone(
     http: aiohttp.ClientSession, origin: str, path: str
 ) -> None:
@@ -298,6 +379,8 @@ async def test_only_the_module_may_be_imported_by_pages_of_other_origins(
     [
         "/web/none.js",
         "/web/caller.html",
+        "/web/console.html",
+        "/console/",
         "/web/package.json",
         "/web/tsconfig.json",
         "/web/",
@@ -325,8 +408,9 @@ async def test_files_are_those_of_the_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / "caller.html").write_text("<title>{{name}}</title>")
+    (tmp_path / "console.html").write_text("<title>evibridge console</title>")
     (tmp_path / "before.js").write_text("export {};\n")
-    monkeypatch.setattr(web_pages, "FOLDER", tmp_path)
+    monkeypatch.setattr(web_assets, "FOLDER", tmp_path)
     app = web.Application()
     WebPages("Books", None, is_recorded=False).add_routes(app)
     (tmp_path / "after.js").write_text("export {};\n")
@@ -344,7 +428,8 @@ async def test_scripts_come_without_comments_and_with_their_lines(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (tmp_path / "caller.html").write_text("")
+    for page in ("caller.html", "console.html"):
+        (tmp_path / page).write_text("")
     (tmp_path / "part.js").write_text(
         "/** What it is for. */\n"
         "\n"
@@ -356,7 +441,7 @@ async def test_scripts_come_without_comments_and_with_their_lines(
         "  /** of the next */\n"
         "}\n"
     )
-    monkeypatch.setattr(web_pages, "FOLDER", tmp_path)
+    monkeypatch.setattr(web_assets, "FOLDER", tmp_path)
     app = web.Application()
     WebPages("Books", None, is_recorded=False).add_routes(app)
 
@@ -377,9 +462,35 @@ async def test_scripts_come_without_comments_and_with_their_lines(
     )
 
 
-def test_the_scripts_of_a_page_are_light() -> None:
-    scripts = web_pages._scripts()
-    worklets = [path for path in scripts if path.endswith("_worklet.js")]
-    whole = "".join(scripts[path] for path in [*web_pages._needed(scripts), *worklets])
+@pytest.mark.parametrize(
+    ("page", "worklets"),
+    [(CALLER, "web/call/"), (CONSOLE, "web/console/")],
+    ids=["caller", "console"],
+)
+def test_the_scripts_of_a_page_are_light(page: ServedPage, worklets: str) -> None:
+    scripts = read_scripts()
+    needed = imported_by(page.first_script, scripts)
+    own = [path for path in scripts if path.startswith(worklets) and path.endswith("_worklet.js")]
+    whole = "".join(scripts[path] for path in [*needed, *own])
 
     assert len(gzip.compress(whole.encode())) <= 30_000
+
+
+def test_the_style_sheet_is_light() -> None:
+    style = read_assets({})[STYLE.lstrip("/")]
+
+    assert len(style.packed) <= 8_000
+
+
+@pytest.mark.parametrize(
+    ("style", "bare"),
+    [
+        ("/* why\n */\na, b > c { color: red; top: 1px }\n", "a,b > c{color:red;top:1px}"),
+        ('a::before { content: ""; }\n', 'a::before{content:""}'),
+        ("a { top: calc(100% - 4px); }", "a{top:calc(100% - 4px)}"),
+        ("@media (x: 1px) {\n  .a :hover { b: c }\n}", "@media (x:1px){.a :hover{b:c}}"),
+        ("a { b: c(d, e) f /* g */ h }", "a{b:c(d,e) f h}"),
+    ],
+)
+def test_a_style_sheet_comes_without_what_means_nothing(style: str, bare: str) -> None:
+    assert bare_style(style) == bare

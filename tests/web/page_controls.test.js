@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { afterEach, mock, test } from "node:test";
 
-import { Announcer, PACE_MS } from "../../evibridge/web/caller/announcer.js";
 import { ClickGuard, SETTLES_MS } from "../../evibridge/web/caller/click_guard.js";
 import { actionOf } from "../../evibridge/web/caller/keyboard.js";
 import { whyNot } from "../../evibridge/web/caller/microphone_check.js";
 import { whilePrompting } from "../../evibridge/web/caller/microphone_prompt.js";
 import { prefer, preferred } from "../../evibridge/web/caller/preferences.js";
 import { newToken } from "../../evibridge/web/caller/session_token.js";
+import { Announcer, PACE_MS } from "../../evibridge/web/shared/announcer.js";
 
 afterEach(() => {
   mock.timers.reset();

@@ -1,5 +1,7 @@
 /** Final utterances for screen readers and Braille displays, if the caller wants that. */
 
+import { made } from "../shared/elements.js";
+
 const MOST_KEPT = 20;
 
 export class Reading {
@@ -14,9 +16,7 @@ export class Reading {
   /** @param {string} speaker @param {string} text */
   read(speaker, text) {
     if (!this.isOn) return;
-    const line = document.createElement("p");
-    line.textContent = `${speaker}: ${text}`;
-    this.#region.append(line);
+    this.#region.append(made("p", "", `${speaker}: ${text}`));
     if (this.#region.childElementCount > MOST_KEPT) this.#region.firstElementChild?.remove();
   }
 }

@@ -1,5 +1,6 @@
 /** Puts what `page_words` says into the document; writes only what has changed. */
 
+import { put, setIcon } from "../shared/elements.js";
 import { ClickGuard } from "./click_guard.js";
 import { toolFaces } from "./tool_faces.js";
 
@@ -147,16 +148,11 @@ function showOtherWay({ offers }) {
 function showFace(button, word, icon) {
   put(button.lastElementChild, word);
   guard.does(button.id, word, performance.now());
-  const use = button.querySelector("use");
-  if (use) set(use, "href", `web/icons.svg#i-${icon}`);
+  const drawing = button.querySelector("svg");
+  if (drawing) setIcon(drawing, icon);
 }
 
 /** @param {Element} element @param {string} name @param {string} value */
 function set(element, name, value) {
   if (element.getAttribute(name) !== value) element.setAttribute(name, value);
-}
-
-/** @param {Element | null} element @param {string} text */
-function put(element, text) {
-  if (element && element.textContent !== text) element.textContent = text;
 }

@@ -1,6 +1,7 @@
 /** The caller's page: what the caller does, what happens in the call, and what is shown of it. */
 
-import { Announcer } from "./announcer.js";
+import { Announcer } from "../shared/announcer.js";
+import { made } from "../shared/elements.js";
 import { CallLink } from "./call_link.js";
 import { actionOf } from "./keyboard.js";
 import { Meter } from "./meter.js";
@@ -244,7 +245,7 @@ class CallerPage {
   #save() {
     const { rows, dropped } = this.#transcript;
     const text = transcriptText(rows.values(), this.#agent.name, this.#began, dropped);
-    const link = document.createElement("a");
+    const link = made("a");
     link.href = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
     link.download = fileName(this.#agent.name, this.#began);
     link.click();

@@ -5,6 +5,7 @@
  * page only. A hidden page of the browser draws nothing: frames do not come there.
  */
 
+import { expressionList, icon, made, put, setIcon } from "../shared/elements.js";
 import { clockOf } from "./page_words.js";
 import { textOf, toolWords } from "./transcript.js";
 
@@ -13,7 +14,6 @@ import { textOf, toolWords } from "./transcript.js";
 
 const ROWS_A_PAGE = 50;
 const NEAR_END_PX = 40;
-const SHOWN_EXPRESSIONS = 3;
 
 export class TranscriptView {
   #transcript;
@@ -72,11 +72,10 @@ export class TranscriptView {
     let page = log.lastElementChild;
     if (!page || page.childElementCount >= ROWS_A_PAGE) {
       page?.classList.remove("live");
-      page = document.createElement("ol");
-      page.className = "page live";
+      page = made("ol", "page live");
       log.append(page);
     }
-    const item = document.createElement("li");
+    const item = made("li");
     page.append(item);
     this.#drawn.set(key, item);
     return item;
@@ -124,12 +123,12 @@ function fill(item, row, agent) {
 function fillTool(item, tool) {
   if (!item.firstChild) {
     item.className = "did";
-    item.append(icon("ring"), made("span", ""));
+    item.append(icon("ring", true), made("span"));
   }
   const isRunning = tool.state === "running";
   const drawing = /** @type {SVGElement} */ (item.firstElementChild);
   drawing.classList.toggle("spin", isRunning);
-  drawing.firstElementChild?.setAttribute("href", `web/icons.svg#i-${isRunning ? "ring" : "fn"}`);
+  setIcon(drawing, isRunning ? "ring" : "fn");
   put(item.lastElementChild, toolWords(tool));
 }
 
@@ -141,7 +140,7 @@ function fillUtterance(item, row, agent) {
     const who = made("span", isAgent ? "who agent" : "who");
     const time = made("time", "", clockOf(row.atS));
     who.append(`${isAgent ? agent : "You"} `, time);
-    const words = made("p", "");
+    const words = made("p");
     words.dir = "auto";
     const due = made("span", "interim");
     due.setAttribute("aria-hidden", "true");
@@ -159,47 +158,9 @@ function fillUtterance(item, row, agent) {
 
 /** @param {HTMLElement} item @param {Row} row */
 function fillExpression(item, row) {
-  const strongest = row.expression.slice(0, SHOWN_EXPRESSIONS);
-  const told = strongest.map(({ name, score }) => `${name} ${score}`).join();
+  const told = row.expression.map(({ name, score }) => `${name} ${score}`).join();
   if ((item.dataset.expression ?? "") === told) return;
   item.dataset.expression = told;
   item.children[2]?.remove();
-  if (!strongest.length) return;
-  const list = made("ul", "expr");
-  list.setAttribute("aria-label", "Expression");
-  for (const { name, score } of strongest) {
-    const bar = made("i", "");
-    bar.setAttribute("role", "img");
-    bar.setAttribute("aria-label", score.toFixed(2));
-    bar.style.setProperty("--v", String(Math.min(1, Math.max(0, score))));
-    const entry = made("li", "", name);
-    entry.title = `${name} ${score.toFixed(2)}`;
-    entry.append(bar);
-    list.append(entry);
-  }
-  item.append(list);
-}
-
-/** @param {string} tag @param {string} className @param {string} [text] */
-function made(tag, className, text = "") {
-  const element = document.createElement(tag);
-  if (className) element.className = className;
-  if (text) element.textContent = text;
-  return element;
-}
-
-/** @param {string} name */
-function icon(name) {
-  const drawing = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  drawing.setAttribute("class", "i i-s");
-  drawing.setAttribute("aria-hidden", "true");
-  const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
-  use.setAttribute("href", `web/icons.svg#i-${name}`);
-  drawing.append(use);
-  return drawing;
-}
-
-/** @param {Element | null} element @param {string} text */
-function put(element, text) {
-  if (element && element.textContent !== text) element.textContent = text;
+  if (told) item.append(expressionList(row.expression));
 }
