@@ -9,6 +9,7 @@ import { ListView } from "./list_view.js";
 import { LiveCalls } from "./live_calls.js";
 import { noticeOf, NoticeView } from "./notices.js";
 import { part, showCounts, showView } from "./page_parts.js";
+import { Presence } from "./presence.js";
 import { followRoute, go } from "./router.js";
 import { ServerClock } from "./server_clock.js";
 import { ServiceWatch } from "./service_watch.js";
@@ -54,6 +55,7 @@ export class Desk {
   /** @type {number | null} */
   #retryAt = null;
   #shortcuts = new Shortcuts();
+  #presence;
   #skipped = 0;
   #skippedAt = 0;
 
@@ -93,6 +95,7 @@ export class Desk {
         return "retry";
       },
     });
+    this.#presence = new Presence((callId) => api.command(callId, "takeover"));
     this.#ready = this.#watch.start();
     offerThemes(part("theme"), () => this.#update());
     followRoute((route) => this.#show(route));
@@ -263,6 +266,8 @@ export class Desk {
     );
     this.#notices.show(notice);
     showVitals(part("vitals"), service);
+    const { name, scope } = this.#me;
+    if (scope === "control") this.#presence.tick(this.#calls.live(), name, this.#clock.now());
     this.#update();
   }
 

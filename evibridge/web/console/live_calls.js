@@ -109,13 +109,13 @@ export class LiveCalls {
 
   /** How many calls go on. */
   counts() {
-    const live = this.#live();
+    const live = this.live();
     return { all: live.length, needsYou: live.filter(needsYou).length, slow: live.filter(isSlow).length };
   }
 
   /** Names of the agents of calls that go on, in the order of letters. */
   agents() {
-    const names = new Set(this.#live().map(({ agent }) => agent ?? ""));
+    const names = new Set(this.live().map(({ agent }) => agent ?? ""));
     names.delete("");
     return [...names].sort((one, other) => one.localeCompare(other));
   }
@@ -163,7 +163,8 @@ export class LiveCalls {
     return this.#calls.size < before;
   }
 
-  #live() {
+  /** Those that go on, in no order. */
+  live() {
     return [...this.#calls.values()].flatMap(({ summary }) => (summary.state === "ended" ? [] : summary));
   }
 
