@@ -67,7 +67,13 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class TakeOver:
-    """Speak with the caller in the agent's place, who is paused until the call is handed back."""
+    """Speak with the caller in the agent's place, who is paused until the call is handed back.
+
+    Attributes:
+        renew: it is only a sign of an operator who has the call already
+    """
+
+    renew: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,8 @@ class TakingOver:
         """
         if isinstance(command, wish.HandBack):
             return self.hand_back(by, now_s)
+        if command.renew and self._course.takeover.by is None:
+            raise CommandRefused("call_is_not_taken_over", "Nobody has the call: take it over.")
         return self._take_over(by, now_s)
 
     def _take_over(self, by: str, now_s: float) -> list[Action]:

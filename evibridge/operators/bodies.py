@@ -97,6 +97,13 @@ class ContextBody(Body):
     """Null takes back what was told."""
 
 
+class TakeOverBody(Body):
+    """Nothing, or that the call is to be kept."""
+
+    renew: bool = False
+    """Whether the call is taken over already, and this is only a sign of its operator."""
+
+
 class WhisperBody(Body):
     """What the model is told beside everything that it was told before."""
 

@@ -101,10 +101,11 @@ CALL_COMMANDS: tuple[CallCommand, ...] = (
     _plain("resume", "Let the agent speak again.", commands.Resume()),
     _plain("hold", "Keep agent and caller from hearing each other.", commands.Hold()),
     _plain("release", "Let agent and caller hear each other again.", commands.Release()),
-    _plain(
+    _worded(
         "takeover",
         "Speak with the caller in the agent's place, which is silent until it is handed back.",
-        commands.TakeOver(),
+        bodies.TakeOverBody,
+        lambda body: commands.TakeOver(body.renew),
     ),
     _plain(
         "handback",

@@ -20,6 +20,8 @@ from evibridge.operators.event_reader import EventReader
 PERIOD_S = 0.5
 SOON_S = 0.05
 """After what somebody waits for; events that come together are told together."""
+ENDS_BY_ITSELF = frozenset({"agent_speaking", "caller_speaking"})
+"""States that are over with time, without an event."""
 WAITED_FOR = (ApprovalWanted, ApprovalGiven, CallBegan, CallDialled, CallEnded)
 
 
@@ -47,6 +49,8 @@ class Summaries:
         self._changed: set[str] = set()
         self._owed: dict[EventReader, frozenset[str]] = {}
         """Calls that have changed before, for each reader that has not taken it."""
+        self._speaking: dict[str, object] = {}
+        """Calls whose state time alone may change, with the state that was told."""
         self._last_words: dict[str, Mapping[str, object]] = {}
         """Of calls that have ended and that not every reader knows of: as they were then."""
         self._unsubscribe: Callable[[], None] | None = None
@@ -65,6 +69,7 @@ class Summaries:
             self._unsubscribe()
             self._unsubscribe = None
             self._changed.clear()
+            self._speaking.clear()
             self._last_words.clear()
             if self._timer is not None:
                 self._timer.cancel()
@@ -101,7 +106,7 @@ class Summaries:
 
     def _offer(self) -> None:
         self._timer = None
-        changed, self._changed = self._changed, set()
+        changed, self._changed = self._changed | self._fallen_silent(), set()
         texts: dict[frozenset[str], bytes] = {}
         for reader, owed in self._owed.items():
             calls = owed | changed
@@ -116,11 +121,20 @@ class Summaries:
         self._last_words = {
             call_id: each for call_id, each in self._last_words.items() if call_id in owed
         }
-        if owed:
+        if owed or self._speaking:
             self._wait(PERIOD_S)
+
+    def _fallen_silent(self) -> set[str]:
+        """Calls in which somebody was speaking, and does no more."""
+        states = {call_id: _state(self._of(call_id)) for call_id in self._speaking}
+        return {call_id for call_id, state in states.items() if state != self._speaking[call_id]}
 
     def _message(self, calls: frozenset[str]) -> bytes:
         summaries = [self._of(call_id) for call_id in sorted(calls)]
+        for call_id, summary in zip(sorted(calls), summaries, strict=True):
+            self._speaking.pop(call_id, None)
+            if (state := _state(summary)) in ENDS_BY_ITSELF:
+                self._speaking[call_id] = state
         return orjson.dumps(
             {
                 "type": "summaries",
@@ -134,3 +148,7 @@ class Summaries:
         summary, last_words = self._summary(call_id), self._last_words.get(call_id)
         has_settled = summary is not None and summary.get("state") == "ended"
         return summary if last_words is None or has_settled else last_words
+
+
+def _state(summary: Mapping[str, object] | None) -> object:
+    return None if summary is None else summary.get("state")

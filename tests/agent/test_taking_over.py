@@ -79,6 +79,14 @@ class TestTakingOver:
     def test_taking_over_twice_changes_nothing(self) -> None:
         assert ask(taken_over(), wish.TakeOver(), 3.0) == []
 
+    def test_a_sign_of_him_takes_nothing_over(self) -> None:
+        session = talking_session()
+        assert refusal(session, wish.TakeOver(renew=True)) == "call_is_not_taken_over"
+        assert not session.is_taken_over
+
+        assert ask(taken_over(), wish.TakeOver(renew=True), 3.0) == []
+        assert refusal(taken_over(), wish.TakeOver(renew=True), SAM) == "call_is_taken_over"
+
     def test_another_operator_is_told_who_was_quicker(self) -> None:
         session = taken_over()
 
@@ -210,7 +218,9 @@ class TestAnOperatorWhoIsGone:
         assert evi.ResumeAssistant() in told(actions)
         assert not session.is_taken_over
 
-    @pytest.mark.parametrize("command", [wish.TakeOver(), wish.Say("Yes?"), wish.Whisper("Hm.")])
+    @pytest.mark.parametrize(
+        "command", [wish.TakeOver(renew=True), wish.Say("Yes?"), wish.Whisper("Hm.")]
+    )
     def test_each_of_his_commands_is_a_sign_of_him(self, command: OperatorCommand) -> None:
         session = taken_over(2.0)
         ask(session, command, 40.0)

@@ -35,6 +35,7 @@ class Stage:
     live: list[str] = field(default_factory=lambda: ["CA1", "CA2"])
     ended: list[str] = field(default_factory=list)
     forgotten: set[str] = field(default_factory=set)
+    states: dict[str, str] = field(default_factory=dict)
     level_sinks: dict[str, list[LevelSink]] = field(default_factory=lambda: {"CA1": []})
     refusal: Refusal | None = None
     snapshots_fail: bool = False
@@ -53,7 +54,8 @@ class Stage:
     def summary(self, call_id: str) -> dict[str, object] | None:
         if call_id in self.forgotten or call_id not in self.live + self.ended:
             return None
-        return {"call_id": call_id, "events": len(self.bus.history(call_id))}
+        state = {"state": self.states[call_id]} if call_id in self.states else {}
+        return {"call_id": call_id, "events": len(self.bus.history(call_id)), **state}
 
     def snapshot(self, call_id: str) -> dict[str, object] | None:
         if self.snapshots_fail:

@@ -62,6 +62,7 @@ async def served(app: web.Application, **how: Any) -> AsyncIterator[str]:
         ),
         ("whisper", {"text": "A regular."}, commands.Whisper("A regular.")),
         ("takeover", None, commands.TakeOver()),
+        ("takeover", {"renew": True}, commands.TakeOver(renew=True)),
         ("handback", {}, commands.HandBack()),
         ("pause", None, commands.Pause()),
         ("pause", {}, commands.Pause()),

@@ -310,6 +310,23 @@ def test_summaries_come_soon_after_what_is_waited_for(happens: CallEvent, after_
     run_in_virtual_time(scene())
 
 
+def test_a_call_in_which_nobody_speaks_any_more_is_summed_up_without_an_event() -> None:
+    async def scene() -> None:
+        stage = Stage()
+        reader = stage.watch_all("events=false&summaries=true")
+        stage.states["CA1"] = "agent_speaking"
+        stage.tell(AgentPaused())
+        await asyncio.sleep(3.1)
+        assert reader.types == ["snapshot", "summaries"]
+        stage.states["CA1"] = "listening"
+        await asyncio.sleep(5.0)
+        assert reader.types == ["snapshot", "summaries", "summaries"]
+        assert reader.sent[2]["calls"] == [{"call_id": "CA1", "events": 1, "state": "listening"}]
+        reader.hang_up()
+
+    run_in_virtual_time(scene())
+
+
 def test_a_call_that_has_ended_is_summed_up_once_as_ended_even_if_it_is_forgotten() -> None:
     async def scene() -> None:
         stage = Stage()

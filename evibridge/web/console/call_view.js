@@ -134,7 +134,7 @@ export class CallView {
     const now = () => lastsNow(call.summary(), this.#parts.clock.now());
     const seekable = Boolean(record?.recording?.file);
     this.#timeline.show(story, now);
-    this.#transcript.show(story, { seekable, now });
+    this.#transcript.show(story, { seekable, now, me: this.#parts.me().name });
     this.#figures.show(story);
     this.update();
   }

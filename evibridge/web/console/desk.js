@@ -95,7 +95,7 @@ export class Desk {
         return "retry";
       },
     });
-    this.#presence = new Presence((callId) => api.command(callId, "takeover"));
+    this.#presence = new Presence((callId) => api.command(callId, "takeover", { renew: true }));
     this.#ready = this.#watch.start();
     offerThemes(part("theme"), () => this.#update());
     followRoute((route) => this.#show(route));
