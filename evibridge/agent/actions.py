@@ -75,8 +75,13 @@ class SpeakForOperator:
 
 
 @dataclass(frozen=True, slots=True)
-class CloseOperatorLine:
-    """No operator's microphone goes to the caller any more."""
+class StopOperator:
+    """The agent's voice says nothing more of what operators wrote so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveOperator:
+    """No operator is heard any more: the call is handed back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +150,8 @@ Action = (
     | PlaceMark
     | PlayFiller
     | SpeakForOperator
-    | CloseOperatorLine
+    | StopOperator
+    | LeaveOperator
     | PlayTones
     | SendSilence
     | StartTool

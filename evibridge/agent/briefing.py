@@ -13,6 +13,8 @@ MAX_NOTES = 16
 """Between two answers; the oldest is forgotten."""
 MAX_WHISPERS = 16
 """In a call; the oldest is forgotten."""
+MAX_TAKEOVERS = 8
+"""Whose talk the model still knows."""
 MAX_NOTE_CHARACTERS = 8 * 1024
 """Of a note; a link takes 256 KiB at a time, and the model the beginning of it."""
 MAX_KEPT_MESSAGES = 16
@@ -33,6 +35,7 @@ class Briefing:
         """How many came after the words that the next answer is for."""
         self._context: str | None = None
         self._whispers: deque[str] = deque(maxlen=MAX_WHISPERS)
+        self._takeovers: deque[str] = deque(maxlen=MAX_TAKEOVERS)
         self._kept: deque[evi.ClientMessage] = deque(maxlen=MAX_KEPT_MESSAGES)
 
     def settings(self, why: ChatOpening, conversation: Conversation) -> evi.SessionSettings:
@@ -89,10 +92,15 @@ class Briefing:
         self._whispers.append(_bounded(text))
         return self.notes()
 
+    def taken_over(self, told: str) -> list[evi.ClientMessage]:
+        """An operator has spoken in the agent's place; returns what says so."""
+        self._takeovers.append(_bounded(told))
+        return self.notes()
+
     def notes(self) -> list[evi.ClientMessage]:
         """All that the model is to know, in a message (EVI: a newer context replaces an older)."""
         context = [] if self._context is None else [self._context]
-        lines = [*context, *self._whispers, *self._notes]
+        lines = [*context, *self._whispers, *self._takeovers, *self._notes]
         if not lines:
             return []
         how_long: Literal["temporary", "persistent"] = "temporary" if self._notes else "persistent"

@@ -23,7 +23,7 @@ from evibridge.agent.call_tap import CallTap
 from evibridge.agent.call_tools import CallTools, delivered, delivery
 from evibridge.agent.chat_dispatch import ChatDispatch, Dispatched, way_of
 from evibridge.agent.chat_lines import ChatLines, with_advice
-from evibridge.agent.commands import Decide, HandBack, OperatorCommand, Say, Transfer, Via
+from evibridge.agent.commands import Decide, OperatorCommand, Transfer, Via
 from evibridge.agent.end_of_call_log import log_end
 from evibridge.agent.operator_line import OperatorLine
 from evibridge.agent.session import CallSession
@@ -280,11 +280,7 @@ class Call:
         if isinstance(command, Transfer) and not self.can_transfer:
             sentence = "The caller is not on a telephone: nobody can be put through."
             raise CommandRefused("caller_has_no_telephone", sentence)
-        if self._session.is_taken_over and isinstance(command, Say):
-            await self._operator.get_ready_to_speak()
-        elif self._session.is_taken_over and isinstance(command, HandBack):
-            await self._operator.settle()
-        actions = self._session.operate(command, by, self._loop.time())
+        actions = await self._operator.operate(command, by)
         if isinstance(command, Decide) and not actions:
             sentence = self._tool_watch.why_not_waiting(command.tool_call_id)
             raise CommandRefused("tool_is_not_waiting", sentence)
@@ -337,15 +333,24 @@ class Call:
 
     def hang_up(self) -> None:
         """End the call once everything was said."""
-        self._perform(self._session.hang_up(EndReason.AGENT_HUNG_UP, self._loop.time()))
+        if not self._is_an_operators("hang_up"):
+            self._perform(self._session.hang_up(EndReason.AGENT_HUNG_UP, self._loop.time()))
 
     def end_with(self, text: str) -> None:
         """Have the agent speak a last text, and end the call."""
-        self._perform(self._session.end_with(text, self._loop.time()))
+        if not self._is_an_operators("end_with"):
+            self._perform(self._session.end_with(text, self._loop.time()))
 
     def transfer(self, to: str) -> None:
         """Put the caller through to somebody else once everything was said."""
-        self._perform(self._session.transfer(to, self._loop.time()))
+        if not self._is_an_operators("transfer"):
+            self._perform(self._session.transfer(to, self._loop.time()))
+
+    def _is_an_operators(self, asked: str) -> bool:
+        """Whether the call is not the agent's to end, as a tool of it asks."""
+        if self._session.is_taken_over:
+            log.warning("tool_asks_for_taken_call", call_id=self.call_id, asked=asked)
+        return self._session.is_taken_over
 
     def decide(self, tool_call_id: str, verdict: Verdict, by: str) -> bool:
         """Approve or decline a tool that waits; returns whether nobody was quicker.
@@ -448,7 +453,8 @@ class Call:
         | act.TellVerdict
         | act.PlayFiller
         | act.SpeakForOperator
-        | act.CloseOperatorLine
+        | act.StopOperator
+        | act.LeaveOperator
         | act.PlayTones
         | act.SendSilence,
     ) -> None:
@@ -468,7 +474,7 @@ class Call:
                 self._tools.decide(tool_call_id, verdict)
             case act.PlayFiller() | act.PlayTones():
                 self._play_own(action)
-            case act.SpeakForOperator() | act.CloseOperatorLine():
+            case act.SpeakForOperator() | act.StopOperator() | act.LeaveOperator():
                 self._operator.perform(action)
             case act.SendSilence():
                 self._chats.send_silence()

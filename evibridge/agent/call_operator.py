@@ -9,11 +9,21 @@ from evibridge.agent import actions as act
 from evibridge.agent import evi_messages as evi
 from evibridge.agent.actions import Action
 from evibridge.agent.call_plan import CallerLeg
+from evibridge.agent.commands import (
+    HandBack,
+    HangUp,
+    OperatorCommand,
+    Say,
+    Send,
+    TakeOver,
+    Transfer,
+)
 from evibridge.agent.evi_client import EviServer
 from evibridge.agent.operator_line import RATE_HZ, OperatorLine
 from evibridge.agent.operator_scribe import Spawn
 from evibridge.agent.operator_voice import OperatorVoice
 from evibridge.agent.session import CallSession
+from evibridge.audio.level import is_sound
 from evibridge.audio.wav import wav_file
 from evibridge.errors import BadAudio
 
@@ -59,25 +69,60 @@ class CallOperator:
         self._loop = asyncio.get_running_loop()
         self.hear: Callable[[bytes], None] | None = None
         """Takes the caller's voice as it comes, while an operator speaks by microphone."""
+        self._turns = asyncio.Lock()
+        """Who takes the call over waits until it is handed back."""
+        self._is_finishing = False
         self._voice = OperatorVoice(self, server, audio, voice_id, spawn)
 
     # From the call
 
-    async def get_ready_to_speak(self) -> None:
-        """Have a voice for what an operator writes; see `OperatorSpeech.get_ready`."""
-        await self._voice.get_ready()
+    async def operate(self, command: OperatorCommand, by: str) -> list[Action]:
+        """Have the session decide about a command, once the call is ready for it.
 
-    async def settle(self) -> None:
-        """The operator is done: wait until it is known what he said, and said it was."""
-        await self._voice.settle()
+        Raises:
+            CommandRefused: the call cannot do it now
+        """
+        match command:
+            case Say() | Send(evi.AssistantInput()) if self._session.is_taken_over:
+                self._session.check_writing()
+                await self._voice.get_ready()
+            case HangUp() | Transfer() if self._session.is_taken_over:
+                if not self._is_finishing:  # asked again, he does not want to wait
+                    await self._finish_speech()
+            case HandBack():
+                return await self._hand_back(by)
+            case TakeOver():
+                async with self._turns:
+                    return self._session.operate(command, by, self._loop.time())
+            case _:
+                pass
+        return self._session.operate(command, by, self._loop.time())
 
-    def perform(self, action: act.SpeakForOperator | act.CloseOperatorLine) -> None:
+    async def _hand_back(self, by: str) -> list[Action]:
+        """The operator is done: it is waited for what he said, and for what is said for him."""
+        async with self._turns:
+            self._session.operator_seen(by, self._loop.time())
+            if self._session.is_taken_over:
+                await self._voice.settle()
+            return self._session.operate(HandBack(), by, self._loop.time())
+
+    async def _finish_speech(self) -> None:
+        self._is_finishing = True
+        try:
+            await self._voice.finish_speech()
+        finally:
+            self._is_finishing = False
+
+    def perform(self, action: act.SpeakForOperator | act.StopOperator | act.LeaveOperator) -> None:
         """Do what the session has decided."""
-        if isinstance(action, act.SpeakForOperator):
-            self._voice.speak(action.text)
-        else:
-            self.hear = None
-            self._voice.cut_line()
+        match action:
+            case act.SpeakForOperator(text):
+                self._voice.speak(text)
+            case act.StopOperator():
+                self._voice.forget_speech()
+            case act.LeaveOperator():
+                self.hear = None
+                self._voice.leave()
 
     def check_line(self, by: str) -> None:
         """See `Call.check_operator_line`."""
@@ -100,7 +145,9 @@ class CallOperator:
     # From the voices
 
     def play_for_operator(self, wav: bytes) -> None:
-        """The caller hears the agent's voice with an operator's words."""
+        """The caller hears the agent's voice with an operator's words, if he is to."""
+        if not self._session.writing_is_heard:
+            return
         try:
             duration_ms = self._leg().play(wav)
         except BadAudio as error:
@@ -110,10 +157,12 @@ class CallOperator:
 
     def play_microphone(self, pcm16: bytes) -> None:
         """The caller hears an operator's own voice: int16 mono PCM at `RATE_HZ`."""
+        now_s = self._loop.time()
+        if is_sound(pcm16):
+            self._session.microphone_sounded(now_s)
         if not self._session.microphone_is_heard:
             return
-        now_s = self._loop.time()
-        if self._session.unplayed_ms(now_s) <= 0:
+        if self._session.all_played_s <= now_s:
             pcm16 = bytes(CUSHION_BYTES) + pcm16
         duration_ms = self._leg().play(wav_file(pcm16, RATE_HZ))
         actions = self._session.microphone_sent(duration_ms, now_s)

@@ -9,6 +9,11 @@ from evibridge.agent.duties import FILLER_AFTER_S, GO_ON_AFTER_S, THINKS_FOR_S, 
 from evibridge.agent.farewell import Farewell
 from evibridge.events import ChatOpening, EndReason
 
+WITHOUT_SERVER = frozenset(
+    {EndReason.EVI_LOST, EndReason.EVI_UNREACHABLE, EndReason.EVI_REFUSED, EndReason.INACTIVITY}
+)
+"""Ends of a chat that are none of a call which an operator has taken over."""
+
 
 class ChatChanges:
     """Says what a chat that opens is told, and what follows when one is gone."""
@@ -67,7 +72,9 @@ class ChatChanges:
         if course.phase.is_closing:
             return self._farewell.server_left(course.phase.reason, now_s)
         if isinstance(meaning, EndReason):
-            return self._farewell.server_left(meaning, now_s)
+            if not self._outlasts(meaning):
+                return self._farewell.server_left(meaning, now_s)
+            course.link.hold_out(now_s)
         return self._lost(events.ChatLost(code, error), now_s)
 
     def unavailable(self, chat: int, now_s: float, *, retryable: bool) -> list[Action]:
@@ -75,13 +82,23 @@ class ChatChanges:
         if retryable:
             self._course.link.failed(chat, now_s)
         elif self._course.link.refused(chat, now_s):
-            return self._farewell.server_left(EndReason.EVI_REFUSED, now_s)
+            if not self._outlasts(EndReason.EVI_REFUSED):
+                return self._farewell.server_left(EndReason.EVI_REFUSED, now_s)
+            self._course.link.hold_out(now_s)
         return []
 
     def woke(self, now_s: float) -> list[Action]:
         """The time may have come to open a chat, or to give up."""
-        woken = self._course.link.woke(now_s, is_quiet=self._course.is_quiet(now_s))
+        link, is_quiet = self._course.link, self._course.is_quiet(now_s)
+        woken = link.woke(now_s, is_quiet=is_quiet)
+        if isinstance(woken, EndReason) and self._outlasts(woken):
+            link.wait_on(now_s)
+            woken = link.woke(now_s, is_quiet=is_quiet)
         return self._farewell.server_left(woken, now_s) if isinstance(woken, EndReason) else woken
+
+    def _outlasts(self, reason: EndReason) -> bool:
+        """Whether the call goes on without the server: an operator speaks with the caller."""
+        return self._course.takeover.by is not None and reason in WITHOUT_SERVER
 
     def _lost(self, lost: events.ChatLost, now_s: float) -> list[Action]:
         left = self._left(now_s)

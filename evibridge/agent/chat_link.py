@@ -135,6 +135,18 @@ class ChatLink:
         self._due_s = now_s
         self._give_up_s = now_s + self._first_s
 
+    def hold_out(self, now_s: float) -> None:
+        """The chat is gone for good, and the call goes on: it is tried again all the same."""
+        if self._state is _State.READY:
+            self._lose(now_s, counts=False)
+        elif self.number is not None:
+            self.failed(self.number, now_s)
+        self.wait_on(now_s)
+
+    def wait_on(self, now_s: float) -> None:
+        """The server is waited for anew, as after a loss."""
+        self._give_up_s = now_s + self._resume_s
+
     def leave(self) -> None:
         """The call needs no chat any more; what is open is its owner's to close."""
         self._state = _State.CLOSED

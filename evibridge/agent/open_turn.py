@@ -61,10 +61,9 @@ class OpenTurn:
         self.forget_told()
 
     def operator_answers(self) -> None:
-        """An operator speaks in the agent's place: it owes nothing of before any more."""
+        """An operator speaks in the agent's place: what it owed of itself is out of date."""
         self._words = None
         self._missed = ""
-        self._texts.clear()
 
     def words_are_due(self, now_s: float) -> None:
         """The agent has been given something to say: a sentence, or the result of a tool."""

@@ -50,6 +50,10 @@ class OperatorScribe:
         self._owes_words = False
         """Whether something was said that is not written down."""
         self._is_done = asyncio.Event()
+        self._has_opened = asyncio.Event()
+        self._is_missed = False
+        """Whether the log tells already that nobody writes."""
+        self._has_interim = False
         self._task = spawn(self._write())
 
     def hear(self, pcm16: bytes) -> None:
@@ -64,17 +68,18 @@ class OperatorScribe:
         """The microphone is off: return when the last words are written down, or soon anyhow."""
         self._is_on = False
         try:
-            if self._owes_words and self._chat is not None:
-                await self._last_words(self._chat)
+            if self._owes_words:
+                await self._last_words()
         finally:
             self.close()
 
-    async def _last_words(self, chat: SideChat) -> None:
+    async def _last_words(self) -> None:
         silence = bytes(RATE_HZ * 2 * PIECE_MS // 1000)
-        for _ in range(TAIL_MS // PIECE_MS):
-            chat.send_audio(silence)
         try:
             async with asyncio.timeout(LAST_WORDS_S):
+                await self._has_opened.wait()
+                for _ in range(TAIL_MS // PIECE_MS):
+                    self.hear(silence)
                 await self._is_done.wait()
         except TimeoutError:
             log.info("operator_words_unknown", call_id=self._host.call_id)
@@ -88,34 +93,45 @@ class OperatorScribe:
 
     async def _write(self) -> None:
         while True:
-            await self._open()
-            if self._chat is not None:
-                await self._chat.ended()
+            chat = await self._open()
+            if chat is not None:
+                await chat.ended()
             await asyncio.sleep(AGAIN_S)
 
-    async def _open(self) -> None:
+    async def _open(self) -> SideChat | None:
         audio = evi.AudioFormat(sample_rate=RATE_HZ)
         settings = evi.SessionSettings(audio=audio, tools=(), builtin_tools=())
         first = (evi.PauseAssistant(), settings)
-        chat = SideChat(self._server, audio, first, self._said, _nothing_sounds)
+        chat = SideChat(self._server, audio, first, self._said, _nothing_sounds, _nothing)
         try:
             await chat.open()
         except (LinkError, SettingsError) as error:
-            log.warning("operator_words_unheard", call_id=self._host.call_id, error=str(error))
-            return
+            if not self._is_missed:
+                self._is_missed = True
+                log.warning("operator_words_unheard", call_id=self._host.call_id, error=str(error))
+            return None
         self._chat = chat
+        self._is_missed = False
+        self._has_opened.set()
         self._host.side_chat_opened(chat.chat_id)
         for pcm16 in self._kept.take():
             chat.send_audio(pcm16)
+        return chat
 
     def _said(self, message: evi.Message) -> None:
         if not isinstance(message, evi.UserMessage):
             return
-        self._host.operator_transcribed(message.content, self._by, interim=message.interim)
         self._owes_words = message.interim
+        if message.content or self._has_interim:
+            self._host.operator_transcribed(message.content, self._by, interim=message.interim)
+        self._has_interim = message.interim
         if not message.interim and not self._is_on:
             self._is_done.set()
 
 
 def _nothing_sounds(utterance_id: str, wav: bytes) -> None:
     """A greeting, which nobody is to hear."""
+
+
+def _nothing() -> None:
+    """It is opened again."""

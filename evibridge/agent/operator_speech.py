@@ -1,6 +1,7 @@
 """What operators write, in the agent's voice, while the call's own chat is paused."""
 
 import asyncio
+from collections import deque
 from contextlib import suppress
 
 import structlog
@@ -10,6 +11,9 @@ from evibridge.agent.evi_client import EviServer
 from evibridge.agent.operator_host import OperatorHost
 from evibridge.agent.side_chat import SideChat
 from evibridge.errors import CommandRefused, LinkError, SettingsError
+
+MAX_TEXTS = 16
+"""That wait to be spoken; more is a program gone astray."""
 
 log = structlog.get_logger(__name__)
 
@@ -32,7 +36,10 @@ class OperatorSpeech:
         self._audio = audio
         self._voice_id = voice_id
         self._chat: SideChat | None = None
-        self._texts: list[str] = []
+        self._opening = asyncio.Lock()
+        self._closings = 0
+        """How often it was closed: a chat that was being opened then is not wanted."""
+        self._texts: deque[str] = deque()
         """That were told, and are not spoken to their end."""
         self._accepted: set[str] = set()
         """Ids of what is spoken of them."""
@@ -40,49 +47,67 @@ class OperatorSpeech:
         self._is_idle = asyncio.Event()
         self._is_idle.set()
 
+    async def get_ready(self) -> None:
+        """Have a chat that can speak one more text.
+
+        Raises:
+            CommandRefused: the EVI server opens none, or too much waits to be spoken
+        """
+        if len(self._texts) >= MAX_TEXTS:
+            sentence = "Much is being said already: wait until the caller has heard some of it."
+            raise CommandRefused("operator_speaks_already", sentence)
+        async with self._opening:
+            if self._chat is None or self._chat.is_over:
+                await self._open()
+
+    def speak(self, text: str) -> None:
+        """Speak a text behind those before; `get_ready` has been waited for."""
+        if self._chat is None or self._chat.is_over:
+            log.warning("operator_speech_lost", call_id=self._host.call_id)
+            return
+        self._texts.append(text)
+        self._is_idle.clear()
+        self._chat.send(evi.AssistantInput(text))
+
     async def finish(self, within_s: float) -> None:
         """Wait until everything was spoken, so long at most; the caller may hear it later."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 await self._is_idle.wait()
-        self.close()
 
-    async def get_ready(self) -> None:
-        """Have a chat that can speak.
+    def forget(self) -> None:
+        """Nothing that was told so far is spoken any more."""
+        self._texts.clear()
+        self._accepted.clear()
+        self._accepts_unnamed = False
+        self._is_idle.set()
 
-        Raises:
-            CommandRefused: the EVI server opens none
-        """
-        if self._chat is not None and not self._chat.is_over:
-            return
+    def close(self) -> None:
+        """Speak nothing more, until `get_ready` is waited for again."""
+        self._closings += 1
+        chat, self._chat = self._chat, None
+        self.forget()
+        if chat is not None:
+            chat.close()
+
+    async def _open(self) -> None:
         settings = evi.SessionSettings(voice_id=self._voice_id, tools=(), builtin_tools=())
-        chat = SideChat(self._server, self._audio, (settings,), self._said, self._sounded)
+        chat = SideChat(
+            self._server, self._audio, (settings,), self._said, self._sounded, self._lost
+        )
+        closings = self._closings
         try:
             await chat.open()
         except (LinkError, SettingsError) as error:
             log.warning("operator_speech_unavailable", error=str(error))
             sentence = "The EVI server lends no voice now: speak by microphone, or try again."
             raise CommandRefused("agent_is_away", sentence) from None
-        self.close()
+        if closings != self._closings:
+            chat.close()
+            raise CommandRefused("call_is_not_taken_over", "The call is not yours any more.")
+        self.forget()
         self._chat = chat
         self._host.side_chat_opened(chat.chat_id)
-
-    def speak(self, text: str) -> None:
-        """Speak a text behind those before; `get_ready` has been waited for."""
-        if self._chat is not None:
-            self._texts.append(text)
-            self._is_idle.clear()
-            self._chat.send(evi.AssistantInput(text))
-
-    def close(self) -> None:
-        """Speak nothing more."""
-        chat, self._chat = self._chat, None
-        self._texts.clear()
-        self._is_idle.set()
-        self._accepted.clear()
-        self._accepts_unnamed = False
-        if chat is not None:
-            chat.close()
 
     def _said(self, message: evi.Message) -> None:
         match message:
@@ -96,7 +121,8 @@ class OperatorSpeech:
             case evi.AssistantEnd() if self._accepted or self._accepts_unnamed:
                 self._accepted.clear()
                 self._accepts_unnamed = False
-                self._texts.pop(0)
+                if self._texts:
+                    self._texts.popleft()
                 if not self._texts:
                     self._is_idle.set()
             case _:
@@ -105,3 +131,8 @@ class OperatorSpeech:
     def _sounded(self, utterance_id: str, wav: bytes) -> None:
         if utterance_id in self._accepted or self._accepts_unnamed:
             self._host.play_for_operator(wav)
+
+    def _lost(self) -> None:
+        if self._texts:
+            log.warning("operator_speech_lost", call_id=self._host.call_id)
+        self.forget()

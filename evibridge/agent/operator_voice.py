@@ -50,6 +50,14 @@ class OperatorVoice:
         """The agent's voice says a text."""
         self._speech.speak(text)
 
+    async def finish_speech(self) -> None:
+        """Wait until the agent's voice has said what operators wrote, or soon anyhow."""
+        await self._speech.finish(SPOKEN_WITHIN_S)
+
+    def forget_speech(self) -> None:
+        """The agent's voice says nothing more of what operators wrote."""
+        self._speech.forget()
+
     def open_line(self, by: str, on_closed: Callable[[], None]) -> OperatorLine:
         """An operator's microphone is on; one that he had on before is closed."""
         self.cut_line()
@@ -72,6 +80,12 @@ class OperatorVoice:
         if self._writing:
             await asyncio.wait(self._writing)
         await self._speech.finish(SPOKEN_WITHIN_S)
+        self._speech.close()
+
+    def leave(self) -> None:
+        """The call is handed back: no operator is heard in it any more."""
+        self.cut_line()
+        self._speech.close()
 
     def close(self) -> None:
         """The call is over."""

@@ -115,6 +115,11 @@ class ServerSide:
         told = self._briefing.whisper(text)
         return [*map(act.Tell, told)] if self.is_ready else []
 
+    def taken_over(self, told: str) -> list[Action]:
+        """Tell the model what an operator has said in its place."""
+        messages = self._briefing.taken_over(told)
+        return [*map(act.Tell, messages)] if self.is_ready else []
+
     def change(self, change: evi.SessionSettings) -> list[Action]:
         """Change the settings of this chat and of all that follow."""
         told = self._briefing.change(change)

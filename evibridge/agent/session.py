@@ -204,7 +204,9 @@ class CallSession:
         # EVI: resumed, a server answers the caller's last words, and those alone.
         course.turn.missed(cut.lost, may_be_repeated=not course.turn.is_answered)
         course.caller_spoke_s = None
-        return [*course.heard(cut.reports, now_s), act.Publish(events.CallerLost())]
+        stopped = [] if course.takeover.by is None else [act.StopOperator()]
+        reports = course.heard(cut.reports, now_s)
+        return [*stopped, *reports, act.Publish(events.CallerLost())]
 
     def caller_left(self, reason: EndReason, now_s: float) -> list[Action]:
         """The caller hung up, or will not come back."""
@@ -395,6 +397,19 @@ class CallSession:
         """Whether an operator speaks in the agent's place."""
         return self._course.takeover.by is not None
 
+    def operator_seen(self, by: str, now_s: float) -> None:
+        """An operator of this name is there; see `TakingOver.saw`."""
+        self._steering.taking_over.saw(by, now_s)
+
+    def check_writing(self) -> None:
+        """Tell whether an operator's words may be said now; see `TakingOver.check_writing`."""
+        self._steering.taking_over.check_writing()
+
+    @property
+    def writing_is_heard(self) -> bool:
+        """Whether the caller is to hear what the agent's voice says for operators."""
+        return self._steering.taking_over.writing_is_heard
+
     def check_microphone(self, by: str) -> None:
         """Tell whether an operator may speak by microphone; see `TakingOver.check_microphone`."""
         self._steering.taking_over.check_microphone(by)
@@ -411,6 +426,17 @@ class CallSession:
     def microphone_is_heard(self) -> bool:
         """Whether the caller is to hear the operator's microphone."""
         return self._steering.taking_over.microphone_is_heard
+
+    def microphone_sounded(self, now_s: float) -> None:
+        """The operator's microphone is louder than silence."""
+        by = self._course.takeover.microphone_by
+        if by is not None:
+            self._steering.taking_over.saw(by, now_s)
+
+    @property
+    def all_played_s(self) -> float:
+        """When the caller has heard everything that was sent, by the clock."""
+        return self._course.speech.due_s
 
     def microphone_sent(self, duration_ms: float, now_s: float) -> list[Action]:
         """A piece of an operator's voice has been written to the caller's side."""

@@ -26,6 +26,7 @@ class SideChat:
         settings: what it is told first, and whether it is only to write down what it hears
         on_message: gets everything but audio
         on_audio: gets the id of an utterance and a WAV file
+        on_lost: is told if it ends otherwise than by `close`
     """
 
     def __init__(
@@ -35,11 +36,13 @@ class SideChat:
         settings: tuple[evi.ClientMessage, ...],
         on_message: Callable[[evi.Message], None],
         on_audio: Callable[[str, bytes], None],
+        on_lost: Callable[[], None],
     ) -> None:
         self._server = server
         self._settings = settings
         self._on_message = on_message
         self._on_audio = on_audio
+        self._on_lost = on_lost
         self._chat = EviChat(self, NUMBER, audio)
         self._is_ready = asyncio.Event()
         self._has_ended = asyncio.Event()
@@ -105,7 +108,9 @@ class SideChat:
     def on_evi_closed(self, chat: int, code: int) -> None:
         """The socket is gone."""
         del chat, code
-        self._end()
+        if not self.is_over:
+            self._end()
+            self._on_lost()
 
     def _end(self) -> None:
         self.is_over = True

@@ -95,7 +95,9 @@ class Steering:
                 ]
             case Command.HOLD if not course.is_held:
                 course.is_held = True
-                return [*self._talk.silence_agent(now_s), act.Publish(events.CallHeld())]
+                stopped = [] if course.takeover.by is None else [act.StopOperator()]
+                silenced = self._talk.silence_agent(now_s)
+                return [*stopped, *silenced, act.Publish(events.CallHeld())]
             case Command.RELEASE if course.is_held:
                 course.is_held, course.held_by = False, None
                 course.responses.forget()

@@ -13,18 +13,20 @@ class Takeover:
     Attributes:
         by: name of the operator who speaks in the agent's place; None while the agent does
         microphone_by: name of the operator whose microphone is on
+        paused_by: who had paused the agent before
     """
 
     def __init__(self) -> None:
         self.by: str | None = None
         self.microphone_by: str | None = None
+        self.paused_by: str | None = None
         self._lines: deque[str] = deque(maxlen=MAX_LINES)
         self._was_heard = False
         self._had_microphone = False
 
-    def begin(self, by: str) -> None:
-        """An operator speaks from now on."""
-        self.by = by
+    def begin(self, by: str, paused_by: str | None = None) -> None:
+        """An operator speaks from now on; `paused_by` had paused the agent before."""
+        self.by, self.paused_by = by, paused_by
         self._lines.clear()
         self._was_heard = self._had_microphone = False
 

@@ -13,8 +13,8 @@ from evibridge.events import CommandGiven
 ABSENT_S = 60.0
 """An operator who has a call, and of whom nothing was seen for so long, is gone: the caller must
 not wait for nobody. Each of his commands is a sign of him, and so is his voice."""
-BEHIND_MS = 500.0
-"""Of an operator's voice that waits to be played: what is older is dropped."""
+BEHIND_S = 0.5
+"""Of an operator's voice that waits to be played, by the clock: what is older is dropped."""
 
 
 class TakingOver:
@@ -54,12 +54,11 @@ class TakingOver:
             self._refuse_others(by)
             self._seen(now_s)
             return []
-        course.takeover.begin(by)
+        course.takeover.begin(by, course.paused_by)
         self._seen(now_s)
         silenced = self._command(Command.PAUSE, now_s)
         course.paused_by = by
         released = self._command(Command.RELEASE, now_s)
-        course.turn.operator_answers()
         return [
             act.Publish(CommandGiven("takeover", by)),
             *silenced,
@@ -68,22 +67,29 @@ class TakingOver:
         ]
 
     def hand_back(self, by: str | None, now_s: float) -> list[Action]:
-        """The agent goes on, and knows what was said; `by` is None if the operator is gone."""
+        """The agent goes on, and knows what was said; `by` is None if the operator is gone.
+
+        An agent that somebody else had paused before stays so.
+        """
         course = self._course
         if course.takeover.by is None:
             return []
         course.deadlines.pop(Deadline.HAND_BACK, None)
+        paused_by = course.takeover.paused_by
+        goes_on = paused_by is None or paused_by == by
         given = [] if by is None else [act.Publish(CommandGiven("handback", by))]
+        told = course.server.taken_over(course.takeover.end())
+        course.paused_by = paused_by
         return [
-            act.CloseOperatorLine(),
+            act.LeaveOperator(),
             *given,
-            *course.server.whisper(course.takeover.end()),
+            *told,
             act.Publish(events.CallHandedBack(by)),
-            *self._command(Command.RESUME, now_s),
+            *(self._command(Command.RESUME, now_s) if goes_on else []),
         ]
 
     def saw(self, by: str, now_s: float) -> None:
-        """An operator of this name has asked for something."""
+        """An operator of this name has asked for something, or speaks."""
         if self._course.takeover.by == by:
             self._seen(now_s)
 
@@ -94,19 +100,37 @@ class TakingOver:
             sentence = f"{by} speaks with the caller: hand the call back first."
             raise CommandRefused("call_is_taken_over", sentence)
 
-    def say(self, text: str, by: str, now_s: float) -> list[Action]:
-        """The agent's voice says an operator's words.
+    def check_writing(self) -> None:
+        """Tell whether an operator's words may be said by the agent's voice now.
 
         Raises:
             CommandRefused: the caller hears nobody, or hears an operator's own voice
         """
         course = self._course
+        if not course.phase.is_talking:
+            raise CommandRefused("call_is_ending", "The call is about to end.")
         if course.is_held:
             raise CommandRefused("call_is_held", "The call is on hold: release it first.")
+        if not course.caller_is_here:
+            raise CommandRefused("caller_is_away", "The caller's line broke: wait for him.")
         if course.takeover.microphone_by is not None:
             sentence = f"{course.takeover.microphone_by} speaks by microphone: switch it off first."
             raise CommandRefused("operator_speaks_already", sentence)
-        self._seen(now_s)
+
+    @property
+    def writing_is_heard(self) -> bool:
+        """Whether the caller is to hear what the agent's voice says for operators."""
+        course = self._course
+        is_free = course.takeover.by is not None and course.takeover.microphone_by is None
+        return is_free and course.caller_is_here and not course.is_held
+
+    def say(self, text: str, by: str, now_s: float) -> list[Action]:
+        """The agent's voice says an operator's words.
+
+        Raises:
+            CommandRefused: as `check_writing`
+        """
+        self.check_writing()
         said = self.operator_said(text, by, now_s, interim=False, is_spoken=False)
         return [*said, act.SpeakForOperator(text)]
 
@@ -117,11 +141,15 @@ class TakingOver:
         course = self._course
         if course.phase.is_over:
             return []
+        told: list[Action] = []
         if not interim and text:
-            course.takeover.operator_said(by, text)
             course.conversation.operator_said(text, by, now_s)
-            course.turn.operator_answers()
-        return [act.Publish(events.OperatorSaid(text, by, interim, is_spoken))]
+            if course.takeover.by is None:  # written down when the agent was already back
+                told = course.server.taken_over(f"{by} said to the caller: {text}")
+            else:
+                course.takeover.operator_said(by, text)
+                course.turn.operator_answers()
+        return [act.Publish(events.OperatorSaid(text, by, interim, is_spoken)), *told]
 
     # The microphone
 
@@ -147,7 +175,7 @@ class TakingOver:
         self.check_microphone(by)
         self._course.takeover.microphone_on(by)
         self._seen(now_s)
-        return self._drop_unplayed(now_s)
+        return [act.StopOperator(), *self._drop_unplayed(now_s)]
 
     def switch_off(self) -> None:
         """The microphone is off; the call is still the operator's."""
@@ -162,9 +190,8 @@ class TakingOver:
 
     def microphone_sent(self, duration_ms: float, now_s: float) -> list[Action]:
         """A piece of the operator's voice was written to the caller's side."""
-        self._seen(now_s)
         mark = self._course.speech.operator_sent(duration_ms, now_s)
-        if self._course.speech.unplayed_ms(now_s) > BEHIND_MS:
+        if self._course.speech.due_s - now_s > BEHIND_S:
             return self._drop_unplayed(now_s)
         return place(mark)
 

@@ -27,6 +27,8 @@ KEEPING = Patience(timeout_s=30.0, max_ahead=1000)
 """All calls of a service may end at once."""
 LOOKING_UP = Patience(timeout_s=4.0, max_ahead=100)
 """Somebody waits for the answer."""
+COUNTING = Patience(timeout_s=0.5, max_ahead=100)
+"""Who asks wants to know much else, and asks again."""
 SEARCHING = Patience(timeout_s=10.0, max_ahead=100)
 """As long as it takes to read some thousand records, if the index is made anew."""
 

@@ -21,7 +21,7 @@ import structlog
 
 from evibridge.errors import BadMessage
 from evibridge.records.call_filter import ALL_CALLS, CallFilter, facts_of
-from evibridge.records.disk_work import SEARCHING, DiskWork
+from evibridge.records.disk_work import COUNTING, SEARCHING, DiskWork
 from evibridge.records.document import outlined
 from evibridge.records.index_file import (
     Entry,
@@ -136,7 +136,7 @@ class CallIndex:
         def count(index: IndexFile) -> int:
             return index.count_since(began_ms)
 
-        return await self._disk.result_of(lambda: self._use(count), SEARCHING)
+        return await self._disk.result_of(lambda: self._use(count), COUNTING)
 
     async def close(self) -> None:
         """Stop reading, and close the file."""

@@ -8,10 +8,20 @@ import pytest
 
 from evibridge import events
 from evibridge.agent import evi_messages as evi
-from evibridge.agent.commands import HandBack, OperatorCommand, Say, TakeOver
+from evibridge.agent.commands import (
+    HandBack,
+    HangUp,
+    Hold,
+    OperatorCommand,
+    Say,
+    Send,
+    TakeOver,
+    Transfer,
+)
 from evibridge.agent.control_plane import ControlPlane
 from evibridge.agent.operator_line import RATE_HZ
 from evibridge.agent.operator_scribe import LAST_WORDS_S
+from evibridge.agent.operator_speech import MAX_TEXTS
 from evibridge.agent.operator_voice import SPOKEN_WITHIN_S
 from evibridge.agent.snapshot import CallState
 from evibridge.errors import CommandRefused, LinkUnreachable
@@ -125,6 +135,121 @@ class TestWriting:
 
         assert texts == ["Are you there?"]
 
+    def test_two_texts_at_once_share_the_chat_that_is_opened(self) -> None:
+        async def scene(stage: Stage) -> None:
+            stage.evi.on_message = speaks_what_it_is_told(800)
+            await asyncio.gather(ask(stage, Say("One.")), ask(stage, Say("Two.")))
+            await asyncio.sleep(3)
+
+        stage = play(scene)
+
+        assert len(stage.evi.chats) == 2
+        assert sum(end - begin for begin, end in stage.phone.sounds) == pytest.approx(1.6)
+
+    def test_a_message_of_the_control_plane_is_spoken_too(self) -> None:
+        async def scene(stage: Stage) -> None:
+            stage.evi.on_message = speaks_what_it_is_told(800)
+            await ask(stage, Send(evi.AssistantInput("Good morning.")))
+            await asyncio.sleep(2)
+
+        assert play(scene).phone.sounds != []
+
+    @pytest.mark.parametrize("command", [HangUp(), Transfer("+14155550100")])
+    def test_last_words_are_heard_before_the_call_ends(self, command: OperatorCommand) -> None:
+        async def scene(stage: Stage) -> None:
+            await ask(stage, Say("Good bye."))
+            chat = stage.evi.chats[-1]
+            asyncio.get_running_loop().call_later(0.4, chat.speak, "said", "Good bye.", 800)
+            await ask(stage, command)
+            await stage.ended()
+
+        assert [end - begin for begin, end in play(scene).phone.sounds] == [pytest.approx(0.8)]
+
+    def test_who_hangs_up_twice_does_not_want_to_wait(self) -> None:
+        async def scene(stage: Stage) -> None:
+            await ask(stage, Say("Good bye."))
+            first = asyncio.ensure_future(ask(stage, HangUp()))
+            await asyncio.sleep(0.1)
+            began_s = asyncio.get_running_loop().time()
+            await ask(stage, HangUp())
+            await stage.ended()
+            assert asyncio.get_running_loop().time() - began_s < 0.1
+            await first
+
+        play(scene)
+
+    @pytest.mark.parametrize("silence", ["hold", "microphone"])
+    def test_the_rest_of_a_text_is_not_heard_where_it_may_not_be(self, silence: str) -> None:
+        async def scene(stage: Stage) -> None:
+            await ask(stage, Say("One. Two."))
+            chat = stage.evi.chats[-1]
+            chat.say(
+                type="assistant_message", id="s", message={"role": "assistant", "content": "One."}
+            )
+            if silence == "hold":
+                await ask(stage, Hold())
+            else:
+                Microphone(stage)
+            chat.speak("s", "One.", 800)
+            await asyncio.sleep(2)
+
+        assert play(scene).phone.sounds == []
+
+    def test_a_chat_that_opens_when_the_call_is_over_is_closed(self) -> None:
+        async def scene(stage: Stage) -> None:
+            asked = asyncio.ensure_future(ask(stage, Say("Good morning.")))
+            await asyncio.sleep(0.01)
+            await stage.leave()
+            assert await asked == "call_is_not_taken_over"
+
+        play(scene)
+
+    def test_an_operator_who_is_gone_leaves_no_chat_behind(self) -> None:
+        async def scene(stage: Stage) -> None:
+            await ask(stage, Say("Good morning."))
+            await stage.talk(70)
+            assert len(stage.evi.open_chats) == 1
+
+        play(scene)
+
+    def test_what_is_refused_opens_no_chat(self) -> None:
+        async def scene(stage: Stage) -> None:
+            await ask(stage, Hold())
+            assert await ask(stage, Say("Good morning.")) == "call_is_held"
+
+        assert len(play(scene).evi.chats) == 1
+
+    def test_more_than_can_be_spoken_is_refused(self) -> None:
+        async def scene(stage: Stage) -> None:
+            answers = [await ask(stage, Say("Good morning.")) for _ in range(MAX_TEXTS + 1)]
+            assert answers == [None] * MAX_TEXTS + ["operator_speaks_already"]
+
+        play(scene)
+
+    def test_a_chat_that_is_lost_midway_is_not_waited_for(self) -> None:
+        async def scene(stage: Stage) -> None:
+            await ask(stage, Say("Good morning."))
+            stage.evi.chats[-1].end(1006)
+            await asyncio.sleep(0.1)
+            began_s = asyncio.get_running_loop().time()
+            await ask(stage, HandBack())
+            assert asyncio.get_running_loop().time() == began_s
+
+        play(scene)
+
+    def test_a_text_that_is_spoken_in_two_turns_does_no_harm(self) -> None:
+        async def scene(stage: Stage) -> None:
+            await ask(stage, Say("One. Two."))
+            chat = stage.evi.chats[-1]
+            chat.speak("a", "One.", 500)
+            chat.speak("b", "Two.", 500)
+            await asyncio.sleep(1)
+            assert chat.is_open
+            await ask(stage, Say("Three."))
+            assert len(stage.evi.chats) == 2
+
+        play(scene)
+
     def test_the_agent_waits_for_the_end_of_his_words(self) -> None:
         async def scene(stage: Stage) -> None:
             await ask(stage, Say("Good morning."))
@@ -225,6 +350,33 @@ class TestTheMicrophone:
         assert len(resumed) == 1
         assert sum(end - begin for begin, end in stage.phone.sounds) < 2.1
 
+    def test_words_from_before_the_chat_was_there_are_known_too(self) -> None:
+        async def scene(stage: Stage) -> None:
+            microphone = Microphone(stage)
+            await microphone.speak(0.04)
+            loop = asyncio.get_running_loop()
+            loop.call_later(0.5, lambda: stage.evi.chats[-1].hear("Yes."))
+            await ask(stage, HandBack())
+
+        context = play(scene).evi.chats[0].of_type("session_settings")[-1]["context"]["text"]
+
+        assert "Ada: Yes." in context
+
+    def test_what_was_nothing_is_told_only_in_place_of_something(self) -> None:
+        async def scene(stage: Stage) -> None:
+            microphone = Microphone(stage)
+            await microphone.speak(1)
+            scribe = stage.evi.chats[-1]
+            scribe.hear("")
+            said = {"role": "user", "content": "Hm"}
+            scribe.say(type="user_message", message=said, interim=True)
+            scribe.hear("")
+
+        assert play(scene).of_type(OperatorSaid) == [
+            OperatorSaid("Hm", ADA, interim=True, is_spoken=True),
+            OperatorSaid("", ADA, interim=False, is_spoken=True),
+        ]
+
     def test_words_that_nobody_writes_down_hold_nothing_up(self) -> None:
         async def scene(stage: Stage) -> None:
             microphone = Microphone(stage)
@@ -293,6 +445,31 @@ class TestTheMicrophone:
             assert stage.call.snapshot().state is CallState.LISTENING
 
         assert play(scene).of_type(events.CallHandedBack) == [events.CallHandedBack(None)]
+
+
+def test_who_takes_over_while_the_call_is_handed_back_has_it_afterwards() -> None:
+    async def scene(stage: Stage) -> None:
+        await ask(stage, Say("Good morning."))
+        handed_back = asyncio.ensure_future(ask(stage, HandBack()))
+        await asyncio.sleep(1)
+        await stage.call.operate(TakeOver(), "Sam")
+        assert await handed_back is None
+        assert stage.call.snapshot().taken_over_by == "Sam"
+
+    stage = play(scene)
+
+    assert stage.of_type(events.CallHandedBack) == [events.CallHandedBack(ADA)]
+
+
+def test_a_tool_ends_no_call_that_an_operator_has() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.call.hang_up()
+        stage.call.end_with("Good bye.")
+        stage.call.transfer("+14155550100")
+        await stage.talk(5)
+        assert not stage.call.is_over
+
+    play(scene)
 
 
 def test_webhooks_of_these_chats_are_the_calls_own() -> None:

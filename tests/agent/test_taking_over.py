@@ -10,12 +10,13 @@ from evibridge.agent.actions import Command
 from evibridge.agent.commands import OperatorCommand
 from evibridge.agent.session import CallSession
 from evibridge.agent.snapshot import CallState
-from evibridge.agent.taking_over import ABSENT_S, BEHIND_MS
+from evibridge.agent.taking_over import ABSENT_S, BEHIND_S
 from evibridge.errors import CommandRefused
 from evibridge.events import CommandGiven, EndReason
 from tests.agent.test_session import (
     FIRST,
     lose_chat,
+    new_session,
     published,
     said,
     sentence,
@@ -168,7 +169,7 @@ class TestHandingBack:
         context = context_of(actions)
         assert "Caller: Can I have it today?\nAda: It is on the counter." in context
         assert told(actions)[-1] == evi.ResumeAssistant()
-        assert act.CloseOperatorLine() in actions
+        assert act.LeaveOperator() in actions
         assert published(actions)[:2] == [CommandGiven("handback", ADA), events.CallHandedBack(ADA)]
         state = session.state(5.1)
         assert (state.doing, state.taken_over_by, state.is_paused) == (
@@ -206,6 +207,108 @@ class TestHandingBack:
 
         assert "Ada: It is on the counter." in context_of(opened)
 
+    def test_a_question_that_nobody_has_answered_is_asked_again(self) -> None:
+        session = talking_session()
+        session.chat_said(FIRST, said("Where is my order?"), 1.5)
+        ask(session, wish.TakeOver(), 2.0)
+        ask(session, wish.HandBack(), 3.0)
+
+        assert evi.UserInput("Where is my order?") in told(session.woke(20.0))
+
+    def test_what_the_operator_has_answered_is_not(self) -> None:
+        session = talking_session()
+        session.chat_said(FIRST, said("Where is my order?"), 1.5)
+        ask(session, wish.TakeOver(), 2.0)
+        ask(session, wish.Say("On the counter."), 3.0)
+        ask(session, wish.HandBack(), 4.0)
+
+        assert not any(isinstance(each, evi.UserInput) for each in told(session.woke(20.0)))
+
+    def test_texts_of_tools_have_waited(self) -> None:
+        session = taken_over()
+        session.say("The refund is done.", 2.5)
+        ask(session, wish.Say("Good morning."), 3.0)
+
+        actions = ask(session, wish.HandBack(), 4.0)
+
+        assert evi.AssistantInput("The refund is done.") in told(actions)
+
+    def test_an_agent_whom_somebody_else_had_paused_stays_so(self) -> None:
+        session = talking_session()
+        session.caller_pauses(1.5)
+        ask(session, wish.TakeOver(), 2.0)
+
+        actions = ask(session, wish.HandBack(), 3.0)
+
+        assert evi.ResumeAssistant() not in told(actions)
+        assert session.state(3.1).paused_by == events.CALLER
+        session.caller_resumes(4.0)
+        assert session.state(4.1).doing is CallState.LISTENING
+
+    def test_one_whom_he_had_paused_himself_goes_on(self) -> None:
+        session = talking_session()
+        ask(session, wish.Pause(), 1.5)
+        ask(session, wish.TakeOver(), 2.0)
+        ask(session, wish.HandBack(), 3.0)
+
+        assert session.state(3.1).doing is CallState.LISTENING
+
+    def test_words_that_are_written_down_late_are_told_all_the_same(self) -> None:
+        session = with_microphone()
+        ask(session, wish.HandBack(), 4.0)
+
+        late = session.operator_transcribed("Good bye.", ADA, 5.0, interim=False)
+
+        assert context_of(late).endswith("Ada said to the caller: Good bye.")
+
+    def test_take_overs_push_no_whisper_out(self) -> None:
+        session = talking_session()
+        ask(session, wish.Whisper("A customer since 2019."), 1.5)
+        for number in range(20):
+            ask(session, wish.TakeOver(), 2.0 + number)
+            actions = ask(session, wish.HandBack(), 2.5 + number)
+
+        assert context_of(actions).startswith("A customer since 2019.\n")
+
+
+class TestAServerThatIsAway:
+    """An operator who speaks does not need it."""
+
+    def test_the_call_goes_on(self) -> None:
+        session = taken_over()
+        lose_chat(session, 3.0)
+        while (at_s := session.next_wake_s) is not None and at_s < 55.0:
+            assert not any(isinstance(each, act.HangUp) for each in session.woke(at_s))
+
+        assert session.is_taken_over
+
+    @pytest.mark.parametrize("error", ["E0300", "I0100"])
+    def test_whatever_it_has_said(self, error: str) -> None:
+        session = taken_over()
+        session.chat_said(FIRST, evi.ChatError(error, "", ""), 3.0)
+        actions = session.chat_closed(FIRST, 1000, 3.1)
+
+        assert not any(isinstance(each, act.HangUp) for each in actions)
+        assert any(isinstance(each, act.Connect) for each in session.woke(4.0))
+
+    def test_one_that_refuses_the_first_chat_is_asked_again(self) -> None:
+        session = new_session()
+        session.caller_joined(0.0)
+        ask(session, wish.TakeOver(), 0.1)
+
+        assert session.chat_unavailable(FIRST, 0.2, retryable=False) == []
+        assert any(isinstance(each, act.Connect) for each in session.woke(2.0))
+
+    def test_without_it_a_call_that_is_handed_back_ends(self) -> None:
+        session = taken_over()
+        lose_chat(session, 3.0)
+        ask(session, wish.HandBack(), 4.0)
+        actions: list[act.Action] = []
+        while session.next_wake_s is not None:
+            actions = session.woke(session.next_wake_s)
+
+        assert events.CallEnded(EndReason.EVI_LOST) in published(actions)
+
 
 class TestAnOperatorWhoIsGone:
     def test_the_agent_goes_on_when_nothing_is_seen_of_him(self) -> None:
@@ -234,9 +337,21 @@ class TestAnOperatorWhoIsGone:
 
         assert session.woke(2.0 + ABSENT_S) != []
 
-    def test_his_voice_is_a_sign_of_him(self) -> None:
+    def test_not_even_if_they_speak_for_him(self) -> None:
+        session = taken_over(2.0)
+        ask(session, wish.Say("Yes?"), 40.0, SAM)
+
+        assert session.woke(2.0 + ABSENT_S) != []
+
+    def test_a_microphone_that_is_only_on_is_none(self) -> None:
         session = with_microphone()
         session.microphone_sent(20, 50.0)
+
+        assert session.woke(3.0 + ABSENT_S) != []
+
+    def test_his_voice_is_a_sign_of_him(self) -> None:
+        session = with_microphone()
+        session.microphone_sounded(50.0)
 
         assert session.woke(3.0 + ABSENT_S) == []
 
@@ -271,9 +386,17 @@ class TestWriting:
 
     def test_a_caller_on_hold_hears_nothing(self) -> None:
         session = taken_over()
-        ask(session, wish.Hold(), 3.0)
 
+        assert act.StopOperator() in ask(session, wish.Hold(), 3.0)
+        assert not session.writing_is_heard
         assert refusal(session, wish.Say("Good morning.")) == "call_is_held"
+
+    def test_nothing_is_said_to_a_line_that_broke(self) -> None:
+        session = taken_over()
+
+        assert act.StopOperator() in session.caller_lost(3.0)
+        assert not session.writing_is_heard
+        assert refusal(session, wish.Say("Good morning.")) == "caller_is_away"
 
     def test_nothing_is_written_into_an_open_microphone(self) -> None:
         assert refusal(with_microphone(), wish.Say("Hello.")) == "operator_speaks_already"
@@ -333,11 +456,12 @@ class TestTheMicrophone:
         ask(session, wish.Say("A long sentence."), 3.0)
         session.operator_audio_sent(4000, 3.1)
 
-        assert session.microphone_on(ADA, 3.5)[0] == act.ClearPlayback()
+        assert session.microphone_on(ADA, 3.5)[:2] == [act.StopOperator(), act.ClearPlayback()]
+        assert not session.writing_is_heard
 
     def test_a_voice_that_is_too_late_is_dropped(self) -> None:
         session = with_microphone()
-        for number in range(round(BEHIND_MS / 100)):
+        for number in range(round(BEHIND_S * 10)):
             assert act.ClearPlayback() not in session.microphone_sent(100, 3.0 + number / 1000)
 
         assert session.microphone_sent(100, 3.01)[0] == act.ClearPlayback()
