@@ -1,4 +1,3 @@
-import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from typing import Protocol
@@ -9,6 +8,8 @@ from playwright.async_api import async_playwright
 
 from evibridge.engine.hearing.ears import WhisperEars
 from tests.browser.chromium import Chromium, microphone_flags
+from tests.browser.console_calls import ConsoleCalls, open_console_calls
+from tests.browser.console_operator import Operator, operator
 from tests.browser.microphone import MicrophoneFile
 from tests.browser.shop import Shop, open_shop
 from tests.browser.visitor import Transport, Visitor, visitor
@@ -29,6 +30,17 @@ class Visit(Protocol):
         origin: str | None = None,
         may_complain: str | None = None,
     ) -> Visitor: ...
+
+
+class Desk(Protocol):
+    async def __call__(
+        self,
+        token: str | None = None,
+        *,
+        microphone: MicrophoneFile | None = None,
+        origin: str | None = None,
+        may_complain: str | None = None,
+    ) -> Operator: ...
 
 
 @pytest.fixture(scope="package")
@@ -104,9 +116,52 @@ async def visit(
         yield visit
         for person, may_complain in visitors:
             await person.leaves()
-            unexpected = [
-                complaint
-                for complaint in person.complaints
-                if may_complain is None or not re.search(may_complain, complaint)
-            ]
-            assert not unexpected
+            assert not person.unexpected(may_complain)
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
+async def console_service(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[ConsoleCalls]:
+    async with open_console_calls(tmp_path_factory.mktemp("console")) as calls:
+        yield calls
+        faults = [line for line in calls.service.log if '"level": "error"' in line]
+        assert not faults
+        assert not calls.evi.complaints
+
+
+@pytest_asyncio.fixture(loop_scope="package")
+async def calls(console_service: ConsoleCalls) -> AsyncIterator[ConsoleCalls]:
+    """Nobody calls when a test begins, and nobody when it is over."""
+    yield console_service
+    await console_service.clear()
+
+
+@pytest_asyncio.fixture(loop_scope="package")
+async def desk(
+    console_service: ConsoleCalls, chromium: Chromium, microphones: Microphones
+) -> AsyncIterator[Desk]:
+    """An operator sits down at the console, and signs in if he has a token."""
+    async with AsyncExitStack() as leaving:
+        operators: list[tuple[Operator, str | None]] = []
+
+        async def desk(
+            token: str | None = None,
+            *,
+            microphone: MicrophoneFile | None = None,
+            origin: str | None = None,
+            may_complain: str | None = None,
+        ) -> Operator:
+            flags = microphone_flags((microphone or microphones()).path)
+            context = await (await chromium.browser(flags)).new_context(accept_downloads=True)
+            leaving.push_async_callback(context.close)
+            person = await operator(context, origin or console_service.service.origin)
+            operators.append((person, may_complain))
+            if token is not None:
+                await person.signs_in(token)
+            return person
+
+        yield desk
+        for person, may_complain in operators:
+            await person.leaves()
+            assert not person.unexpected(may_complain)

@@ -1,6 +1,7 @@
 """A person at a page of the service: what he does, and what he notices."""
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
@@ -148,6 +149,14 @@ class Visitor:
         """What the page's own policy has forbidden it."""
         found: list[str] = await self.page.evaluate("observed.violations")
         return found
+
+    def unexpected(self, may_complain: str | None) -> list[str]:
+        """Complaints but those that a test expects: a pattern of these."""
+        return [
+            each
+            for each in self.complaints
+            if may_complain is None or not re.search(may_complain, each)
+        ]
 
     # Inside
 
