@@ -36,6 +36,7 @@ def test_what_a_caller_said_reads_as_documented() -> None:
         "typed": False,
         "scores": {"Joy": 0.5},
         "by_caller": True,
+        "spoke_ms": None,
     }
 
 

@@ -198,10 +198,13 @@ export interface AwayMessage extends CourseMessage {
   type: "away";
 }
 
-/** What somebody said: of the caller as it is understood, of the agent one sentence each. */
+/**
+ * What somebody said: of the caller as it is understood, of the agent one sentence each. A person is
+ * an operator who speaks in the agent's place.
+ */
 export interface TranscriptMessage extends CourseMessage {
   type: "transcript";
-  by: "caller" | "agent";
+  by: "caller" | "agent" | "person";
   id?: string;
   text: string;
   /** Whether it may still change: the next one of the caller replaces it. */
@@ -248,7 +251,8 @@ export interface ToolMessage extends CourseMessage {
 
 export interface PausedMessage extends CourseMessage {
   type: "paused";
-  by: "you" | "operator";
+  /** `person`: an operator speaks with the caller in the agent's place. */
+  by: "you" | "operator" | "person";
 }
 
 export interface ResumedMessage extends CourseMessage {

@@ -237,3 +237,16 @@ test("a file is called after the agent and the time", () => {
   assert.equal(fileName("../äé", when), "äé-2026-01-05-0907.txt");
   assert.equal(fileName("...", when), "call-2026-01-05-0907.txt");
 });
+
+test("a person who speaks in the agent's place is heard at once, and has a row for each utterance", () => {
+  const person = (text) => ({ type: "transcript", by: "person", text, interim: false });
+  const transcript = told(agent("1", "One moment."), person("Good morning."), person("It is here."));
+  assert.deepEqual(
+    [...transcript.rows.values()].map((row) => [row.by, textOf(row).final]),
+    [["agent", ""], ["person", "Good morning."], ["person", "It is here."]],
+  );
+  assert.match(
+    transcriptText(transcript.rows.values(), "Desk", new Date(0), 0),
+    /A person: Good morning\.\n.*A person: It is here\./,
+  );
+});

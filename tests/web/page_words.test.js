@@ -99,6 +99,7 @@ test("a tool is told in its own words, if they fit", () => {
 test("it is told who has paused", () => {
   assert.match(inCall({ type: "paused", by: "you" }).hint, /until you resume/);
   assert.match(inCall({ type: "paused", by: "operator" }).hint, /A person has paused/);
+  assert.equal(inCall({ type: "paused", by: "person" }).title, "A person speaks with you");
 });
 
 test("who types is told how", () => {

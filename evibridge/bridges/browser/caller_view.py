@@ -39,6 +39,7 @@ class CallerView:
         self._is_ready: bool | None = None
         """None until the first news: the oldest events of a long call are gone."""
         self._is_paused_by_caller = False
+        self._paused_by = "operator"
         self._texts: OrderedDict[str, str] = OrderedDict()
         self.last_words: str | None = None
         """What the agent could not say any more, told with the end."""
@@ -124,9 +125,24 @@ class CallerView:
         self._is_paused_by_caller = given.command == "pause" and given.by == events.CALLER
 
     def _agent_paused(self, _: events.AgentPaused) -> Members:
-        by = "you" if self._is_paused_by_caller else "operator"
+        self._paused_by = "you" if self._is_paused_by_caller else "operator"
         self._is_paused_by_caller = False
-        return {"type": "paused", "by": by}
+        return {"type": "paused", "by": self._paused_by}
+
+    def _operator_said(self, said: events.OperatorSaid) -> Members | None:
+        if said.interim or not said.text:
+            return None
+        return {
+            "type": "transcript",
+            "by": "person",
+            "text": said.text,
+            "interim": False,
+            "typed": not said.is_spoken,
+        }
+
+    def _handed_back(self, _: events.CallHandedBack) -> Members:
+        """Whoever had paused the agent before may want it to stay so; else it is resumed next."""
+        return {"type": "paused", "by": self._paused_by}
 
     def _ended(self, ended: events.CallEnded) -> Members:
         sentence = ending_words(HangUp(ended.reason, last_words=self.last_words))
@@ -146,6 +162,9 @@ class CallerView:
         events.CommandGiven: _command_given,
         events.AgentPaused: _agent_paused,
         events.AgentResumed: lambda _view, _event: {"type": "resumed"},
+        events.CallTakenOver: lambda _view, _event: {"type": "paused", "by": "person"},
+        events.CallHandedBack: _handed_back,
+        events.OperatorSaid: _operator_said,
         events.CallHeld: lambda _view, _event: {"type": "held"},
         events.CallReleased: lambda _view, _event: {"type": "released"},
         events.CallerMuted: lambda _view, event: {"type": "muted", "muted": event.is_muted},

@@ -29,7 +29,7 @@ export const MAX_RETRIES = 30;
  * @property {boolean} isLinked whether the connection stands
  * @property {boolean} isAway whether the agent's server is lost
  * @property {boolean} isMuted
- * @property {""|"you"|"operator"} pausedBy
+ * @property {""|"you"|"operator"|"person"} pausedBy
  * @property {boolean} isHeld
  * @property {boolean} isSpeaking whether the agent is audible
  * @property {boolean} isEnding
@@ -100,7 +100,7 @@ const IN_CALL = {
   }),
   microphone_on: microphoneOn,
   muted: (_, event) => ({ isMuted: event.muted }),
-  paused: (_, event) => ({ pausedBy: event.by === "operator" ? "operator" : "you" }),
+  paused: (_, { by }) => ({ pausedBy: by === "operator" || by === "person" ? by : "you" }),
   resumed: () => ({ pausedBy: "" }),
   held: () => ({ isHeld: true }),
   released: () => ({ isHeld: false }),

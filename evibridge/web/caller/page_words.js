@@ -174,11 +174,22 @@ function nameOf(state) {
   if (!state.isLinked) return "reconnecting";
   if (state.isHeld) return "held";
   if (state.isAway) return "away";
-  if (state.pausedBy) return "paused";
+  if (state.pausedBy) return state.pausedBy === "person" ? "person" : "paused";
   if (state.isMicrophoneLost) return "unheard";
   if (state.isMuted) return "muted";
   if (state.isSpeaking) return "speaking";
   return state.tools.length ? "looking" : "listening";
+}
+
+/**
+ * Who has said a row.
+ *
+ * @param {string} by
+ * @param {string} agent name of the agent
+ */
+export function speakerOf(by, agent) {
+  if (by === "person") return "A person";
+  return by === "agent" ? agent : "You";
 }
 
 /** @param {string} code */
@@ -229,6 +240,7 @@ const IN_CALL = {
   ],
   speaking: ["Speaking", INTERRUPT, "agent"],
   muted: ["You are muted", "The agent cannot hear you. Press Unmute to talk."],
+  person: ["A person speaks with you", "The agent is silent meanwhile."],
   held: ["On hold", "You and the agent do not hear each other. Stay on the line."],
   away: ["The agent is away", "Its connection dropped. It is tried again by itself.", "bad"],
   reconnecting: ["Reconnecting", "The connection dropped. It is tried again by itself.", "bad"],

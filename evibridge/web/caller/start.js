@@ -8,7 +8,7 @@ import { Meter } from "./meter.js";
 import { MicrophoneCheck } from "./microphone_check.js";
 import { whilePrompting } from "./microphone_prompt.js";
 import { after, escapeEnds, IDLE, retryIsDue } from "./page_state.js";
-import { announced, isTalkedIn, shown } from "./page_words.js";
+import { announced, isTalkedIn, shown, speakerOf } from "./page_words.js";
 import { Reading } from "./reading.js";
 import { SoundPanel } from "./sound_panel.js";
 import { guard, part, showStage } from "./stage_view.js";
@@ -78,7 +78,7 @@ class CallerPage {
    */
   #take(event) {
     const final = this.#transcript.take(event);
-    if (final) this.#reading.read(final.by === "agent" ? this.#agent.name : "You", final.text);
+    if (final) this.#reading.read(speakerOf(final.by, this.#agent.name), final.text);
     if (this.#transcript.changed.size) this.#view.update();
     if (event.type === "device_gone") this.#sound.forgetMicrophone();
     this.#dispatch(event);

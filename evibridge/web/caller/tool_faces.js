@@ -37,7 +37,7 @@ function muteFace({ hasMicrophone, isMicrophoneLost, isMuted }) {
 
 /** @param {PageState} state @returns {Face} */
 function pauseFace({ pausedBy }) {
-  const word = { "": "Pause", you: "Resume", operator: "Paused" }[pausedBy];
+  const word = { "": "Pause", you: "Resume", operator: "Paused", person: "Paused" }[pausedBy];
   const icon = pausedBy === "you" ? "play" : "pause";
   return { word, label: "Pause", icon, isPressed: pausedBy !== "" };
 }

@@ -10,7 +10,7 @@ const TURN_GAP_S = 3;
 /**
  * @typedef {object} Row
  * @property {number} key
- * @property {"caller"|"agent"|"tool"} by
+ * @property {"caller"|"agent"|"person"|"tool"} by
  * @property {number} atS since the call began
  * @property {number} lastS when something was added last
  * @property {Said[]} said utterances; a tool's row has none
@@ -42,7 +42,7 @@ export class Transcript {
   /**
    * Take a message of the service; returns the text that is final with it, if there is any.
    * @param {{type: string, [member: string]: any}} message
-   * @returns {{by: "caller"|"agent", text: string} | null}
+   * @returns {{by: "caller"|"agent"|"person", text: string} | null}
    */
   take(message) {
     if (typeof message.seq === "number") {
@@ -52,6 +52,7 @@ export class Transcript {
     if (message.expression?.length) this.hasExpression = true;
     switch (message.type) {
       case "transcript":
+        if (message.by === "person") return this.#personSaid(message);
         return message.by === "agent" ? this.#agentSaid(message) : this.#callerSaid(message);
       case "heard":
         return this.#heard(message);
@@ -110,6 +111,18 @@ export class Transcript {
       return null;
     }
     return interim ? null : { by: /** @type {const} */ ("caller"), text };
+  }
+
+  /**
+   * An operator's words are known when they are said.
+   *
+   * @param {any} message
+   */
+  #personSaid({ text, at_s: atS = 0 }) {
+    const row = this.#add("person", atS);
+    row.said = [{ id: "", text, fate: "heard" }];
+    this.changed.add(row.key);
+    return { by: /** @type {const} */ ("person"), text };
   }
 
   /** @param {any} message */

@@ -1,6 +1,6 @@
 /** The conversation as a text file. Pure. */
 
-import { clockOf } from "./page_words.js";
+import { clockOf, speakerOf } from "./page_words.js";
 import { textOf, toolWords } from "./transcript.js";
 
 /** @typedef {import("./transcript.js").Row} Row */
@@ -38,5 +38,5 @@ function lineOf(row, agent) {
   if (row.tool) return `[${toolWords(row.tool)}]`;
   const { final, due } = textOf(row);
   const text = [final, due].filter(Boolean).join(" ").replace(/\s+/g, " ");
-  return text && `${row.by === "agent" ? agent : "You"}: ${text}`;
+  return text && `${speakerOf(row.by, agent)}: ${text}`;
 }

@@ -6,7 +6,7 @@
  */
 
 import { expressionList, icon, made, put, setIcon } from "../shared/elements.js";
-import { clockOf } from "./page_words.js";
+import { clockOf, speakerOf } from "./page_words.js";
 import { textOf, toolWords } from "./transcript.js";
 
 /** @typedef {import("./transcript.js").Row} Row */
@@ -139,7 +139,7 @@ function fillUtterance(item, row, agent) {
     item.className = isAgent ? "utt by-agent" : "utt";
     const who = made("span", isAgent ? "who agent" : "who");
     const time = made("time", "", clockOf(row.atS));
-    who.append(`${isAgent ? agent : "You"} `, time);
+    who.append(`${speakerOf(row.by, agent)} `, time);
     const words = made("p");
     words.dir = "auto";
     const due = made("span", "interim");

@@ -193,6 +193,40 @@ def test_what_others_write_in_the_callers_place_is_not_shown(view: View) -> None
     assert view.message(typed) is not None
 
 
+def test_a_person_who_takes_over_has_no_name(view: View) -> None:
+    told = view.messages(
+        events.CommandGiven("takeover", "Ada"),
+        events.AgentPaused(),
+        events.CallTakenOver("Ada"),
+        events.OperatorSaid("Good", "Ada", interim=True, is_spoken=True),
+        events.OperatorSaid("Good morning.", "Ada", interim=False, is_spoken=True),
+        events.CommandGiven("say", "Ada", "It is here."),
+        events.OperatorSaid("It is here.", "Ada", interim=False, is_spoken=False),
+        events.CommandGiven("handback", "Ada"),
+        events.CallHandedBack("Ada"),
+        events.AgentResumed(),
+    )
+    words = {"type": "transcript", "by": "person", "interim": False}
+    assert told == [
+        {"type": "paused", "by": "operator"},
+        {"type": "paused", "by": "person"},
+        {**words, "text": "Good morning.", "typed": False},
+        {**words, "text": "It is here.", "typed": True},
+        {"type": "paused", "by": "operator"},
+        {"type": "resumed"},
+    ]
+
+
+def test_a_caller_who_had_paused_the_agent_has_it_paused_afterwards(view: View) -> None:
+    told = view.messages(
+        events.CommandGiven("pause", events.CALLER),
+        events.AgentPaused(),
+        events.CallTakenOver("Ada"),
+        events.CallHandedBack("Ada"),
+    )
+    assert [each["by"] for each in told] == ["you", "person", "you"]
+
+
 def test_what_happens_to_the_whole_call(view: View) -> None:
     told = view.messages(
         events.CallHeld(),
