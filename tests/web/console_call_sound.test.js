@@ -7,6 +7,7 @@ import { CallSound } from "../../evibridge/web/console/call_sound.js";
 function soundOf(loaders = {}) {
   const done = [];
   const notes = [];
+  const urgent = [];
   const made = {};
   const partNamed = (name) =>
     class {
@@ -29,7 +30,10 @@ function soundOf(loaders = {}) {
       callId: "c1",
       audio: () => ({ url: new URL("ws://desk.example/v1/calls/c1/audio"), protocols: ["evibridge"] }),
       iceServers: () => [{ urls: "stun:desk.example" }],
-      note: (sentence) => notes.push(sentence),
+      note: (sentence, isUrgent) => {
+        notes.push(sentence);
+        urgent.push(isUrgent);
+      },
       onChange: () => {},
     },
     {
@@ -38,7 +42,7 @@ function soundOf(loaders = {}) {
       ...loaders,
     },
   );
-  return { sound, done, notes, made };
+  return { sound, done, notes, urgent, made };
 }
 
 test("listening begins once its part was loaded, and its state is told", async () => {
@@ -125,4 +129,14 @@ test("leaving the call stops both, and nothing comes back", async () => {
   await new Promise(setImmediate);
   assert.equal(done.at(-1), "speaker stops");
   assert.deepEqual([sound.hearing, sound.speaking], ["off", "off"]);
+});
+
+test("a microphone that is lost is urgent, and one that never was is not", async () => {
+  for (const [before, expected] of [["on", true], ["connecting", false]]) {
+    const { sound, urgent, made } = soundOf();
+    await sound.speak();
+    made.speaker.onState(before, "");
+    made.speaker.onState("failed", "The microphone is gone.");
+    assert.deepEqual(urgent, [expected]);
+  }
 });

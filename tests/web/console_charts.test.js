@@ -61,6 +61,11 @@ test("an answer over the goal has its value, and one that is taller than the cha
   );
 });
 
+test("of more than six bars the values have no unit, as they would run into each other", () => {
+  const [{ value }] = responseBars(answers(1200, ...Array(6).fill(500)));
+  assert.equal(value, "1.2");
+});
+
 test("of more than six bars every second one has its time, the newest always", () => {
   const times = (count) => responseBars(answers(...Array(count).fill(500))).map(({ time }) => time);
   assert.deepEqual(times(3), ["0:10", "0:20", "0:30"]);

@@ -259,3 +259,14 @@ test("a browser that refuses to connect is waited for as well", async () => {
   await settled();
   assert.deepEqual(states, ["lost"]);
 });
+
+test("a stream without an end begins anew, whoever has closed it", () => {
+  const { sockets, states, pass, last } = streaming({ isEndless: true });
+  last().opens();
+  last().says({ type: "summaries", seq: 7 });
+  last().closes(1000);
+  assert.deepEqual(states, ["open", "lost 1000"]);
+  pass(1000);
+  assert.equal(sockets.length, 2);
+  assert.match(last().url, /since=7/);
+});

@@ -79,14 +79,17 @@ test("a call that has ended stays in its place for three seconds", () => {
   assert.deepEqual([ids(), live.get("need"), live.changed.has("need")], ["a", undefined, false]);
 });
 
-test("the row under the pointer stays although its call has ended", () => {
+test("no row moves under the pointer although calls have ended, for a minute", () => {
   const { live, clock, ids, told } = started(call("a"), call("b"));
   ids();
-  live.holdOrder("a");
+  live.holdOrder("b");
   told(call("a", "ended"), call("b", "ended"));
   clock.second = 9;
   live.sweep();
-  assert.equal(ids(), "a");
+  assert.equal(ids(), "a b");
+  clock.second = 61;
+  live.sweep();
+  assert.equal(ids(), "b");
   live.holdOrder(null);
   live.sweep();
   assert.equal(ids(), "");

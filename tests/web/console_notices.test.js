@@ -15,7 +15,7 @@ const SERVICE = {
   response_p95_ms: 1210,
   calls_since: 212,
 };
-const FINE = { stoppedAt: null, retryAt: null, service: SERVICE, skipped: 0, skippedAt: 0 };
+const FINE = { stoppedAt: null, callStoppedAt: null, retryAt: null, service: SERVICE, skipped: 0, skippedAt: 0 };
 const reader = { ...SERVICE, operator: { name: "wall", scope: "read" } };
 const draining = { ...reader, is_draining: true, stops_at: new Date(NOW + 250_000).toISOString() };
 
@@ -106,4 +106,17 @@ test("for another reason not to let somebody in, the server has the word", () =>
   const message = "The server cannot be reached. Check that it runs.";
   assert.equal(reasonOf({ status: 0, message }, "any"), message);
   assert.equal(reasonOf({ status: 403, message: "Only from this machine." }, null), "Only from this machine.");
+});
+
+test("a transcript that has stopped for more than a moment says so, if the list goes on", () => {
+  assert.equal(words({ callStoppedAt: NOW - 1900 }), null);
+  const expected = "This transcript stopped at 14:32:08. The call goes on without it. Trying again.";
+  assert.equal(words({ callStoppedAt: NOW - 12_000 }), expected);
+  assert.match(words({ callStoppedAt: NOW - 12_000, stoppedAt: NOW - 9000 }), /^Live view stopped/);
+});
+
+test("a call that one has and does not see is not forgotten", () => {
+  const mine = { caller: "Margaret Ellis", kind: "phone", call_id: "c1" };
+  assert.equal(words({ mine }), "Margaret Ellis is with you. The agent is silent.");
+  assert.equal(noticeOf({ ...FINE, mine }, NOW).action.name, "open");
 });

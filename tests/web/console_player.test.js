@@ -196,3 +196,22 @@ test("positions and progress are told in words", () => {
   assert.equal(loadingWords(null), "Loading");
   assert.equal(loadingWords(0.999), "Loading 99 %");
 });
+
+test("who moves the range before anything is loaded hears it from there, once he wants to", async () => {
+  const { play, loads, range, heard } = made();
+  range.value = "50";
+  range.dispatchEvent(new Event("input"));
+  assert.deepEqual([loads.length, heard], [0, [50]]);
+  play.press();
+  loads[0].resolve("sound");
+  await turn();
+  assert.equal(audio.currentTime, 50);
+});
+
+test("a call that is left is not loaded any further", async () => {
+  const { player, play, loads } = made();
+  play.press();
+  assert.equal(loads[0].onProgress(0.1), true);
+  player.close();
+  assert.equal(loads[0].onProgress(0.2), false);
+});

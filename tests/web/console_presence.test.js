@@ -4,34 +4,60 @@ import { test } from "node:test";
 import { Presence } from "../../evibridge/web/console/presence.js";
 
 const call = (call_id, taken_over_by = null) => ({ call_id, taken_over_by });
-const CALLS = [call("a", "ada"), call("b", "sam"), call("c"), call("d", "ada")];
 
-/** An operator named ada, and what the service is told of her. */
-function present(fails = false) {
+/** A page of an operator named ada, and what the service is told of her. */
+function present({ calls = [], fails = false } = {}) {
   const told = [];
-  const presence = new Presence(async (callId) => {
+  const live = { calls };
+  const tell = async (callId) => {
     told.push(callId);
-    if (fails) throw new Error("gone");
-  });
-  return { told, tick: (now, calls = CALLS) => presence.tick(calls, "ada", now) };
+    if (fails) throw new Error("The call is not taken over.");
+  };
+  const presence = new Presence({ tell, live: () => live.calls });
+  /** Seconds pass; looks are taken as often as messages come. */
+  const pass = (from, to) => {
+    for (let now = from * 1000; now < to * 1000; now += 100) presence.tick("ada", now);
+  };
+  return { presence, told, live, pass };
 }
 
-test("the calls that she has are told at once, and then three times a minute", () => {
-  const { told, tick } = present();
-  for (let now = 0; now < 60000; now += 1000) tick(now);
-  assert.deepEqual(told, ["a", "d", "a", "d", "a", "d"]);
+test("a call that is taken over here is told after twenty seconds, and three times a minute", () => {
+  const { presence, told, live, pass } = present();
+  pass(0, 10);
+  presence.took("a", 10_000);
+  live.calls = [call("a", "ada"), call("b", "sam"), call("c")];
+  pass(10, 30);
+  assert.deepEqual(told, []);
+  pass(30, 90);
+  assert.deepEqual(told, ["a", "a", "a"]);
 });
 
-test("the calls of others are theirs", () => {
-  const { told, tick } = present();
-  tick(0, [call("b", "sam"), call("c")]);
+test("a page that is loaded anew keeps the calls of its operator, and tells so at once", () => {
+  const { told, pass } = present({ calls: [call("a", "ada"), call("b", "sam"), call("d", "ada")] });
+  pass(0, 21);
+  assert.deepEqual(told, ["a", "d", "a", "d"]);
+});
+
+test("a page that was forgotten keeps no call that its operator takes over elsewhere", () => {
+  const { told, live, pass } = present();
+  pass(0, 5);
+  live.calls = [call("a", "ada")];
+  pass(5, 90);
   assert.deepEqual(told, []);
 });
 
-test("what failed is told again", async () => {
-  const { told, tick } = present(true);
-  tick(0, [CALLS[0]]);
+test("a call that was handed back is told no more", () => {
+  const { told, live, pass } = present({ calls: [call("a", "ada")] });
+  pass(0, 1);
+  live.calls = [call("a")];
+  pass(1, 90);
+  assert.deepEqual(told, ["a"]);
+});
+
+test("what was refused is told again in its time, and to nobody else", async () => {
+  const { told, pass } = present({ calls: [call("a", "ada")], fails: true });
+  pass(0, 1);
   await Promise.resolve();
-  tick(20000, [CALLS[0]]);
+  pass(1, 21);
   assert.deepEqual(told, ["a", "a"]);
 });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { mock, test } from "node:test";
 
+import { Announcer } from "../../evibridge/web/shared/announcer.js";
 import { Alarms, announcement, Reading, titleWords } from "../../evibridge/web/console/spoken.js";
 
 const SAM = { name: "Sam", scope: "control" };
@@ -133,4 +134,24 @@ test("of a line that grows the rest is read, and of one that was cut off nothing
   reading.take([utterance(1, "agent", "Yes. ")]);
   assert.deepEqual(reading.take([utterance(1, "agent", "Yes. Two copies.")]), ["Agent: Two copies."]);
   assert.deepEqual(reading.take([utterance(1, "agent", "Yes. Two")]), []);
+});
+
+test("an end whose reason nobody knows is told without one", () => {
+  assert.equal(announcement(call(), call({ state: "ended" }), SAM), "Call ended");
+});
+
+test("of alarms that come one upon the other none is lost, and of other news the last one wins", () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  const [status, alarm] = [{ textContent: "" }, { textContent: "" }];
+  const [says, alerts] = [new Announcer(status), new Announcer(alarm, 3000)];
+  for (const sentence of ["One.", "Two.", "Three"]) {
+    says.say(sentence);
+    alerts.say(sentence);
+  }
+  assert.deepEqual([status.textContent, alarm.textContent], ["One.", "One."]);
+  mock.timers.tick(1000);
+  assert.deepEqual([status.textContent, alarm.textContent], ["Three", "One."]);
+  mock.timers.tick(2000);
+  assert.equal(alarm.textContent, "Two. Three");
+  mock.timers.reset();
 });

@@ -308,3 +308,41 @@ test("of a long call the rows before its first event come from the record's turn
   assert.equal(rowsOf(call)[1].responseMs, 700);
   assert.equal(call.isOver, true);
 });
+
+test("what one was told on this page alone stays in its place, whoever tells the rest anew", () => {
+  const events = [caller(1, "Hello?"), agent(3, "u1", "Good day."), heard(4, "u1", "Good day.", 900)];
+  const call = story(events[0]);
+  call.note("x", "Too many commands: wait a moment.", "");
+  for (const each of events.slice(1)) call.take(each);
+  const expected = ["caller: Hello?", "x: Too many commands: wait a moment.", "agent: Good day."];
+  assert.deepEqual(lines(call), expected);
+  const record = { call_id: "CA1", began_at: at(0), events, turns: [] };
+  assert.deepEqual(lines(storyOfRecord(record, "Sam", call)), expected);
+  const turns = [
+    { who: "caller", at_s: 1, text: "Hello?" },
+    { who: "agent", at_s: 3, utterance_id: "u1", text: "Good day.", text_heard: "Good day.", is_over: true },
+  ];
+  call.take(snapshot(5, { lines: turns }));
+  assert.deepEqual(lines(call), expected);
+  call.take(snapshot(6, { lines: turns }));
+  assert.deepEqual(lines(call), expected);
+});
+
+test("the record's story is as loud as the stream's was", () => {
+  const call = story();
+  call.take({ type: "levels", call_id: "CA1", at: at(2), caller: 0.5, agent: 0 });
+  const record = { call_id: "CA1", began_at: at(0), events: [caller(1, "Hello?")], turns: [] };
+  const { timeline } = storyOfRecord(record, "Sam", call);
+  assert.deepEqual([timeline.levelsFromS, timeline.callerLevels], [2, [0.5]]);
+});
+
+test("facts that stand alone are sentences", () => {
+  const call = story(event("call_began", 0, { kind: "phone", direction: "inbound" }));
+  assert.deepEqual(lines(call), ["phone: Call answered."]);
+});
+
+test("a call that is over without a word tells through whom, as far as it is known", () => {
+  const call = story(command(1, "hangup", "Priya"));
+  call.end();
+  assert.deepEqual([call.isOver, call.ending], [true, { by: "Priya", transferred_to: null }]);
+});

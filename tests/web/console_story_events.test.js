@@ -109,7 +109,7 @@ test("who takes a call over is told once, with all that it does to the agent", (
     "operator: Good afternoon.",
     "man: Priya handed back. | The agent goes on.",
     "man: Priya took over. | The agent is paused.",
-    "man: Handed back. | The operator was gone, and the agent goes on.",
+    "man: Handed back: | nothing was seen of Priya for a minute.",
     "send: You had this said | “Bye.”",
   ]);
 });

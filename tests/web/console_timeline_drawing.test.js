@@ -13,7 +13,8 @@ test("a call with room is shown whole, and a young one does not fill the drawing
 
 test("a call of 560 pixels or less shows its last 36 s", () => {
   assert.deepEqual(drawing.shownOf(96, 560), { fromS: 60, toS: 96 });
-  assert.deepEqual(drawing.shownOf(20, 560), { fromS: 0, toS: 36 });
+  assert.deepEqual(drawing.shownOf(20, 560), { fromS: 0, toS: 20 });
+  assert.deepEqual(drawing.shownOf(3, 560), { fromS: 0, toS: 15 });
   assert.deepEqual(drawing.shownOf(96, 561), { fromS: 0, toS: 96 });
 });
 

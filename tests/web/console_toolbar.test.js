@@ -122,6 +122,12 @@ test("arrows go round in a row, and other keys nowhere", () => {
   assert.equal(nextOf("ArrowRight", -1, 3), -1);
 });
 
+test("arrows of a list end with its last row", () => {
+  assert.equal(nextOf("ArrowDown", 2, 3, false), 2);
+  assert.equal(nextOf("ArrowUp", 0, 3, false), 0);
+  assert.equal(nextOf("ArrowDown", 0, 3, false), 1);
+});
+
 test("the placeholder tells who hears it", () => {
   assert.equal(composerFor(call(), SAM, true, "say").hint, "The agent says this to the caller");
   assert.equal(composerFor(call(), SAM, true, "whisper").hint, "Only the agent reads this");
@@ -181,4 +187,11 @@ test("an ended call has its recording, or says why it has none", () => {
 test("a record is saved under a name that every system takes", () => {
   assert.equal(recordFileName("CA4f0c"), "evibridge-CA4f0c.json");
   assert.equal(recordFileName("a/../b:c"), "evibridge-a_.._b_c.json");
+});
+
+test("while the microphone is on nothing is said in the agent's voice, and one can whisper", () => {
+  const mine = call({ state: "taken_over", taken_over_by: "Sam", paused_by: "Sam" });
+  assert.match(composerFor(mine, SAM, true, "say", true).whyNot, /^The caller hears you\. Stop speaking/);
+  assert.equal(composerFor(mine, SAM, true, "whisper", true).whyNot, "");
+  assert.equal(composerFor(mine, SAM, true, "speak", true).whyNot, "");
 });

@@ -7,7 +7,11 @@
 /** @typedef {import("./types").Summary} Summary */
 /** @typedef {{call_id: string, command: string, by: string, via: string | null}} CommandDone */
 /** @typedef {Record<string, string | number | boolean | null | undefined>} Params */
-/** @typedef {(received: number, total: number | null) => void} OnProgress bytes; null if not known */
+/**
+ * Takes bytes; null if not known. What returns false wants no more.
+ *
+ * @typedef {(received: number, total: number | null) => boolean | void} OnProgress
+ */
 /** @typedef {(answer: Response, goesOn: () => void) => Promise<any>} Reader */
 
 export const TIMEOUT_MS = 10_000;
@@ -252,7 +256,7 @@ async function soundOf(answer, goesOn, onProgress) {
     goesOn();
     pieces.push(value);
     received += value.byteLength;
-    onProgress(received, total);
+    if (onProgress(received, total) === false) break;
   }
   reader.cancel().catch(() => {});
   const most = `${MAX_RECORDING_BYTES / 1e6} MB`;

@@ -47,7 +47,7 @@ export class ApprovalView {
   element = made("div", "ask");
   #name = made("code");
   #left = made("span", "muted");
-  #more = made("span", "more");
+  #more = made("span", "now");
   #arguments = made("code");
   #all;
   #acts = made("div", "acts");

@@ -15,8 +15,12 @@ import { OpenCall } from "./open_call.js";
  * @property {Promise<unknown>} ready it is known who the operator is
  * @property {{now(): number}} clock
  * @property {(callId: string) => Summary | undefined} live what the list knows of a call
+ * @property {() => boolean} isStale the list does not come
  * @property {() => void} onBack
- * @property {(sentence: string) => void} onMissing nothing is known of the call
+ * @property {(sentence: string, isUrgent?: boolean) => void} say tells it to screen readers
+ * @property {(callId: string) => void} onTakeOver it is asked for here
+ * @property {(isNews: boolean) => void} onTold something came of the call that is open
+ * @property {(sentence: string) => void} onMissing nothing is known of the call; "" if there is after all
  */
 
 export class CallDesk {
@@ -59,7 +63,7 @@ export class CallDesk {
 
   /** @param {string} callId */
   #follow(callId) {
-    const { api, token, me, ready, live, onMissing } = this.#parts;
+    const { api, token, me, ready, live, isStale, clock, onMissing, onTold } = this.#parts;
     /** @type {OpenCall} */
     const call = new OpenCall(callId, {
       api,
@@ -69,8 +73,17 @@ export class CallDesk {
         return me().name;
       },
       live,
-      onStory: () => this.#view.show(/** @type {import("./call_view.js").OpenCall} */ (call)),
-      onTold: () => this.#view.update(),
+      isStale,
+      now: () => clock.now(),
+      onStory: () => {
+        onMissing("");
+        this.#view.show(/** @type {import("./call_view.js").OpenCall} */ (call));
+        onTold(true);
+      },
+      onTold: (told) => {
+        this.#view.update();
+        onTold(told?.type !== "levels");
+      },
       onMissing,
     });
     return call;

@@ -9,9 +9,10 @@ import { Player } from "./player.js";
  * Why there is nothing to hear, "" if there is. Pure.
  *
  * @param {CallRecord | null} record
+ * @param {string} [whyNone] why there is no record, if there will be none
  */
-export function silenceWords(record) {
-  if (!record) return "The record is being written.";
+export function silenceWords(record, whyNone = "") {
+  if (!record) return whyNone || "The record is being written.";
   const { recording } = record;
   if (recording?.file) return "";
   return recording?.failure || "This call was not recorded.";
@@ -52,9 +53,9 @@ export class CallEnd {
     this.element.append(this.#line);
   }
 
-  /** @param {CallRecord | null} record null as long as it is not written */
-  show(record) {
-    put(this.#line, silenceWords(record));
+  /** @param {CallRecord | null} record null as long as it is not written @param {string} whyNone */
+  show(record, whyNone) {
+    put(this.#line, silenceWords(record, whyNone));
     this.#line.hidden = !this.#line.textContent;
     if (record === this.#record) return;
     this.close();

@@ -7,7 +7,8 @@
  * @property {string} callId
  * @property {() => {url: URL, protocols: string[]}} audio where the call is heard, and who hears it
  * @property {() => RTCIceServer[]} iceServers
- * @property {(sentence: string) => void} note takes why something failed
+ * @property {(sentence: string, isUrgent: boolean) => void} note takes why something failed; it is urgent if
+ *   the caller does not hear the operator any more
  * @property {() => void} onChange
  */
 
@@ -124,8 +125,9 @@ export class CallSound {
   /** @param {"hearing"|"speaking"} what @param {SoundState} state @param {string} sentence */
   #become(what, state, sentence) {
     if (this[what] === state) return;
+    const isUrgent = what === "speaking" && this.speaking === "on";
     this[what] = state;
-    if (sentence) this.#parts.note(sentence);
+    if (sentence) this.#parts.note(sentence, isUrgent);
     this.#parts.onChange();
     if (what === "speaking" && !this.isSpeaking && this.#hearsAfterwards) {
       this.#hearsAfterwards = false;

@@ -1,7 +1,7 @@
 /** One call as its events tell it: the transcript, the timeline, the figures. Pure. */
 
 import { StoryFigures } from "./story_figures.js";
-import { StoryRows } from "./story_rows.js";
+import { bound, StoryRows } from "./story_rows.js";
 import { StorySpeech } from "./story_speech.js";
 import { StoryTimeline } from "./story_timeline.js";
 import { StoryTools } from "./story_tools.js";
@@ -23,6 +23,11 @@ const ROUNDING_S = 0.005;
 export class CallStory {
   isOver = false;
   timeline = new StoryTimeline();
+  /**
+   * Rows of one's own, by time.
+   * @type {EventRow[]}
+   */
+  notes = [];
   #rows = new StoryRows();
   #speech = new StorySpeech(this.#rows, this.timeline);
   #figures = new StoryFigures();
@@ -43,6 +48,8 @@ export class CallStory {
   #isTakenOver = false;
   #heardMs = 0;
   #sentMs = 0;
+  /** Who has the call, or had it last. */
+  #taker = "";
   /** @type {EventRow | null} an interruption that was told just now */
   #cut = null;
   /** @type {EventRow | null} of the keys that the model was not told yet */
@@ -68,6 +75,11 @@ export class CallStory {
 
   get lastDecision() {
     return this.#tools.lastDecision;
+  }
+
+  /** Through whom the call ends, as far as it was told. */
+  get ending() {
+    return { by: this.#hungUpBy, transferred_to: this.#transferTo };
   }
 
   figures() {
@@ -99,15 +111,24 @@ export class CallStory {
    * @param {string} icon @param {string} fact @param {string} rest
    */
   note(icon, fact, rest, atS = this.#atS) {
-    return this.#rows.addEvent(icon, fact, rest, atS);
+    this.notes.push(this.#rows.addEvent(icon, fact, rest, atS));
+    bound(this.notes);
+  }
+
+  /** The call is over, although nobody has told it. */
+  end() {
+    if (!this.isOver) this.#end(this.#atS);
   }
 
   /**
    * Take the record of a call that has ended. Of a long one the first events are missing.
    *
    * @param {any} record
+   * @param {CallStory | null} before what nobody else knows is taken from it
    */
-  takeRecord({ call_id: callId, chat_id: chatId, kind, turns, events }) {
+  takeRecord({ call_id: callId, chat_id: chatId, kind, turns, events }, before) {
+    const notes = [...(before?.notes ?? [])];
+    if (before) this.timeline.sound(before.timeline);
     const told = listIn(events);
     this.#speech.isElsewhere = kind === "sidecar";
     Object.assign(this.#figures, { callId: words.textIn(callId), chatId: words.textIn(chatId) });
@@ -115,8 +136,12 @@ export class CallStory {
       const fromS = told.length ? this.#timeOf(told[0].at) - ROUNDING_S : Infinity;
       for (const turn of listIn(turns)) if (turn.at_s < fromS) this.#line(turn);
     }
-    for (const event of told) this.take(event);
-    if (!this.isOver) this.#end(this.#atS);
+    for (const event of told) {
+      this.#noteAgain(notes, this.#timeOf(event.at) - ROUNDING_S);
+      this.take(event);
+    }
+    this.#noteAgain(notes, Infinity);
+    this.end();
   }
 
   /** @type {Record<string, Taker>} */
@@ -170,12 +195,13 @@ export class CallStory {
     },
     call_taken_over: (told, atS) => {
       this.#isTakenOver = true;
+      this.#taker = words.textIn(told.by);
       this.#tellAny(words.ofEvent(told, this.#me), atS);
     },
     call_handed_back: (told, atS) => {
       this.#isTakenOver = false;
       this.#cause = { command: "handback", by: "" };
-      this.#tellAny(words.ofEvent(told, this.#me), atS);
+      this.#tellAny(words.ofEvent({ ...told, from: this.#taker }, this.#me), atS);
     },
     chat_opened: ({ chat_id: chatId, why }, atS) => {
       this.#figures.chatId = words.textIn(chatId) || this.#figures.chatId;
@@ -223,6 +249,8 @@ export class CallStory {
    */
   #snapshot({ seq, call_id: callId, call }, atS) {
     const now = call ?? {};
+    const notes = this.notes;
+    this.notes = [];
     for (const part of [this.#rows, this.#speech, this.#tools, this.timeline]) part.clear();
     this.#lost.clear();
     this.#figures = new StoryFigures();
@@ -234,7 +262,12 @@ export class CallStory {
     this.#seq = seq ?? this.#seq;
     this.#speech.isElsewhere = now.kind === "sidecar";
     this.#isTakenOver = Boolean(now.taken_over_by);
-    for (const line of listIn(now.lines)) this.#line(line);
+    this.#taker = words.textIn(now.taken_over_by);
+    for (const line of listIn(now.lines)) {
+      this.#noteAgain(notes, line.at_s);
+      this.#line(line);
+    }
+    this.#noteAgain(notes, Infinity);
     for (const waiting of listIn(now.approvals)) {
       this.#takers.approval_wanted({ ...waiting, timeout_s: waiting.expires_in_s }, atS);
     }
@@ -346,7 +379,16 @@ export class CallStory {
 
   /** @param {words.Words} told @param {number} atS */
   #tell([icon, fact, rest], atS) {
-    return this.note(icon, fact, rest, atS);
+    const isWhole = !fact || rest || fact.endsWith(".");
+    return this.#rows.addEvent(icon, isWhole ? fact : `${fact}.`, rest, atS);
+  }
+
+  /** @param {EventRow[]} notes those that are left, by time @param {number} untilS */
+  #noteAgain(notes, untilS) {
+    while (notes[0]?.atS < untilS) {
+      const { icon, fact, rest, atS } = /** @type {EventRow} */ (notes.shift());
+      this.note(icon, fact, rest, atS);
+    }
   }
 
   /** @param {words.Words | null} told which may be no news @param {number} atS */
@@ -366,10 +408,11 @@ export class CallStory {
  *
  * @param {import("./types").CallRecord} record
  * @param {string} me name of the operator who reads it
+ * @param {CallStory | null} [before] the story of the same call by its stream
  */
-export function storyOfRecord(record, me) {
+export function storyOfRecord(record, me, before = null) {
   const story = new CallStory(Date.parse(record.began_at) || 0, me);
-  story.takeRecord(record);
+  story.takeRecord(record, before);
   return story;
 }
 

@@ -24,7 +24,10 @@ import { callerWords, lastsNow } from "./words.js";
 /** @typedef {import("./types").WaitingTool} WaitingTool */
 /** @typedef {import("./call_story.js").CallStory} CallStory */
 /** @typedef {import("./toolbar.js").ControlName} ControlName */
-/** @typedef {{summary(): Summary, story: CallStory, record: CallRecord | null}} OpenCall */
+/**
+ * @typedef {{summary(): Summary, story: CallStory, record: CallRecord | null, whyNoRecord: string,
+ *   refresh(): unknown}} OpenCall
+ */
 /** @typedef {{call: OpenCall, callId: string, commands: Commands, sound: CallSound}} Shown */
 /**
  * @typedef {object} CallParts
@@ -34,6 +37,8 @@ import { callerWords, lastsNow } from "./words.js";
  * @property {() => Service | null} service
  * @property {{now(): number}} clock
  * @property {() => void} onBack
+ * @property {(sentence: string, isUrgent?: boolean) => void} say tells it to screen readers
+ * @property {(callId: string) => void} onTakeOver it is asked for here
  */
 
 export class CallView {
@@ -47,6 +52,7 @@ export class CallView {
   /** @type {TimelineView} */
   #timeline;
   #log = made("div", "log");
+  #side = made("div", "side");
   /** @type {TranscriptView} */
   #transcript;
   #approval;
@@ -66,7 +72,7 @@ export class CallView {
   constructor(section, parts) {
     this.#section = section;
     this.#parts = parts;
-    const side = made("div", "side");
+    const side = this.#side;
     this.#log.id = "call-log";
     side.id = "call-side";
     this.#header = new CallHeader({
@@ -81,7 +87,7 @@ export class CallView {
     this.#hangUp = new HangUpDialog(section, () => void this.#run("hangUp", { path: "hangup" }));
     this.#transfer = new TransferDialog(section, (body) => this.#putThrough(body));
     this.#timeline = new TimelineView(section, {
-      onMark: (key) => this.#transcript.mark(key),
+      onMark: (key, isPressed) => this.#transcript.mark(key, isPressed),
       onSeek: (atS) => this.#end.seek(atS),
     });
     section.append(this.#log, side);
@@ -128,19 +134,22 @@ export class CallView {
    */
   show(call) {
     const { call_id: callId } = call.summary();
-    if (callId !== this.#shown?.callId) this.#turnTo(call, callId);
-    else this.#shown.call = call;
+    const isSame = callId === this.#shown?.callId;
+    if (this.#shown && isSame) this.#shown.call = call;
+    else this.#turnTo(call, callId);
     const { story, record } = call;
     const now = () => lastsNow(call.summary(), this.#parts.clock.now());
     const seekable = Boolean(record?.recording?.file);
     this.#timeline.show(story, now);
-    this.#transcript.show(story, { seekable, now, me: this.#parts.me().name });
-    this.#figures.show(story);
+    this.#transcript.show(story, { seekable, now, me: this.#parts.me().name, isSame });
+    this.#figures.show(story, now);
     this.update();
   }
 
   close() {
-    this.#shown?.sound.close();
+    const sound = this.#shown?.sound;
+    if (sound?.isSpeaking) this.#parts.say("Your microphone is off.", true);
+    sound?.close();
     this.#shown = null;
     this.#hangUp.close();
     this.#transfer.close();
@@ -158,11 +167,8 @@ export class CallView {
   #turnTo(call, callId) {
     this.close();
     const { api, token, service } = this.#parts;
-    /** @param {string} sentence */
-    const note = (sentence) => {
-      // The story may have become that of the record meanwhile.
-      (this.#shown?.callId === callId ? this.#shown.call : call).story.note("x", sentence, "");
-      this.update();
+    const note = (/** @type {string} */ sentence, isUrgent = false) => {
+      if (this.#shown?.callId === callId) this.#note(sentence, isUrgent);
     };
     const onChange = () => this.update();
     const iceServers = () => service()?.ice_servers ?? [];
@@ -206,10 +212,10 @@ export class CallView {
       isPending: (name) => commands.isPending(name),
     });
     const hasVoice = this.#parts.service()?.has_voice ?? false;
-    this.#composer.element.hidden = isEnded;
+    this.#hide(this.#composer.element, isEnded);
     this.#composer.update({ summary, me, hasVoice, speaking: sound.speaking });
     this.#end.element.hidden = !isEnded;
-    if (isEnded) this.#end.show(call.record);
+    if (isEnded) this.#end.show(call.record, call.whyNoRecord);
     this.#timeline.update();
     this.#transcript.update();
     this.#figures.update();
@@ -218,19 +224,36 @@ export class CallView {
   /** @param {Summary} summary @param {Operator} me @param {boolean} isEnded */
   #drawControls(summary, me, isEnded) {
     const { call, commands, sound } = /** @type {Shown} */ (this.#shown);
-    const bar = this.#toolbar.element;
     if (isEnded) {
       this.#hangUp.end(this.#header.heading);
       this.#transfer.end(this.#header.heading);
-      // The buttons are gone; the focus would be nowhere.
-      if (bar.contains(document.activeElement)) this.focus();
     }
-    bar.hidden = isEnded;
+    this.#hide(this.#toolbar.element, isEnded);
     this.#saving.hidden = !isEnded || !call.record;
     this.#transfer.update(!summary.taken_over_by);
     const isPending = (/** @type {string} */ name) => commands.isPending(name);
     const { hearing, isSpeaking } = sound;
     this.#toolbar.update(controlsFor(summary, me, { isPending, hearing, isSpeaking }));
+  }
+
+  /**
+   * The focus of what is gone would be nowhere.
+   *
+   * @param {HTMLElement} element
+   * @param {boolean} isHidden
+   */
+  #hide(element, isHidden) {
+    if (isHidden && element.contains(document.activeElement)) this.focus();
+    element.hidden = isHidden;
+  }
+
+  /** @param {string} sentence why something was not done @param {boolean} [isUrgent] */
+  #note(sentence, isUrgent) {
+    this.#shown?.call.story.note("x", sentence, "");
+    this.#parts.say(sentence, isUrgent);
+    // It stands in the transcript, which may be behind the figures.
+    if (!this.#side.contains(document.activeElement)) this.#header.choose(0);
+    this.update();
   }
 
   /** @param {ControlName} name */
@@ -244,8 +267,9 @@ export class CallView {
   /** @param {ControlName} name */
   #press(name) {
     if (!this.#shown) return;
-    const { call, sound } = this.#shown;
+    const { call, callId, sound } = this.#shown;
     const summary = call.summary();
+    const taker = summary.taken_over_by;
     const origin = this.#toolbar.button(name);
     const caller = callerWords(summary).name;
     if (name === "listen") sound.isHearing ? sound.stopListening() : void sound.listen();
@@ -256,9 +280,13 @@ export class CallView {
     } else if (name === "transfer") {
       const targets = this.#parts.service()?.transfer_targets ?? [];
       this.#hangUp.close();
-      this.#transfer.open({ name: caller, origin, targets, agentSpeaks: !summary.taken_over_by });
+      this.#transfer.open({ name: caller, origin, targets, agentSpeaks: !taker });
+    } else if (name === "takeOver" && this.#isByKeys && taker && taker !== this.#parts.me().name) {
+      // Whoever wanted to take it over himself may have come too late.
+      this.#note(`The call is with ${taker}. Press “Hand back” to give it to the agent.`);
     } else {
       if (name === "takeOver") sound.stopSpeaking();
+      if (name === "takeOver" && !taker) this.#parts.onTakeOver(callId);
       void this.#run(name, toggleOf(name, () => call.summary()));
     }
   }
@@ -268,17 +296,17 @@ export class CallView {
    * @param {import("./commands.js").Command} command
    */
   async #run(name, command) {
-    return (await this.#shown?.commands.run(name, command)) ?? "";
+    const shown = this.#shown;
+    const refusal = (await shown?.commands.run(name, command)) ?? "";
+    void shown?.call.refresh();
+    return refusal;
   }
 
   /** @param {{to: string, say_first?: string}} body */
   async #putThrough(body) {
     const shown = this.#shown;
     const refusal = await this.#run("transfer", { path: "transfer", body, isNoted: false });
-    if (refusal && !this.#transfer.isOpen) {
-      shown?.call.story.note("x", refusal, "");
-      this.update();
-    }
+    if (refusal && !this.#transfer.isOpen && shown === this.#shown) this.#note(refusal);
     return refusal;
   }
 
@@ -319,6 +347,6 @@ export class CallView {
     for (const row of this.#shown?.call.story.rows.values() ?? []) {
       if (row.kind === "utterance" && row.atS <= atS) heard = row.key;
     }
-    this.#transcript.mark(heard, true);
+    this.#transcript.follow(heard);
   }
 }

@@ -30,13 +30,15 @@ const CALM_LEVEL_MS = 250;
  * @param {Operator} me
  * @param {boolean} hasVoice whether the service takes an operator's microphone
  * @param {Mode} wanted
+ * @param {boolean} [isSpeaking] whether his microphone is on
  */
-export function composerFor(summary, me, hasVoice, wanted) {
+export function composerFor(summary, me, hasVoice, wanted, isSpeaking = false) {
   const isMine = summary.taken_over_by === me.name && me.scope === "control";
   /** @type {Mode[]} */
   const modes = isMine && hasVoice ? ["say", "whisper", "speak"] : ["say", "whisper"];
   const mode = modes.includes(wanted) ? wanted : "say";
-  const whyNot = obstacle(summary, me) || (mode === "whisper" ? "" : silence(summary, isMine));
+  const unheard = mode === "whisper" ? "" : silence(summary, isMine, mode === "say" && isSpeaking);
+  const whyNot = obstacle(summary, me) || unheard;
   return { modes, mode, whyNot, hint: whyNot || MODES[mode].hint, most: MODES[mode].most };
 }
 
@@ -45,11 +47,13 @@ export function composerFor(summary, me, hasVoice, wanted) {
  *
  * @param {Summary} summary
  * @param {boolean} isMine
+ * @param {boolean} isSpeaking
  */
-function silence({ held_by: heldBy, paused_by: pausedBy, taken_over_by: taker }, isMine) {
+function silence({ held_by: heldBy, paused_by: pausedBy, taken_over_by: taker }, isMine, isSpeaking) {
   if (heldBy) return "The call is on hold. Release it to say something.";
   if (taker && !isMine) return `The call is with ${taker}. Hand it back to say something.`;
   if (pausedBy && !taker) return "The agent is paused. Resume it, or take over, to say something.";
+  if (isSpeaking) return "The caller hears you. Stop speaking to have something said.";
   return "";
 }
 
@@ -75,6 +79,7 @@ export class Composer {
   #mode = "say";
   #callId = "";
   #whyNot = "";
+  #drawn = "";
   /**
    * What was written and not sent, by call and mode.
    * @type {Map<string, string>}
@@ -145,6 +150,7 @@ export class Composer {
   /** @param {Mode} mode */
   focus(mode) {
     this.#choose(mode);
+    this.#field.hidden = false;
     this.#input.focus();
   }
 
@@ -156,23 +162,34 @@ export class Composer {
    * @param {"off"|"connecting"|"on"|"failed"} now.speaking
    */
   update({ summary, me, hasVoice, speaking }) {
-    const { modes, mode, whyNot, hint, most } = composerFor(summary, me, hasVoice, this.#wanted);
+    const isOn = speaking === "on" || speaking === "connecting";
+    const now = composerFor(summary, me, hasVoice, this.#wanted, isOn);
+    const { modes, mode, whyNot, hint, most } = now;
     this.#turnTo(mode);
+    const isSpeech = mode === "speak";
+    const isSending = this.#sending.has(this.#key());
+    const drawn = JSON.stringify([now, speaking, isSending]);
+    if (drawn === this.#drawn) return;
+    this.#drawn = drawn;
     this.#whyNot = whyNot;
+    this.#field.hidden = this.#send.hidden = isSpeech;
+    // Nobody shall forget that the caller hears him.
+    this.#voice.hidden = !isSpeech && !isOn;
     for (const [name, choice] of this.#buttons) {
       choice.hidden = !modes.includes(name);
       choice.setAttribute("aria-checked", String(name === mode));
     }
     settleTabStop(this.#modes, this.#buttons.get(mode));
-    const isSpeech = mode === "speak";
-    if (isSpeech) this.#drawVoice(speaking, whyNot);
-    else this.#drawField(hint, most);
-    this.#meter(isSpeech && speaking === "on");
+    this.#drawVoice(speaking, isOn, whyNot);
+    if (!isSpeech) this.#drawField(hint, most, isSending);
+    this.#meter(speaking === "on");
+    const focused = document.activeElement;
+    // What had the focus is gone: it would be nowhere.
+    if (this.element.contains(focused) && focused?.closest("[hidden]")) this.#buttons.get(mode)?.focus();
   }
 
-  /** @param {string} hint @param {number} most */
-  #drawField(hint, most) {
-    const isSending = this.#sending.has(this.#key());
+  /** @param {string} hint @param {number} most @param {boolean} isSending */
+  #drawField(hint, most, isSending) {
     this.#field.classList.toggle("whisper", this.#mode === "whisper");
     this.#field.classList.toggle("off", Boolean(this.#whyNot));
     this.#input.placeholder = hint;
@@ -185,9 +202,8 @@ export class Composer {
     drawIcon(this.#send, "send", isSending);
   }
 
-  /** @param {keyof typeof SPOKEN_WORDS} speaking @param {string} whyNot */
-  #drawVoice(speaking, whyNot) {
-    const isOn = speaking === "on" || speaking === "connecting";
+  /** @param {keyof typeof SPOKEN_WORDS} speaking @param {boolean} isOn @param {string} whyNot */
+  #drawVoice(speaking, isOn, whyNot) {
     put(this.#voiceWords, isOn ? SPOKEN_WORDS[speaking] : whyNot || SPOKEN_WORDS[speaking]);
     put(this.#toggle.lastElementChild, isOn ? "Stop speaking" : "Start speaking");
     this.#toggle.setAttribute("aria-pressed", String(isOn));
@@ -216,9 +232,6 @@ export class Composer {
 
   /** @param {Mode} mode */
   #turnTo(mode) {
-    const isSpeech = mode === "speak";
-    this.#field.hidden = this.#send.hidden = isSpeech;
-    this.#voice.hidden = !isSpeech;
     if (mode === this.#mode) return;
     this.#mode = mode;
     this.#input.value = this.#draft();

@@ -21,11 +21,16 @@ import { showVitals } from "./vitals.js";
 /** @typedef {import("./api.js").Api} Api */
 /** @typedef {import("./router.js").Route} Route */
 /** @typedef {import("./types").Operator} Operator */
+/** @typedef {import("./types").Summary} Summary */
 /** @typedef {import("./types").Told} Told */
 
 const TICK_MS = 1000;
 /** When what is seen first is there. */
 const PRELOADS_MS = 1500;
+/** A view that stops again and again is told once. */
+const ALARM_EVERY_MS = 60_000;
+/** As many calls as are told at once. */
+const MOST_FOUND = 200;
 /** @type {Operator} */
 const NOBODY = { name: "", scope: "read" };
 
@@ -54,6 +59,9 @@ export class Desk {
   #stoppedAt = null;
   /** @type {number | null} */
   #retryAt = null;
+  #alarmedAt = -Infinity;
+  /** Whether the list does not come, and is not told anew yet. */
+  #isStale = false;
   #shortcuts = new Shortcuts();
   #presence;
   #skipped = 0;
@@ -73,7 +81,10 @@ export class Desk {
     this.#watch = new ServiceWatch({ api, clock, onChange: () => this.#tick() });
     this.#notices = new NoticeView(part("notices"), (name) => this.#act(name));
     this.#search = new CallSearch(/** @type {HTMLInputElement} */ (part("search")), {
-      find: async (q) => new Set((await api.calls({ state: "live", q })).calls.map((call) => call.call_id)),
+      find: async (q) => {
+        const { calls } = await api.calls({ state: "live", q, limit: MOST_FOUND });
+        return new Set(calls.map((call) => call.call_id));
+      },
       onText: (text) => this.#searched(text),
       onFound: (found) => this.#found(found),
     });
@@ -88,6 +99,7 @@ export class Desk {
       path: "v1/events",
       params: { events: "false", summaries: "true" },
       token,
+      isEndless: true,
       onTold: (told) => this.#take(told),
       onState: (state, retryInMs) => this.#linked(state, retryInMs),
       check: async () => {
@@ -95,13 +107,20 @@ export class Desk {
         return "retry";
       },
     });
-    this.#presence = new Presence((callId) => api.command(callId, "takeover", { renew: true }));
+    this.#presence = new Presence({
+      tell: (callId) => api.command(callId, "takeover", { renew: true }),
+      live: () => this.#calls.live(),
+    });
     this.#ready = this.#watch.start();
     offerThemes(part("theme"), () => this.#update());
     followRoute((route) => this.#show(route));
+    part("nav-history").addEventListener("click", () => this.#isHistory && void this.#showHistory());
+    part("keys").addEventListener("click", () => void this.#shortcuts.open());
     this.#followKeys();
     // A call shall open at once, and also while the service cannot be reached.
-    setTimeout(() => import("./call_desk.js").catch(() => {}), PRELOADS_MS);
+    setTimeout(() => {
+      for (const file of ["./call_desk.js", "./keys_dialog.js"]) import(file).catch(() => {});
+    }, PRELOADS_MS);
     setInterval(() => this.#tick(), TICK_MS);
   }
 
@@ -109,8 +128,22 @@ export class Desk {
     return this.#watch.service?.operator ?? NOBODY;
   }
 
+  /** Whether the list of ended calls is all that is seen. */
+  get #isHistory() {
+    return this.#route.view === "history" && this.#route.callId === null;
+  }
+
+  /** A call that the operator has, and does not see. */
+  get #mine() {
+    const { name, scope } = this.#me;
+    if (scope !== "control") return undefined;
+    const isElsewhere = (/** @type {Summary} */ { call_id: id }) => id !== this.#route.callId;
+    return this.#calls.live().find((call) => call.taken_over_by === name && isElsewhere(call));
+  }
+
   /** The operator is not known any more. */
   leave() {
+    this.#isKnown = false;
     this.#watch.stop();
     this.#stream.close();
     this.#open?.open(null);
@@ -124,6 +157,8 @@ export class Desk {
     }
     this.#calls.take(told);
     this.#isKnown = true;
+    this.#isStale = false;
+    this.#stay();
     this.#search.again();
     this.#update();
   }
@@ -134,17 +169,23 @@ export class Desk {
       if (this.#stoppedAt !== null) void this.#watch.refresh();
       this.#stoppedAt = this.#retryAt = null;
     } else if (state !== "refused") {
-      if (this.#stoppedAt === null) this.#spoken.alert("Live view stopped. Calls go on without it.");
-      this.#stoppedAt ??= this.#clock.now();
-      this.#retryAt = this.#clock.now() + (retryInMs ?? 0);
+      const now = this.#clock.now();
+      if (this.#stoppedAt === null && now - this.#alarmedAt > ALARM_EVERY_MS) {
+        this.#spoken.alert("Live view stopped. Calls go on without it.");
+        this.#alarmedAt = now;
+      }
+      this.#isStale = true;
+      this.#stoppedAt ??= now;
+      this.#retryAt = now + (retryInMs ?? 0);
     }
     this.#tick();
   }
 
-  /** @param {"retry"|"token"|"dismiss"} name */
+  /** @param {import("./notices.js").ActionName} name */
   #act(name) {
     if (name === "token") this.#onToken();
     if (name === "dismiss") this.#skipped = 0;
+    if (name === "open" && this.#mine) go({ view: "live", callId: this.#mine.call_id });
     if (name === "retry") {
       this.#retryAt = null;
       this.#stream.tryNow();
@@ -156,16 +197,16 @@ export class Desk {
   /** @param {Route} route */
   #show(route) {
     const { view, callId } = route;
-    const wasOpen = this.#route.callId !== null;
+    const { callId: before } = this.#route;
     this.#route = route;
-    part("missing").hidden = true;
+    if (callId === null || callId !== before) part("missing").hidden = true;
     showView(view);
     this.#list.open(view === "live" ? callId : null);
     this.#arrange();
     if (view === "history") void this.#showHistory();
     void this.#showCall();
     const main = part("main");
-    if (callId === null && wasOpen) (view === "live" ? this.#list : this.#history)?.focus();
+    if (callId === null && before !== null) (view === "live" ? this.#list : this.#history)?.focus();
     else if (callId !== null && !isSeen(document.activeElement, main)) part("one").focus();
   }
 
@@ -199,6 +240,13 @@ export class Desk {
         ready: this.#ready,
         clock: this.#clock,
         live: (id) => this.#calls.get(id),
+        isStale: () => this.#isStale,
+        say: (sentence, isUrgent) => (isUrgent ? this.#spoken.alert(sentence) : this.#spoken.say(sentence)),
+        onTakeOver: (id) => this.#presence.took(id, this.#clock.now()),
+        onTold: (isNews) => {
+          this.#stay();
+          if (isNews) this.#speakOfCall();
+        },
         onBack: () => this.#back(),
         onMissing: (sentence) => this.#miss(sentence),
       });
@@ -218,10 +266,10 @@ export class Desk {
     }
   }
 
-  /** @param {string} sentence why nothing is shown */
+  /** @param {string} sentence why nothing is shown; "" if something is */
   #miss(sentence) {
     put(part("missing").firstElementChild, sentence);
-    part("missing").hidden = false;
+    part("missing").hidden = !sentence;
     this.#arrange();
   }
 
@@ -237,6 +285,9 @@ export class Desk {
     part("list").hidden = view !== "live" || isEmpty;
     part("history").hidden = view !== "history";
     part("one").hidden = !isOpen || !part("missing").hidden;
+    // The heading of the page is that of the call, if one is shown.
+    part("heading").hidden = !part("one").hidden;
+    put(part("heading"), view === "live" ? "Live calls" : "Ended calls");
     if (isEmpty) this.#empty.show(this.#watch.service?.number ?? null);
   }
 
@@ -259,16 +310,23 @@ export class Desk {
   #tick() {
     this.#calls.sweep();
     const { service } = this.#watch;
-    const state = { stoppedAt: this.#stoppedAt, retryAt: this.#retryAt, service };
+    const callStoppedAt = this.#open?.call?.lostAt ?? null;
+    const stops = { stoppedAt: this.#stoppedAt, callStoppedAt, retryAt: this.#retryAt };
+    const state = { ...stops, mine: this.#mine, service };
     const notice = noticeOf(
       { ...state, skipped: this.#skipped, skippedAt: this.#skippedAt },
       this.#clock.now(),
     );
     this.#notices.show(notice);
     showVitals(part("vitals"), service);
-    const { name, scope } = this.#me;
-    if (scope === "control") this.#presence.tick(this.#calls.live(), name, this.#clock.now());
+    this.#stay();
     this.#update();
+  }
+
+  /** The timers of a page that is not seen may rest for a minute; what comes from the service does not. */
+  #stay() {
+    const { name, scope } = this.#me;
+    if (this.#isKnown && scope === "control") this.#presence.tick(name, this.#clock.now());
   }
 
   #update() {
@@ -287,6 +345,10 @@ export class Desk {
     const calls = { changed, get: (/** @type {string} */ id) => this.#calls.get(id) };
     this.#spoken.calls(calls, this.#me, this.#clock.now());
     changed.clear();
+    this.#speakOfCall();
+  }
+
+  #speakOfCall() {
     this.#spoken.opened(this.#open?.call ?? null, this.#me, this.#shortcuts.readsAloud);
   }
 
@@ -298,7 +360,7 @@ export class Desk {
       step: (by) => list()?.step(by),
       open: () => list()?.focus(),
       back: () => (this.#route.callId === null ? this.#search.clear() : this.#back()),
-      help: () => this.#shortcuts.open(),
+      help: () => void this.#shortcuts.open(),
     };
     // The others are those of the call that is open, if there is one.
     const all = new Proxy(own, {

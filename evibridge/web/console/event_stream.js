@@ -9,6 +9,7 @@
  * @property {Record<string, string | number | boolean>} [params] `since` among them counts until a message
  *   has a number
  * @property {string | null} token
+ * @property {boolean} [isEndless] whoever closes it, whatever the code, it begins anew
  * @property {(told: Told) => void} onTold
  * @property {(state: StreamState, retryInMs: number | null) => void} onState
  * @property {() => Promise<Verdict>} [check] is asked whether to go on after the service took no connection:
@@ -146,7 +147,7 @@ export class EventStream {
     const wasOpen = this.#isOpen;
     this.#drop();
     clearTimeout(this.#timer);
-    if (code === NORMAL) this.#end("over");
+    if (code === NORMAL && !this.#stream.isEndless) this.#end("over");
     else if (!wasOpen) this.#ask();
     else {
       if (this.#browser.now() - this.#openedAt >= LONGEST_WAIT_MS) this.#tries = 0;

@@ -25,7 +25,7 @@ export class FiguresView {
   #expression = made("section");
   #lines = new ExpressionChart();
   #response = made("section");
-  #percentiles = made("span");
+  #percentiles = made("span", "muted");
   #bars = new ResponseChart();
   #facts = made("dl", "facts");
   #told = "";

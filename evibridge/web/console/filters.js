@@ -1,7 +1,7 @@
 /** Filters of a list: a toolbar of chips with one tab stop. */
 
 import { button, icon, made, put } from "../shared/elements.js";
-import { TabStop } from "./tab_stop.js";
+import { TabStop } from "./one_tab_stop.js";
 
 /** @typedef {[value: string, words: string]} Option */
 
@@ -9,7 +9,7 @@ const SHOWN = "button:not([hidden]), label:not([hidden]) select";
 
 export class Filters {
   element = made("div", "filters");
-  #stop = new TabStop(this.element, SHOWN, "ArrowLeft", "ArrowRight");
+  #stop = new TabStop(this.element, SHOWN, { arrows: ["ArrowLeft", "ArrowRight"] });
 
   /** @param {HTMLElement} parent */
   constructor(parent) {
@@ -33,7 +33,7 @@ export class Filters {
     return (isPressed, calls) => {
       chip.setAttribute("aria-pressed", String(isPressed));
       number.hidden = calls === undefined;
-      put(number, `${calls}`);
+      put(number, `${calls ?? ""}`);
     };
   }
 

@@ -13,7 +13,7 @@ const DAY_AND_CLOCK = new Intl.DateTimeFormat(undefined, {
 });
 /** Headings, with their classes: those of figures stand at the right. */
 const COLUMNS = [
-  "Ended", "Caller", "Agent", "Length r", "Voices", "Why it ended", "Turns r", "Interr. r", "Tools r",
+  "Started", "Caller", "Agent", "Length r", "Voices", "Why it ended", "Turns r", "Interr. r", "Tools r",
   "Response r", "p95 r",
 ];
 
@@ -59,7 +59,7 @@ export class HistoryTable {
   show(calls) {
     const focused = /** @type {HTMLElement} */ (document.activeElement);
     const now = new Date();
-    // What has ended today is told otherwise tomorrow.
+    // What has begun today is told otherwise tomorrow.
     if (this.#day !== now.toDateString()) this.#drawn.clear();
     this.#day = now.toDateString();
     const drawn = calls.map((call) => this.#drawn.get(call.call_id) ?? this.#draw(call, now));
@@ -77,7 +77,7 @@ export class HistoryTable {
     const { name, detail } = callerWords(call);
     const shown = {
       name: `${name} ${detail}`.trim(),
-      when: whenOf(ended?.at ?? call.began_at, now),
+      when: whenOf(call.began_at, now),
       length: lengthOf(call.lasts_s),
       agent: call.agent ?? "",
       why: endWords(call),

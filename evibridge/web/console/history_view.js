@@ -48,7 +48,11 @@ export class HistoryView {
   #message = made("div");
   #older = button({ label: "Older calls", className: "btn older", onPress: () => this.#loadOlder() });
   #save = button({
-    label: "Save as CSV", icon: "down", className: "btn sm bare", onPress: () => this.#saveAsCsv(),
+    label: "Save as CSV",
+    title: "Save as CSV",
+    icon: "down",
+    className: "btn sm bare",
+    onPress: () => this.#saveAsCsv(),
   });
   #told = made("span", "muted");
   #drawFilters;

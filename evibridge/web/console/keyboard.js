@@ -1,31 +1,30 @@
 /** What the keys of the console do. */
 
 /**
- * Key as `aria-keyshortcuts` writes it, action, and what it does in words.
+ * Key as `aria-keyshortcuts` writes it, and action.
  *
- * @type {readonly (readonly [string, string, string])[]}
+ * @type {readonly (readonly [string, string])[]}
  */
 export const KEYS = [
-  ["/", "search", "Search"],
-  ["J", "next", "Next call"],
-  ["K", "previous", "Call before"],
-  ["Enter", "open", "Open the call"],
-  ["Escape", "back", "Back"],
-  ["L", "listen", "Listen"],
-  ["P", "pause", "Pause or resume the agent"],
-  ["H", "hold", "Hold or release the call"],
-  ["O", "takeOver", "Take over or hand back"],
-  ["F", "transfer", "Transfer"],
-  ["Shift+X", "hangUp", "Hang up, then Enter"],
-  ["S", "say", "Say something to the caller"],
-  ["W", "whisper", "Whisper to the agent"],
-  ["A", "approvalFocus", "Go to the approval"],
-  ["Control+Enter", "", "Approve, while the approval has the focus"],
-  ["End", "newest", "Newest line"],
-  ["?", "help", "This list"],
+  ["/", "search"],
+  ["J", "next"],
+  ["K", "previous"],
+  ["Enter", "open"],
+  ["Escape", "back"],
+  ["L", "listen"],
+  ["P", "pause"],
+  ["H", "hold"],
+  ["O", "takeOver"],
+  ["F", "transfer"],
+  ["Shift+X", "hangUp"],
+  ["S", "say"],
+  ["W", "whisper"],
+  ["A", "approvalFocus"],
+  ["Control+Enter", ""],
+  ["End", "newest"],
+  ["?", "help"],
 ];
-const ACTIONS = new Map([...KEYS.map(([key, action]) => /** @type {const} */ ([key, action])),
-  ["ArrowDown", "next"], ["ArrowUp", "previous"]]);
+const ACTIONS = new Map([...KEYS, ["ArrowDown", "next"], ["ArrowUp", "previous"]]);
 /** These belong to what has the focus. */
 const NEED_FREEDOM = ["Enter", "ArrowDown", "ArrowUp"];
 const STEPS = ["next", "previous"];
@@ -71,6 +70,34 @@ export function actionOf(pressed, { isWriting, isFree, isDialog, lettersAct }) {
   return pressed.repeat && !STEPS.includes(action) ? "" : action;
 }
 
+/** So long the next letter may come after the one before. */
+const REST_MS = 1500;
+
+/** Keeps the rest of a sentence, whose field went while it was written, from acting as keys. Pure. */
+export class Typing {
+  #at = -Infinity;
+
+  /**
+   * @param {Key} pressed
+   * @param {boolean} isWriting the focus is in a field
+   * @param {number} now ms
+   * @returns {boolean} whether the key belongs to what was being written
+   */
+  takes({ key, ctrlKey, altKey, metaKey }, isWriting, now) {
+    const isLeaving = key === "Tab" || key === "Escape" || (key === "Enter" && isWriting);
+    if (isLeaving) this.stop();
+    const goesOn = !isWriting && now - this.#at < REST_MS;
+    if (ctrlKey || altKey || metaKey || (key.length > 1 && key !== "Enter")) return false;
+    if (!isLeaving && (isWriting || goesOn)) this.#at = now;
+    return goesOn;
+  }
+
+  /** What comes now is meant for what has the focus. */
+  stop() {
+    this.#at = -Infinity;
+  }
+}
+
 /** @typedef {"search"|"open"|"back"|"listen"|"pause"|"hold"|"takeOver"|"transfer"} MostActions */
 /** @typedef {MostActions|"hangUp"|"say"|"whisper"|"approvalFocus"|"newest"|"help"} Action */
 /** @typedef {Partial<Record<Action, () => void>> & {step?: (by: 1 | -1) => void}} Actions */
@@ -82,6 +109,14 @@ export function actionOf(pressed, { isWriting, isFree, isDialog, lettersAct }) {
  * @param {Actions} actions
  */
 export function followKeys(lettersAct, actions) {
+  const typing = new Typing();
+  document.addEventListener("pointerdown", () => typing.stop(), true);
+  document.addEventListener("keydown", (event) => {
+    const { isWriting } = placeOf(document.activeElement, true);
+    if (!typing.takes(event, isWriting, event.timeStamp)) return;
+    event.preventDefault();
+    event.stopPropagation();
+  }, true);
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented) return;
     const action = actionOf(event, placeOf(document.activeElement, lettersAct()));

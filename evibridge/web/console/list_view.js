@@ -153,7 +153,10 @@ export class ListView {
     const { all, needsYou, slow } = this.#calls.counts();
     [all, needsYou, slow].forEach((count, index) =>
       this.#showChips[index](CHIPS[index][0] === this.#filter, count));
-    this.#agents.add(this.#calls.agents());
+    const agents = this.#calls.agents();
+    // Where there is little room, nobody needs to be told of the only one.
+    this.#rows.classList.toggle("lone", agents.length < 2);
+    this.#agents.add(agents);
     this.#showAgent(this.#agents.options, this.#filter);
   }
 

@@ -1,6 +1,6 @@
 /** A list of calls: arrows, Home and End go from row to row, Enter and a click open one. */
 
-import { TabStop } from "./tab_stop.js";
+import { TabStop } from "./one_tab_stop.js";
 
 export class Listbox {
   #box;
@@ -15,7 +15,7 @@ export class Listbox {
    */
   constructor(box, label, onOpen) {
     this.#box = box;
-    this.#stop = new TabStop(box, "[data-call]", "ArrowUp", "ArrowDown");
+    this.#stop = new TabStop(box, "[data-call]", { arrows: ["ArrowUp", "ArrowDown"] });
     box.setAttribute("role", "listbox");
     box.setAttribute("aria-label", label);
     openOnClick(box, onOpen);

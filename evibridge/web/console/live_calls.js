@@ -22,6 +22,8 @@ import { GOAL_MS, isState } from "./words.js";
 
 const SECONDS = 60;
 const SHOWN_ENDED_MS = 3000;
+/** The same, while the list is held: nothing moves below a pointer that is about to press. */
+const HELD_ENDED_MS = 60_000;
 /** With a longer silence before a snapshot, nobody knows who has spoken meanwhile. */
 const UNSEEN_MS = 2000;
 /** @type {Record<string, number>} */
@@ -153,8 +155,9 @@ export class LiveCalls {
   sweep() {
     const now = this.#clock.now();
     const before = this.#calls.size;
+    const shownMs = this.#held === null ? SHOWN_ENDED_MS : HELD_ENDED_MS;
     for (const [id, { endedAt }] of this.#calls) {
-      if (endedAt === null || id === this.#held || Math.abs(now - endedAt) < SHOWN_ENDED_MS) continue;
+      if (endedAt === null || id === this.#held || Math.abs(now - endedAt) < shownMs) continue;
       this.#calls.delete(id);
       this.#order.delete(id);
       this.changed.delete(id);

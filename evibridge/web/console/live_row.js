@@ -87,7 +87,7 @@ export class LiveRow {
     const shown = expression ? `${expression.name} ${expression.score}` : "";
     if (shown !== this.#shownExpression) {
       this.#expression.remove();
-      if (expression) this.#expression = expressionList([expression]);
+      if (expression) this.#expression = oneExpression(expression);
       this.#shownExpression = shown;
     }
     this.#show(this.#response, ms !== null, null);
@@ -129,6 +129,13 @@ export class LiveRow {
     if (isThere) this.#space.parentNode?.insertBefore(cell, next);
     else cell.remove();
   }
+}
+
+/** @param {{name: string, score: number}} expression its name gives way where there is little room */
+function oneExpression(expression) {
+  const list = expressionList([expression]);
+  list.firstElementChild?.firstChild?.replaceWith(made("span", "cut", expression.name));
+  return list;
 }
 
 /** @param {string} className @param {...Element} children */

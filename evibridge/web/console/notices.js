@@ -1,14 +1,18 @@
 /** The line above everything else: what is wrong with the connection or the server, and one thing to do. */
 
 import { button, icon, made, put, setIcon } from "../shared/elements.js";
-import { clockOf, lengthOf } from "./words.js";
+import { callerWords, clockOf, inside, lengthOf } from "./words.js";
 
 /** @typedef {import("./types").Service} Service */
+/** @typedef {import("./types").Summary} Summary */
+/** @typedef {"retry"|"open"|"token"|"dismiss"} ActionName */
 /**
  * Moments are in ms of the server's clock.
  * @typedef {object} NoticeState
  * @property {number | null} stoppedAt since when the live view does not come; null while it does
  * @property {number | null} retryAt when it is tried again; null while it is being tried
+ * @property {number | null} callStoppedAt since when nothing comes of the call that is open
+ * @property {Summary | undefined} mine a call that the operator has, and does not see
  * @property {Service | null} service
  * @property {number} skipped updates that were dropped, as this page was too slow
  * @property {number} skippedAt when the last of them were
@@ -19,10 +23,12 @@ import { clockOf, lengthOf } from "./words.js";
  * @property {boolean} [isBad]
  * @property {string} fact
  * @property {string} rest
- * @property {{name: "retry"|"token"|"dismiss", label: string}} [action]
+ * @property {{name: ActionName, label: string}} [action]
  */
 
 const SKIPPED_SHOWN_MS = 10_000;
+/** A call that is lost for a moment is no news. */
+const LOST_AFTER_MS = 2000;
 
 /**
  * The most urgent one.
@@ -31,8 +37,16 @@ const SKIPPED_SHOWN_MS = 10_000;
  * @param {number} now ms of the server's clock
  * @returns {Notice | null}
  */
-export function noticeOf({ stoppedAt, retryAt, service, skipped, skippedAt }, now) {
-  if (stoppedAt !== null) return stopped(stoppedAt, retryAt, now);
+export function noticeOf({ stoppedAt, callStoppedAt, retryAt, mine, service, skipped, skippedAt }, now) {
+  if (stoppedAt !== null) return stopped("Live view", stoppedAt, retryAt, now);
+  if (callStoppedAt !== null && now - callStoppedAt > LOST_AFTER_MS) {
+    return stopped("This transcript", callStoppedAt, now, now);
+  }
+  if (mine) {
+    const fact = `${inside(callerWords(mine).name)} is with you.`;
+    const action = /** @type {const} */ ({ name: "open", label: "Open the call" });
+    return { icon: "man", fact, rest: "The agent is silent.", action };
+  }
   if (service?.is_draining) return draining(service.stops_at, now);
   if (skipped && now - skippedAt < SKIPPED_SHOWN_MS) {
     const fact = skipped === 1 ? "1 update was skipped." : `${skipped} updates were skipped.`;
@@ -48,15 +62,18 @@ export function noticeOf({ stoppedAt, retryAt, service, skipped, skippedAt }, no
   };
 }
 
-/** @param {number} stoppedAt @param {number | null} retryAt @param {number} now @returns {Notice} */
-function stopped(stoppedAt, retryAt, now) {
+/**
+ * @param {string} what @param {number} stoppedAt @param {number | null} retryAt @param {number} now
+ * @returns {Notice}
+ */
+function stopped(what, stoppedAt, retryAt, now) {
   const inS = Math.ceil(((retryAt ?? now) - now) / 1000);
   const retry = inS > 0 ? `Trying again in ${inS} s.` : "Trying again.";
   return {
     icon: "link",
     isBad: true,
-    fact: `Live view stopped at ${clockOf(stoppedAt, true)}.`,
-    rest: `Calls go on without it. ${retry}`,
+    fact: `${what} stopped at ${clockOf(stoppedAt, true)}.`,
+    rest: `${what === "Live view" ? "Calls go" : "The call goes"} on without it. ${retry}`,
     action: { name: "retry", label: "Try now" },
   };
 }
@@ -83,7 +100,7 @@ export class NoticeView {
 
   /**
    * @param {HTMLElement} parent
-   * @param {(name: "retry"|"token"|"dismiss") => void} onAction
+   * @param {(name: ActionName) => void} onAction
    */
   constructor(parent, onAction) {
     const act = () => this.#shown?.action && onAction(this.#shown.action.name);

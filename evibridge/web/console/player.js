@@ -33,7 +33,8 @@ export class Player {
   /**
    * @param {HTMLElement} parent gets the player
    * @param {object} recording
-   * @param {(onProgress: (share: number | null) => void) => Promise<Blob>} recording.load
+   * @param {(onProgress: (share: number | null) => boolean) => Promise<Blob>} recording.load `onProgress`
+   *     returns whether to go on
    * @param {(atS: number) => void} recording.onTime about four times a second while it plays
    * @param {number} [recording.lengthS] in seconds, as far as it is known before it is loaded
    */
@@ -89,10 +90,8 @@ export class Player {
 
   /** @param {number} atS chosen by the range: who has paused stays paused */
   #place(atS) {
-    if (this.#url) {
-      this.#audio.currentTime = atS;
-      this.#tell();
-    } else this.seek(atS);
+    if (this.#url) this.#audio.currentTime = atS;
+    this.#tell(atS);
   }
 
   async #fetch() {
@@ -102,7 +101,10 @@ export class Player {
     put(this.#state, loadingWords(null));
     this.#show();
     try {
-      const blob = await this.#load((share) => put(this.#state, loadingWords(share)));
+      const blob = await this.#load((share) => {
+        put(this.#state, loadingWords(share));
+        return !this.#isClosed;
+      });
       if (!this.#isClosed) this.#open(blob);
     } catch (error) {
       this.#fail(error instanceof Error ? error.message : String(error));
@@ -126,6 +128,7 @@ export class Player {
 
   /** @param {string} sentence */
   #fail(sentence) {
+    if (this.#isClosed) return;
     this.#forget();
     put(this.#state, sentence);
     this.#again.hidden = false;
@@ -144,8 +147,8 @@ export class Player {
     this.#show();
   }
 
-  #tell() {
-    this.#wantedS = this.#audio.currentTime;
+  #tell(atS = this.#audio.currentTime) {
+    this.#wantedS = atS;
     this.#show();
     this.#onTime(this.#wantedS);
   }

@@ -6,7 +6,7 @@ import { GOAL_MS, lengthOf } from "./words.js";
 /** @typedef {import("./types").Figures["responses"]} Responses */
 
 const SHOWN = 12;
-/** So many times stand side by side; of more, every second one is written. */
+/** So many words stand side by side; of more, every second time is written, and values without their unit. */
 const TIMES = 6;
 const TOP_MS = 1600;
 
@@ -17,11 +17,13 @@ const TOP_MS = 1600;
  */
 export function responseBars(responses) {
   const shown = responses.slice(-SHOWN);
-  const every = shown.length > TIMES ? 2 : 1;
+  const isCrowded = shown.length > TIMES;
+  const every = isCrowded ? 2 : 1;
+  const unit = isCrowded ? "" : " s";
   return shown.map(({ atS, ms }, index) => ({
     ms: Math.min(TOP_MS, ms),
     isSlow: ms > GOAL_MS,
-    value: ms > GOAL_MS ? `${(ms / 1000).toFixed(1)} s` : "",
+    value: ms > GOAL_MS ? `${(ms / 1000).toFixed(1)}${unit}` : "",
     time: (shown.length - 1 - index) % every ? "" : lengthOf(atS),
     title: `${Math.round(ms)} ms`,
   }));
@@ -39,7 +41,7 @@ export class ResponseChart {
 
   constructor() {
     this.element.setAttribute("role", "img");
-    this.#goal.append(made("span", "", `goal ${GOAL_MS / 1000} s`));
+    this.#goal.append(made("span", "", `goal ${GOAL_MS / 1000}\u00a0s`));
   }
 
   /** @param {Responses} responses */

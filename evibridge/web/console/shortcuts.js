@@ -1,72 +1,42 @@
-/** The list of keys, and two choices that stay on this device. */
-
-import { button, made } from "../shared/elements.js";
-import { KEYS } from "./keyboard.js";
+/** Two choices that stay on this device, and the list of keys in which they are made. */
 
 const PREFIX = "evibridge.";
-/** @type {Record<string, string>} */
-const CAPS = { Escape: "Esc", Control: "Ctrl" };
+const LETTERS = "letters";
+const READS_ALOUD = "reads-aloud";
 
 export class Shortcuts {
-  #dialog = made("dialog", "keys");
-  #lettersAct = kept("letters") !== "no";
-  #readsAloud = kept("reads-aloud") === "yes";
-  /** @type {Element | null} */
-  #origin = null;
-
-  /** @param {() => void} [onChange] a choice has changed */
-  constructor(onChange = () => {}) {
-    const heading = made("h2", "", "Keys");
-    heading.id = "keys-title";
-    this.#dialog.setAttribute("aria-labelledby", heading.id);
-    const list = made("dl");
-    for (const [key, , words] of KEYS) {
-      const cap = made("dt");
-      for (const part of key.split("+")) cap.append(made("kbd", "", CAPS[part] ?? part), " ");
-      list.append(cap, made("dd", "", words));
-    }
-    const letters = choice("Single letters act as keys", this.#lettersAct, (isOn) => {
-      this.#lettersAct = isOn;
-      keep("letters", isOn);
-      onChange();
-    });
-    const reads = choice("Read the conversation aloud (for screen readers)", this.#readsAloud, (isOn) => {
-      this.#readsAloud = isOn;
-      keep("reads-aloud", isOn);
-      onChange();
-    });
-    const close = button({ label: "Close", className: "btn keep", onPress: () => this.#dialog.close() });
-    this.#dialog.append(heading, list, letters, reads, close);
-    this.#dialog.addEventListener("close", () => {
-      if (this.#origin instanceof HTMLElement) this.#origin.focus();
-    });
-    document.body.append(this.#dialog);
-  }
+  #lettersAct = kept(LETTERS) !== "no";
+  #readsAloud = kept(READS_ALOUD) === "yes";
+  /** @type {Promise<() => void> | null} */
+  #dialog = null;
 
   get lettersAct() {
     return this.#lettersAct;
+  }
+
+  set lettersAct(isOn) {
+    this.#lettersAct = isOn;
+    keep(LETTERS, isOn);
   }
 
   get readsAloud() {
     return this.#readsAloud;
   }
 
-  open() {
-    if (this.#dialog.open) return;
-    this.#origin = document.activeElement;
-    this.#dialog.showModal();
+  set readsAloud(isOn) {
+    this.#readsAloud = isOn;
+    keep(READS_ALOUD, isOn);
   }
-}
 
-/** @param {string} words @param {boolean} isOn @param {(isOn: boolean) => void} onChange */
-function choice(words, isOn, onChange) {
-  const label = made("label");
-  const box = made("input");
-  box.type = "checkbox";
-  box.checked = isOn;
-  box.addEventListener("change", () => onChange(box.checked));
-  label.append(box, " ", words);
-  return label;
+  async open() {
+    this.#dialog ??= import("./keys_dialog.js").then(({ keysDialog }) => keysDialog(this));
+    try {
+      (await this.#dialog)();
+    } catch {
+      // The service is away: the next press tries again.
+      this.#dialog = null;
+    }
+  }
 }
 
 /** @param {string} name */

@@ -70,6 +70,8 @@ export class SignIn {
     const send = /** @type {HTMLButtonElement} */ (this.#part("[type=submit]"));
     if (!token || send.disabled) return;
     send.disabled = true;
+    // The same reason again would not be read out again.
+    this.#tell("");
     try {
       await new Api(token, () => {}).service(new Date(0).toISOString());
       keepToken(token);

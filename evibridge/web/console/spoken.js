@@ -10,6 +10,8 @@ import { approvalLeft, callerWords, endWords } from "./words.js";
 /** @typedef {{isOver: boolean, rows: Map<number, Row>}} Story */
 
 const SOON_S = 10;
+/** So long an alarm takes to be read. */
+const ALARM_MS = 3000;
 /** More than so many sentences at once are told as a number. */
 const MOST_ALARMS = 2;
 const LATEST_ROWS = 12;
@@ -39,7 +41,9 @@ export function titleWords({ all, needsYou }) {
  */
 export function announcement(before, after, me) {
   if (before.state === "ended") return "";
-  if (after.state === "ended") return `Call ended: ${lowered(endWords(after))}`;
+  if (after.state === "ended") {
+    return after.end_reason ? `Call ended: ${lowered(endWords(after))}` : "Call ended";
+  }
   if (after.taken_over_by !== before.taken_over_by) {
     if (!after.taken_over_by) return "Handed back to the agent";
     return `With ${after.taken_over_by === me.name ? "you" : after.taken_over_by}`;
@@ -144,7 +148,7 @@ export class Spoken {
    */
   constructor(status, alarm) {
     this.#status = new Announcer(status);
-    this.#alarm = new Announcer(alarm);
+    this.#alarm = new Announcer(alarm, ALARM_MS);
     this.#aloud.setAttribute("aria-live", "polite");
     status.after(this.#aloud);
   }

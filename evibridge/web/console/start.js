@@ -18,7 +18,8 @@ const signIn = new SignIn(part("signin"), {
 
 /** @param {string} reason @param {boolean} mayCancel */
 function ask(reason, mayCancel) {
-  if (signIn.isShown) return;
+  // The token that was good until now is not good any more: nothing is left to go back to.
+  if (signIn.isShown && mayCancel) return;
   main.classList.add("asks");
   signIn.show(reason, mayCancel);
 }

@@ -58,6 +58,11 @@ export class StoryTimeline {
     this.#playsUntilS = 0;
   }
 
+  /** @param {StoryTimeline} before of the same call: how loud it was */
+  sound({ levelsFromS, callerLevels, agentLevels }) {
+    Object.assign(this, { levelsFromS, callerLevels, agentLevels });
+  }
+
   /**
    * A person is speaking, or has spoken.
    *

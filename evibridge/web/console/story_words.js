@@ -1,6 +1,6 @@
 /** What happens in a call beside the talk, in the words of its transcript: icon, fact, rest. Pure. */
 
-import { endWords, shortened } from "./words.js";
+import { endWords, inside, shortened } from "./words.js";
 
 /** @typedef {import("./types").Told} Told */
 /** @typedef {[icon: string, fact: string, rest: string]} Words */
@@ -34,7 +34,7 @@ const EFFECTS = {
   call_released: ["release", "play", "took the call off hold.", "Call off hold."],
 };
 
-/** @type {Record<string, (told: Told, me: string) => Words | null>} */
+/** @type {Record<string, (told: any, me: string) => Words | null>} `from` is who had the call */
 const EVENTS = {
   call_dialled: ({ by, to }, me) => ["phone", `${nameOf(by, me)} called`, textIn(to)],
   call_began: ({ kind, direction }) => {
@@ -49,16 +49,16 @@ const EVENTS = {
   recording_failed: ({ why }) => ["x", "Recording failed.", textIn(why)],
   server_reported_error: ({ text, slug }) => ["x", "EVI server error.", textIn(text) || textIn(slug)],
   call_taken_over: ({ by }, me) => ["man", `${nameOf(by, me)} took over.`, "The agent is paused."],
-  call_handed_back: ({ by }, me) =>
+  call_handed_back: ({ by, from }, me) =>
     textIn(by)
       ? ["man", `${nameOf(by, me)} handed back.`, "The agent goes on."]
-      : ["man", "Handed back.", "The operator was gone, and the agent goes on."],
+      : ["man", "Handed back:", `nothing was seen of ${from === me ? "you" : inside(from)} for a minute.`],
 };
 
 /**
  * An event that needs none of those before it; null if it is no news.
  *
- * @param {Told} told @param {string} me
+ * @param {Told & {from?: string}} told @param {string} me
  */
 export function ofEvent(told, me) {
   return Object.hasOwn(EVENTS, told.type) ? EVENTS[told.type](told, me) : null;

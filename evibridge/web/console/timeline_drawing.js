@@ -26,10 +26,12 @@ const QUIET = 0.0008;
  * @returns {Shown}
  */
 export function shownOf(nowS, roomPx, aroundS = null) {
-  if (roomPx > NARROW_PX) return { fromS: 0, toS: Math.max(LEAST_S, nowS) };
-  const endS = aroundS === null ? nowS : Math.min(nowS, aroundS + NARROW_S / 2);
-  const toS = Math.max(NARROW_S, endS);
-  return { fromS: toS - NARROW_S, toS };
+  const wholeS = Math.max(LEAST_S, nowS);
+  if (roomPx > NARROW_PX) return { fromS: 0, toS: wholeS };
+  const spanS = Math.min(NARROW_S, wholeS);
+  const endS = aroundS === null ? nowS : Math.min(nowS, aroundS + spanS / 2);
+  const toS = Math.max(spanS, endS);
+  return { fromS: toS - spanS, toS };
 }
 
 /**

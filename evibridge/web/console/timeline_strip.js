@@ -24,6 +24,7 @@ export const isUpperLane = (yPx) => yPx < MIDDLE_PX;
  * @property {import("./timeline_drawing.js").Shown} shown
  * @property {number} nowS
  * @property {number | null} marked row whose turn is marked
+ * @property {boolean} isForced colours are those of the system, which has no tints
  */
 
 /** One drawing of one frame. */
@@ -67,11 +68,27 @@ export class Strip {
       this.#pen.fillRect(x, top, heard, tall);
       this.#take(isAgents ? "agent" : "ink");
       if (heard < width) this.#outline(x + heard, top, width - heard, tall, [this.#px(3)]);
-      if (turn.rowKey === this.#frame.marked) this.#outline(x, top, width, tall);
+      const isMarked = turn.rowKey === this.#frame.marked;
+      if (this.#frame.isForced) this.#frameOf(x, top, heard, tall, isMarked);
+      else if (isMarked) this.#outline(x, top, width, tall);
       if (turn.who !== "operator") this.#drawBars(timeline, turn, isUpper);
     }
     this.#take("ink");
     for (const atS of timeline.interruptions) this.#notch(atS);
+  }
+
+  /**
+   * A turn without a tint.
+   *
+   * @param {number} x
+   * @param {number} top
+   * @param {number} width
+   * @param {number} tall
+   * @param {boolean} isMarked
+   */
+  #frameOf(x, top, width, tall, isMarked) {
+    this.#outline(x, top, width, tall);
+    if (isMarked) this.#pen.fillRect(x, top, width, this.#px(4));
   }
 
   /** @param {Timeline} timeline @param {Timeline["turns"][number]} turn @param {boolean} isUpper */

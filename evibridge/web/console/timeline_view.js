@@ -31,6 +31,7 @@ export class TimelineView {
   #widthPx = 0;
   /** @type {Record<string, string>} */
   #colours = {};
+  #isForced = false;
   /** Draw it anew, four times a second at most. */
   update = paced(() => this.#draw(), EVERY_MS);
 
@@ -104,9 +105,9 @@ export class TimelineView {
   /** Custom properties hold `light-dark()`, which only a colour of an element resolves. */
   #readColours() {
     const { style } = this.#canvas;
-    const isForced = matchMedia(FORCED).matches;
+    this.#isForced = matchMedia(FORCED).matches;
     for (const name of COLOURS) {
-      style.color = isForced ? systemColour(name) : `var(--${name})`;
+      style.color = this.#isForced ? systemColour(name) : `var(--${name})`;
       this.#colours[name] = getComputedStyle(this.#canvas).color;
     }
   }
@@ -161,7 +162,9 @@ export class TimelineView {
     const labels = drawing.labelsOf(shown, this.#widthPx);
     this.#putLabels(labels);
     const nowS = this.#now();
-    const strip = new Strip(context, this.#colours, { ratio, width, shown, nowS, marked: this.#marked });
+    const strip = new Strip(context, this.#colours, {
+      ratio, width, shown, nowS, marked: this.#marked, isForced: this.#isForced,
+    });
     strip.drawGrid(labels);
     strip.drawTurns(timeline);
     strip.drawGaps(timeline);

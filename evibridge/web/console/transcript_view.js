@@ -14,11 +14,18 @@ import { lengthOf } from "./words.js";
 /** @typedef {import("./call_story.js").CallStory} CallStory */
 /** @typedef {import("./types").Row} Row */
 /** @typedef {{item: HTMLElement, fill(row: any, nowS: number): void}} Drawn */
+/**
+ * Where one was, and which tools were open, in the story before.
+ * @typedef {{atS: number, kind: string, belowPx: number, open: Set<string>}} Kept
+ */
 
 const ROWS_A_PAGE = 50;
 /** A long call that is opened comes in over several frames. */
 const NEW_ROWS_A_FRAME = 100;
 const NEAR_END_PX = 40;
+/** Who has scrolled by hand is left alone for so long. */
+const READS_MS = 5000;
+const BY_HAND = ["wheel", "touchmove", "pointerdown", "keydown"];
 
 export class TranscriptView {
   #scroller = made("div", "lines");
@@ -44,6 +51,9 @@ export class TranscriptView {
   /** Whether all rows that there were are drawn: those to come are newer ones. */
   #isFilled = false;
   #top = 0;
+  #scrolledAt = -Infinity;
+  /** @type {Kept | null} */
+  #kept = null;
   /** Something has changed, or time goes on: draw it with the next frame. */
   update = eachFrame(() => this.#draw());
 
@@ -63,6 +73,9 @@ export class TranscriptView {
     parent.append(this.#scroller, this.#jump);
     this.#scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     new ResizeObserver(() => this.#isAtEnd && this.toEnd()).observe(this.#scroller);
+    for (const moves of BY_HAND) {
+      this.#scroller.addEventListener(moves, () => (this.#scrolledAt = performance.now()), { passive: true });
+    }
     for (const enters of ["pointerover", "focusin"]) {
       this.#scroller.addEventListener(enters, (event) => this.#point(keyOf(event)));
     }
@@ -80,9 +93,13 @@ export class TranscriptView {
    * @param {boolean} how.seekable
    * @param {() => number} [how.now] seconds since the call began
    * @param {string} [how.me] name of the operator who reads
-   * @param {boolean} [how.fromEnd] see its newest line, as of a call that goes on, or its first one
+   * @param {boolean} [how.isSame] the same call, in which one stays where one is; else one sees the newest
+   *   line of a call that goes on, and the first one of another
    */
-  show(story, { seekable, now = () => 0, me = "", fromEnd = !story.isOver }) {
+  show(story, { seekable, now = () => 0, me = "", isSame = false }) {
+    const isKept = isSame && this.#drawn.size > 0;
+    this.#kept = isKept ? this.#keep() : null;
+    if (this.#log.contains(document.activeElement)) this.#scroller.focus({ preventScroll: true });
     this.#story = story;
     this.#isSeekable = seekable;
     this.#now = now;
@@ -95,11 +112,14 @@ export class TranscriptView {
     story.changed.clear();
     for (const key of story.rows.keys()) story.changed.add(key);
     this.#jump.hidden = true;
-    this.#isAtEnd = fromEnd;
+    this.#isAtEnd = isKept ? this.#isAtEnd : !story.isOver;
     this.#isFilled = false;
     this.#top = 0;
-    this.#scroller.scrollTop = 0;
-    this.update();
+    if (isKept) this.#draw();
+    else {
+      this.#scroller.scrollTop = 0;
+      this.update();
+    }
   }
 
   /**
@@ -112,6 +132,12 @@ export class TranscriptView {
     this.#itemOf(this.#marked)?.classList.remove("marked");
     this.#itemOf(rowKey)?.classList.add("marked");
     this.#marked = rowKey;
+  }
+
+  /** @param {number | null} rowKey what is heard by now */
+  follow(rowKey) {
+    const isReading = performance.now() - this.#scrolledAt < READS_MS;
+    if (rowKey !== this.#marked) this.mark(rowKey, !isReading);
   }
 
   toEnd() {
@@ -127,7 +153,7 @@ export class TranscriptView {
     const nowS = this.#now();
     let news = 0;
     for (const key of changed) {
-      if (news === NEW_ROWS_A_FRAME) break;
+      if (news === NEW_ROWS_A_FRAME && !this.#kept) break;
       const row = rows.get(key);
       changed.delete(key);
       if (!row) this.#forget(key);
@@ -140,10 +166,42 @@ export class TranscriptView {
       const row = rows.get(key);
       if (row) this.#fill(row, nowS);
     }
+    if (this.#kept) this.#goBack(this.#kept);
+    this.#kept = null;
     if (this.#isAtEnd) this.toEnd();
     else if (news && this.#isFilled) this.#jump.hidden = false;
     if (changed.size) this.update();
     else this.#isFilled = true;
+  }
+
+  #keep() {
+    const { top } = this.#scroller.getBoundingClientRect();
+    /** @type {Set<string>} */
+    const open = new Set();
+    let first = null;
+    for (const [key, { item }] of this.#drawn) {
+      const row = this.#story?.rows.get(key);
+      if (!row) continue;
+      if (row.kind === "tool" && item.querySelector("details[open]")) open.add(row.toolCallId);
+      if (first || this.#isAtEnd) continue;
+      const box = item.getBoundingClientRect();
+      if (box.bottom > top) first = { atS: row.atS, kind: row.kind, belowPx: box.top - top };
+    }
+    return { atS: 0, kind: "", belowPx: 0, ...first, open };
+  }
+
+  /** @param {Kept} kept */
+  #goBack({ atS, kind, belowPx, open }) {
+    const rows = [...(this.#story?.rows.values() ?? [])];
+    for (const row of rows) {
+      const tool = row.kind === "tool" && open.has(row.toolCallId) && this.#itemOf(row.key);
+      tool && tool.querySelector("details")?.setAttribute("open", "");
+    }
+    if (this.#isAtEnd) return;
+    const nearest = nearestOf(rows, atS, kind);
+    const top = this.#itemOf(nearest?.key ?? null)?.getBoundingClientRect().top;
+    if (top === undefined) return;
+    this.#scroller.scrollTop += top - this.#scroller.getBoundingClientRect().top - belowPx;
   }
 
   /** @param {Row} row @param {number} nowS */
@@ -240,6 +298,19 @@ export class TranscriptView {
     if (this.#jump === document.activeElement) this.#scroller.focus({ preventScroll: true });
     this.#jump.hidden = true;
   }
+}
+
+/**
+ * The row that tells of the same as one of another story, whose times may differ a little. Pure.
+ *
+ * @param {Row[]} rows @param {number} atS @param {string} kind
+ */
+export function nearestOf(rows, atS, kind) {
+  /** @type {Row | null} */
+  let nearest = null;
+  const far = (/** @type {Row} */ row) => Math.abs(row.atS - atS) + (row.kind === kind ? 0 : 1);
+  for (const row of rows) if (!nearest || far(row) < far(nearest)) nearest = row;
+  return nearest;
 }
 
 /** @param {Event} event @returns {number | null} of the row that it concerns */

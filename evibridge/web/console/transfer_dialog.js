@@ -4,6 +4,7 @@ import { button, made, put } from "../shared/elements.js";
 import { Popover } from "./popover.js";
 
 const MAX_WORDS = 4000;
+const IS_SILENT = "The agent is silent now: nothing is said first.";
 const NOT_DIALLED = "Write a number with its country, as +44 20 7946 0100, or a sip: address.";
 
 /**
@@ -72,7 +73,7 @@ export class TransferDialog {
     this.#to.value = this.#words.value = "";
     this.#tell("");
     this.#lock(false);
-    this.#wordsRow.hidden = !agentSpeaks;
+    this.#wordsRow.hidden = this.#words.readOnly = !agentSpeaks;
     this.#targets.hidden = !targets.length;
     this.#targets.replaceChildren(...targets.map((target) => this.#choice(target)));
     this.#popover.open({ before: "Transfer", name, origin, focus: this.#to });
@@ -84,7 +85,11 @@ export class TransferDialog {
 
   /** @param {boolean} agentSpeaks */
   update(agentSpeaks) {
-    if (this.#popover.isOpen) this.#wordsRow.hidden = !agentSpeaks;
+    // Whoever is writing there shall not write elsewhere all of a sudden.
+    if (!this.#popover.isOpen || this.#words.readOnly === !agentSpeaks) return;
+    this.#words.readOnly = !agentSpeaks;
+    if (agentSpeaks) this.#wordsRow.hidden = false;
+    this.#tell(agentSpeaks ? "" : IS_SILENT);
   }
 
   close() {
@@ -116,7 +121,7 @@ export class TransferDialog {
       this.#to.focus();
       return;
     }
-    const words = this.#wordsRow.hidden ? "" : this.#words.value.trim();
+    const words = this.#words.readOnly ? "" : this.#words.value.trim();
     const opened = this.#opened;
     this.#lock(true);
     this.#tell("");

@@ -197,7 +197,7 @@ export function shortened(text, most = MOST_CHARACTERS) {
  *
  * @param {string} text
  */
-function inside(text) {
+export function inside(text) {
   const line = shortened(text);
   return FROM_THE_RIGHT.test(line) ? `\u2068${line}\u2069` : line;
 }

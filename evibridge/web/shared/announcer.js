@@ -1,4 +1,4 @@
-/** One sentence at a time for screen readers: at most one a second, and the last one wins. */
+/** One sentence at a time for screen readers, and the last one wins: at most one a second. */
 
 export const PACE_MS = 1000;
 
@@ -6,10 +6,15 @@ export class Announcer {
   #region;
   #waiting;
   #isPacing;
+  #alarmsMs;
 
-  /** @param {{textContent: string | null}} region whose content is read out when it changes */
-  constructor(region) {
+  /**
+   * @param {{textContent: string | null}} region whose content is read out when it changes
+   * @param {number} [alarmsMs] for alarms: none is lost, as those that come within so many ms are told together
+   */
+  constructor(region, alarmsMs = 0) {
     this.#region = region;
+    this.#alarmsMs = alarmsMs;
     this.#waiting = "";
     this.#isPacing = false;
   }
@@ -17,12 +22,13 @@ export class Announcer {
   /** @param {string} sentence */
   say(sentence) {
     if (this.#isPacing) {
-      this.#waiting = sentence;
+      const before = this.#alarmsMs ? this.#waiting : "";
+      this.#waiting = before ? `${before.replace(/\.$/, "")}. ${sentence}` : sentence;
       return;
     }
     this.#region.textContent = sentence;
     this.#isPacing = true;
-    setTimeout(() => this.#goOn(), PACE_MS);
+    setTimeout(() => this.#goOn(), this.#alarmsMs || PACE_MS);
   }
 
   #goOn() {
