@@ -10,6 +10,7 @@ from benchmarks import (
     barge_in,
     call_figures,
     calls_per_core,
+    console_page,
     conversations,
     hot_path,
     recording,
@@ -33,6 +34,7 @@ QUESTIONS_PER_CALLER = 3
 SECONDS_OF_BARGE_IN = 6.0
 SECONDS_OF_TOOL_CALLS = 3.0
 SECONDS_OF_WATCHING, ROUNDS_OF_WATCHING = 4.0, 2
+SECONDS_OF_CONSOLES, ROUNDS_OF_CONSOLES = 4.0, 1
 MINUTES_OF_RECORDING = 60.0
 WEBRTC_CALLS, SECONDS_OF_WEBRTC = 8, 4.0
 LOSSES = 3
@@ -51,6 +53,9 @@ BENCHMARKS: Mapping[str, Callable[[], str]] = {
     ),
     "Watched calls": lambda: watched_calls.shown(
         asyncio.run(watched_calls.measure(seconds=SECONDS_OF_WATCHING, rounds=ROUNDS_OF_WATCHING))
+    ),
+    "The console": lambda: console_page.shown(
+        asyncio.run(console_page.measure(seconds=SECONDS_OF_CONSOLES, rounds=ROUNDS_OF_CONSOLES))
     ),
     "Calls by WebRTC": lambda: webrtc_calls.shown(
         asyncio.run(webrtc_calls.compare(WEBRTC_CALLS, SECONDS_OF_WEBRTC, rounds=1))
