@@ -63,6 +63,7 @@ class CallOperator:
     ) -> None:
         self.call_id = call_id
         self._session = session
+        self._taking_over = session.taking_over
         self._leg = leg
         self._perform = perform
         self.side_chat_opened = side_chat_opened
@@ -84,7 +85,7 @@ class CallOperator:
         """
         match command:
             case Say() | Send(evi.AssistantInput()) if self._session.is_taken_over:
-                self._session.check_writing()
+                self._taking_over.check_writing()
                 await self._voice.get_ready()
             case HangUp() | Transfer() if self._session.is_taken_over:
                 if not self._is_finishing:  # asked again, he does not want to wait
@@ -101,7 +102,7 @@ class CallOperator:
     async def _hand_back(self, by: str) -> list[Action]:
         """The operator is done: it is waited for what he said, and for what is said for him."""
         async with self._turns:
-            self._session.operator_seen(by, self._loop.time())
+            self._taking_over.saw(by, self._loop.time())
             if self._session.is_taken_over:
                 await self._voice.settle()
             return self._session.operate(HandBack(), by, self._loop.time())
@@ -126,16 +127,16 @@ class CallOperator:
 
     def check_line(self, by: str) -> None:
         """See `Call.check_operator_line`."""
-        self._session.check_microphone(by)
+        self._taking_over.check_microphone(by)
 
     def open_line(
         self, by: str, hear: Callable[[bytes], None], on_closed: Callable[[], None]
     ) -> OperatorLine:
         """See `Call.open_operator_line`."""
-        self._session.check_microphone(by)
+        self._taking_over.check_microphone(by)
         line = self._voice.open_line(by, on_closed)
         self.hear = hear
-        self._perform(self._session.microphone_on(by, self._loop.time()))
+        self._perform(self._taking_over.switch_on(by, self._loop.time()))
         return line
 
     def close(self) -> None:
@@ -146,36 +147,38 @@ class CallOperator:
 
     def play_for_operator(self, wav: bytes) -> None:
         """The caller hears the agent's voice with an operator's words, if he is to."""
-        if not self._session.writing_is_heard:
+        if not self._taking_over.writing_is_heard:
             return
         try:
             duration_ms = self._leg().play(wav)
         except BadAudio as error:
             log.warning("operator_speech_unreadable", call_id=self.call_id, error=str(error))
             return
-        self._perform(self._session.operator_audio_sent(duration_ms, self._loop.time()))
+        self._perform(self._taking_over.writing_sent(duration_ms, self._loop.time()))
 
     def play_microphone(self, pcm16: bytes) -> None:
         """The caller hears an operator's own voice: int16 mono PCM at `RATE_HZ`."""
         now_s = self._loop.time()
         if is_sound(pcm16):
-            self._session.microphone_sounded(now_s)
-        if not self._session.microphone_is_heard:
+            self._taking_over.microphone_sounded(now_s)
+        if not self._taking_over.microphone_is_heard:
             return
-        if self._session.all_played_s <= now_s:
+        if self._taking_over.all_played_s <= now_s:
             pcm16 = bytes(CUSHION_BYTES) + pcm16
         duration_ms = self._leg().play(wav_file(pcm16, RATE_HZ))
-        actions = self._session.microphone_sent(duration_ms, now_s)
+        actions = self._taking_over.microphone_sent(duration_ms, now_s)
         if actions:
             self._perform(actions)
 
     def microphone_switched_off(self) -> None:
         """Nothing more comes of it."""
         self.hear = None
-        self._session.microphone_off()
+        self._taking_over.switch_off()
         self._perform([])
 
     def operator_transcribed(self, text: str, by: str, *, interim: bool) -> None:
         """These were an operator's words, for now or for good."""
         now_s = self._loop.time()
-        self._perform(self._session.operator_transcribed(text, by, now_s, interim=interim))
+        self._perform(
+            self._taking_over.operator_said(text, by, now_s, interim=interim, is_spoken=True)
+        )

@@ -34,6 +34,7 @@ from evibridge.agent.farewell import Farewell
 from evibridge.agent.manners import Manners
 from evibridge.agent.snapshot import CallState
 from evibridge.agent.steering import Steering
+from evibridge.agent.taking_over import TakingOver
 from evibridge.agent.talk import Talk
 from evibridge.errors import CommandRefused
 from evibridge.events import EndReason, ToolPath
@@ -397,62 +398,10 @@ class CallSession:
         """Whether an operator speaks in the agent's place."""
         return self._course.takeover.by is not None
 
-    def operator_seen(self, by: str, now_s: float) -> None:
-        """An operator of this name is there; see `TakingOver.saw`."""
-        self._steering.taking_over.saw(by, now_s)
-
-    def check_writing(self) -> None:
-        """Tell whether an operator's words may be said now; see `TakingOver.check_writing`."""
-        self._steering.taking_over.check_writing()
-
     @property
-    def writing_is_heard(self) -> bool:
-        """Whether the caller is to hear what the agent's voice says for operators."""
-        return self._steering.taking_over.writing_is_heard
-
-    def check_microphone(self, by: str) -> None:
-        """Tell whether an operator may speak by microphone; see `TakingOver.check_microphone`."""
-        self._steering.taking_over.check_microphone(by)
-
-    def microphone_on(self, by: str, now_s: float) -> list[Action]:
-        """An operator speaks by microphone; see `TakingOver.switch_on`."""
-        return self._steering.taking_over.switch_on(by, now_s)
-
-    def microphone_off(self) -> None:
-        """The operator's microphone is off."""
-        self._steering.taking_over.switch_off()
-
-    @property
-    def microphone_is_heard(self) -> bool:
-        """Whether the caller is to hear the operator's microphone."""
-        return self._steering.taking_over.microphone_is_heard
-
-    def microphone_sounded(self, now_s: float) -> None:
-        """The operator's microphone is louder than silence."""
-        by = self._course.takeover.microphone_by
-        if by is not None:
-            self._steering.taking_over.saw(by, now_s)
-
-    @property
-    def all_played_s(self) -> float:
-        """When the caller has heard everything that was sent, by the clock."""
-        return self._course.speech.due_s
-
-    def microphone_sent(self, duration_ms: float, now_s: float) -> list[Action]:
-        """A piece of an operator's voice has been written to the caller's side."""
-        return self._steering.taking_over.microphone_sent(duration_ms, now_s)
-
-    def operator_transcribed(
-        self, text: str, by: str, now_s: float, *, interim: bool
-    ) -> list[Action]:
-        """These were an operator's words by microphone, for now or for good."""
-        return self._steering.taking_over.operator_said(
-            text, by, now_s, interim=interim, is_spoken=True
-        )
-
-    def operator_audio_sent(self, duration_ms: float, now_s: float) -> list[Action]:
-        """What the agent's voice says for an operator has been written to the caller's side."""
-        return place(self._course.speech.filler_sent(duration_ms, now_s))
+    def taking_over(self) -> TakingOver:
+        """What operators do who speak in the agent's place."""
+        return self._steering.taking_over
 
     def untold(self, message: evi.ClientMessage) -> list[Action]:
         """What the server was to be told did not reach it, because its chat is gone."""
@@ -510,7 +459,7 @@ class CallSession:
         if Deadline.CALL_LENGTH in due:
             actions += self._farewell.hang_up(EndReason.MAX_DURATION, now_s)
         if Deadline.HAND_BACK in due:
-            actions += self._steering.taking_over.hand_back(None, now_s)
+            actions += self.taking_over.hand_back(None, now_s)
         actions += self._duties.woke(due, now_s)
         return actions + self._changes.woke(now_s)
 

@@ -134,6 +134,10 @@ class TakingOver:
         said = self.operator_said(text, by, now_s, interim=False, is_spoken=False)
         return [*said, act.SpeakForOperator(text)]
 
+    def writing_sent(self, duration_ms: float, now_s: float) -> list[Action]:
+        """What the agent's voice says for an operator has been written to the caller's side."""
+        return place(self._course.speech.filler_sent(duration_ms, now_s))
+
     def operator_said(
         self, text: str, by: str, now_s: float, *, interim: bool, is_spoken: bool
     ) -> list[Action]:
@@ -187,6 +191,17 @@ class TakingOver:
         course = self._course
         is_on = course.takeover.microphone_by is not None
         return is_on and course.caller_is_here and not course.is_held and not course.phase.is_over
+
+    def microphone_sounded(self, now_s: float) -> None:
+        """The microphone is louder than silence."""
+        by = self._course.takeover.microphone_by
+        if by is not None:
+            self.saw(by, now_s)
+
+    @property
+    def all_played_s(self) -> float:
+        """When the caller has heard everything that was sent, by the clock."""
+        return self._course.speech.due_s
 
     def microphone_sent(self, duration_ms: float, now_s: float) -> list[Action]:
         """A piece of the operator's voice was written to the caller's side."""

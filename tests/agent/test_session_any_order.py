@@ -254,16 +254,16 @@ class Call(RuleBasedStateMachine):
     @rule(is_on=st.booleans())
     def an_operator_uses_the_microphone(self, *, is_on: bool) -> None:
         if not is_on:
-            self.session.microphone_off()
+            self.session.taking_over.switch_off()
             return
         with suppress(CommandRefused):
-            self.do(self.session.microphone_on("Ada", self.now_s))
+            self.do(self.session.taking_over.switch_on("Ada", self.now_s))
 
     @rule(ms=st.sampled_from([20.0, 450.0]))
     def an_operators_voice_comes(self, ms: float) -> None:
-        if self.session.microphone_is_heard:
+        if self.session.taking_over.microphone_is_heard:
             assert self.session.is_taken_over
-            self.do(self.session.microphone_sent(ms, self.now_s))
+            self.do(self.session.taking_over.microphone_sent(ms, self.now_s))
 
     @rule()
     def the_agent_is_to_say_something(self) -> None:
@@ -318,7 +318,7 @@ class Call(RuleBasedStateMachine):
     def an_agent_whose_call_was_taken_over_is_paused(self) -> None:
         state = self.session.state(0.0)
         assert state.taken_over_by is None or state.is_paused
-        assert state.taken_over_by is not None or not self.session.microphone_is_heard
+        assert state.taken_over_by is not None or not self.session.taking_over.microphone_is_heard
 
     @invariant()
     def a_ready_chat_hears_the_caller(self) -> None:

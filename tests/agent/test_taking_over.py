@@ -48,7 +48,7 @@ def taken_over(now_s: float = 2.0) -> CallSession:
 
 def with_microphone() -> CallSession:
     session = taken_over()
-    session.microphone_on(ADA, 3.0)
+    session.taking_over.switch_on(ADA, 3.0)
     return session
 
 
@@ -150,7 +150,7 @@ class TestTakingOver:
     def test_words_of_the_caller_cut_no_operator_off(self) -> None:
         session = taken_over()
         ask(session, wish.Say("Good morning."), 3.0)
-        session.operator_audio_sent(4000, 3.1)
+        session.taking_over.writing_sent(4000, 3.1)
 
         heard = session.chat_said(FIRST, said(interim=True), 3.5)
         interrupted = session.chat_said(FIRST, evi.UserInterruption(0), 3.6)
@@ -257,7 +257,9 @@ class TestHandingBack:
         session = with_microphone()
         ask(session, wish.HandBack(), 4.0)
 
-        late = session.operator_transcribed("Good bye.", ADA, 5.0, interim=False)
+        late = session.taking_over.operator_said(
+            "Good bye.", ADA, 5.0, interim=False, is_spoken=True
+        )
 
         assert context_of(late).endswith("Ada said to the caller: Good bye.")
 
@@ -345,13 +347,13 @@ class TestAnOperatorWhoIsGone:
 
     def test_a_microphone_that_is_only_on_is_none(self) -> None:
         session = with_microphone()
-        session.microphone_sent(20, 50.0)
+        session.taking_over.microphone_sent(20, 50.0)
 
         assert session.woke(3.0 + ABSENT_S) != []
 
     def test_his_voice_is_a_sign_of_him(self) -> None:
         session = with_microphone()
-        session.microphone_sounded(50.0)
+        session.taking_over.microphone_sounded(50.0)
 
         assert session.woke(3.0 + ABSENT_S) == []
 
@@ -388,14 +390,14 @@ class TestWriting:
         session = taken_over()
 
         assert act.StopOperator() in ask(session, wish.Hold(), 3.0)
-        assert not session.writing_is_heard
+        assert not session.taking_over.writing_is_heard
         assert refusal(session, wish.Say("Good morning.")) == "call_is_held"
 
     def test_nothing_is_said_to_a_line_that_broke(self) -> None:
         session = taken_over()
 
         assert act.StopOperator() in session.caller_lost(3.0)
-        assert not session.writing_is_heard
+        assert not session.taking_over.writing_is_heard
         assert refusal(session, wish.Say("Good morning.")) == "caller_is_away"
 
     def test_nothing_is_written_into_an_open_microphone(self) -> None:
@@ -405,7 +407,7 @@ class TestWriting:
         session = taken_over()
         ask(session, wish.Say("Good morning."), 3.0)
 
-        (mark,) = session.operator_audio_sent(1000, 3.1)
+        (mark,) = session.taking_over.writing_sent(1000, 3.1)
 
         assert isinstance(mark, act.PlaceMark)
         assert session.unplayed_ms(3.2) == pytest.approx(900)
@@ -414,11 +416,15 @@ class TestWriting:
 class TestTheMicrophone:
     def test_it_goes_to_the_caller_while_he_has_the_call(self) -> None:
         session = with_microphone()
-        before = session.microphone_is_heard
+        before = session.taking_over.microphone_is_heard
 
-        session.microphone_off()
+        session.taking_over.switch_off()
 
-        assert (before, session.microphone_is_heard, session.is_taken_over) == (True, False, True)
+        assert (before, session.taking_over.microphone_is_heard, session.is_taken_over) == (
+            True,
+            False,
+            True,
+        )
 
     def test_a_call_that_he_does_not_have_hears_nobody(self) -> None:
         for session, by, code in (
@@ -426,7 +432,7 @@ class TestTheMicrophone:
             (taken_over(), SAM, "call_is_taken_over"),
         ):
             with pytest.raises(CommandRefused) as refused:
-                session.microphone_on(by, 3.0)
+                session.taking_over.switch_on(by, 3.0)
             assert refused.value.code == code
 
     def test_a_call_that_is_over_hears_nobody(self) -> None:
@@ -434,10 +440,12 @@ class TestTheMicrophone:
         session.ended_by(EndReason.SHUTDOWN, 4.0)
 
         with pytest.raises(CommandRefused) as refused:
-            session.check_microphone(ADA)
+            session.taking_over.check_microphone(ADA)
         assert refused.value.code == "call_is_over"
-        assert not session.microphone_is_heard
-        assert session.operator_transcribed("Bye.", ADA, 5.0, interim=False) == []
+        assert not session.taking_over.microphone_is_heard
+        assert (
+            session.taking_over.operator_said("Bye.", ADA, 5.0, interim=False, is_spoken=True) == []
+        )
 
     @pytest.mark.parametrize("silence", ["hold", "loss", "hand_back"])
     def test_nobody_hears_it_while_the_caller_cannot(self, silence: str) -> None:
@@ -449,29 +457,36 @@ class TestTheMicrophone:
         else:
             ask(session, wish.HandBack(), 4.0)
 
-        assert not session.microphone_is_heard
+        assert not session.taking_over.microphone_is_heard
 
     def test_what_still_plays_makes_him_not_late(self) -> None:
         session = taken_over()
         ask(session, wish.Say("A long sentence."), 3.0)
-        session.operator_audio_sent(4000, 3.1)
+        session.taking_over.writing_sent(4000, 3.1)
 
-        assert session.microphone_on(ADA, 3.5)[:2] == [act.StopOperator(), act.ClearPlayback()]
-        assert not session.writing_is_heard
+        assert session.taking_over.switch_on(ADA, 3.5)[:2] == [
+            act.StopOperator(),
+            act.ClearPlayback(),
+        ]
+        assert not session.taking_over.writing_is_heard
 
     def test_a_voice_that_is_too_late_is_dropped(self) -> None:
         session = with_microphone()
         for number in range(round(BEHIND_S * 10)):
-            assert act.ClearPlayback() not in session.microphone_sent(100, 3.0 + number / 1000)
+            assert act.ClearPlayback() not in session.taking_over.microphone_sent(
+                100, 3.0 + number / 1000
+            )
 
-        assert session.microphone_sent(100, 3.01)[0] == act.ClearPlayback()
+        assert session.taking_over.microphone_sent(100, 3.01)[0] == act.ClearPlayback()
         assert session.unplayed_ms(3.01) == 0
 
     def test_his_words_are_told_for_now_and_for_good(self) -> None:
         session = with_microphone()
 
-        interim = session.operator_transcribed("Good", ADA, 4.0, interim=True)
-        final = session.operator_transcribed("Good morning.", ADA, 4.5, interim=False)
+        interim = session.taking_over.operator_said("Good", ADA, 4.0, interim=True, is_spoken=True)
+        final = session.taking_over.operator_said(
+            "Good morning.", ADA, 4.5, interim=False, is_spoken=True
+        )
 
         assert published([*interim, *final]) == [
             events.OperatorSaid("Good", ADA, interim=True, is_spoken=True),
