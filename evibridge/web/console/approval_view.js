@@ -127,6 +127,8 @@ export class ApprovalView {
     const isTold = Boolean(this.#decision) && at - this.#decidedAt < TOLD_MS;
     const hadFocus = this.element.contains(document.activeElement);
     this.element.hidden = !tool && !isTold;
+    // On a small screen the strip makes room.
+    this.element.closest(".one")?.classList.toggle("waits", Boolean(tool));
     for (const part of [...this.element.children]) {
       if (part instanceof HTMLElement) part.hidden = part === this.#told ? !isTold : !tool;
     }

@@ -6,7 +6,7 @@ import { emptyMessage, noMatch } from "./empty_view.js";
 import { Filters as Toolbar, KnownAgents } from "./filters.js";
 import { DAYS, merged, NO_FILTERS, paramsOf } from "./history_query.js";
 import { HistoryTable } from "./history_table.js";
-import { Listbox, openOnClick } from "./listbox.js";
+import { Listbox, openOnClick, rowOf } from "./listbox.js";
 import { END_REASONS, endsBadly, GOAL_MS, reasonWords } from "./words.js";
 
 /** @typedef {import("./types").Summary} Summary */
@@ -36,6 +36,8 @@ export class HistoryView {
   #load;
   #onClear;
   #query = "";
+  /** Id of the call that was opened last. */
+  #opened = "";
   #filters = NO_FILTERS;
   /** @type {Page | null} */
   #page = null;
@@ -97,6 +99,7 @@ export class HistoryView {
    */
   open(callId) {
     const isBeside = callId !== null;
+    this.#opened = callId ?? this.#opened;
     this.#section.className = isBeside ? "list" : "hist";
     this.#calls.list.className = isBeside ? "" : "narrow-only";
     this.#box.open(callId);
@@ -110,7 +113,10 @@ export class HistoryView {
   step(by) {
     if (this.#calls.list.offsetParent) return this.#box.step(by);
     const links = [...this.#calls.table.querySelectorAll("a")];
-    const at = links.findIndex((link) => link === document.activeElement);
+    const isOpened = (/** @type {HTMLElement} */ link) => rowOf(link)?.dataset.call === this.#opened;
+    const focused = links.findIndex((link) => link === document.activeElement);
+    // From elsewhere one goes on from the call that was open.
+    const at = focused < 0 ? links.findIndex(isOpened) : focused;
     return links[Math.min(links.length - 1, Math.max(0, at + by))]?.focus();
   }
 

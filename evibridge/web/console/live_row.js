@@ -57,7 +57,7 @@ export class LiveRow {
     const { name: caller, detail } = callerWords(summary);
     this.#mark(`is-${stateTone(summary)}`);
     setIcon(this.#icon, stateIcon(summary));
-    put(this.#state, state);
+    put(this.#state, tagline(summary, me, now));
     put(this.#name, caller);
     put(this.#detail, detail);
     put(this.#length, lengthOf(lastsNow(summary, now)));

@@ -9,6 +9,8 @@ const SHOWN = 12;
 /** So many words stand side by side; of more, every second time is written, and values without their unit. */
 const TIMES = 6;
 const TOP_MS = 1600;
+/** From here on a value with its tenths is wider than its bar. */
+const WIDE_MS = 9950;
 
 /**
  * Bars of the last answers. One over the goal has its value above it; a taller one than the chart is cut.
@@ -23,7 +25,7 @@ export function responseBars(responses) {
   return shown.map(({ atS, ms }, index) => ({
     ms: Math.min(TOP_MS, ms),
     isSlow: ms > GOAL_MS,
-    value: ms > GOAL_MS ? `${(ms / 1000).toFixed(1)}${unit}` : "",
+    value: ms > GOAL_MS ? `${(ms / 1000).toFixed(ms < WIDE_MS ? 1 : 0)}${unit}` : "",
     time: (shown.length - 1 - index) % every ? "" : lengthOf(atS),
     title: `${Math.round(ms)} ms`,
   }));
