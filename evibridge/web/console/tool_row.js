@@ -1,7 +1,6 @@
 /** A call of a function: one line, which opens to its arguments and what the model was told. */
 
 import { button, icon, made, put, setIcon } from "../shared/elements.js";
-import { TabStop } from "./one_tab_stop.js";
 import { lengthOf } from "./words.js";
 
 /** @typedef {import("./types").ToolRow} ToolRow */
@@ -19,8 +18,6 @@ const OUTCOMES = {
   superseded: "somebody else answered first",
   cancelled: "cancelled",
 };
-/** @type {WeakMap<HTMLElement, TabStop>} */
-const stops = new WeakMap();
 /** Texts and what is empty stay whole, spaces go. */
 const JSON_TOKENS = /"(?:[^"\\]|\\.)*"|\{\s*\}|\[\s*\]|[{}[\],:]|\s+/g;
 
@@ -53,10 +50,7 @@ export function toolRow(item) {
     if (facts.length) details.append(listOf(facts));
   };
   details.addEventListener("toggle", fill);
-  let isNew = true;
   return (row, nowS) => {
-    if (isNew) joinOthers(summary);
-    isNew = false;
     latest = row;
     setIcon(drawing, ICONS[row.state]);
     drawing.classList.toggle("spin", row.state === "running");
@@ -66,19 +60,6 @@ export function toolRow(item) {
     put(took, tookWords(row, nowS));
     fill();
   };
-}
-
-/**
- * All functions of a transcript are one tab stop: Tab leads to the newest, arrows to those before it.
- *
- * @param {HTMLElement} summary
- */
-function joinOthers(summary) {
-  const log = summary.closest("[role=log]");
-  if (!(log instanceof HTMLElement)) return;
-  let stop = stops.get(log);
-  if (!stop) stops.set(log, (stop = new TabStop(log, "summary", { arrows: ["ArrowUp", "ArrowDown"] })));
-  if (!log.contains(document.activeElement)) stop.settle(summary);
 }
 
 /** @param {ToolRow} row */

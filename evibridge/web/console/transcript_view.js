@@ -7,6 +7,7 @@
 import { button, made } from "../shared/elements.js";
 import { eventRow } from "./event_row.js";
 import { eachFrame } from "./frame.js";
+import { TabStop } from "./one_tab_stop.js";
 import { toolRow } from "./tool_row.js";
 import { utteranceRow } from "./utterance_row.js";
 import { lengthOf } from "./words.js";
@@ -23,6 +24,8 @@ const ROWS_A_PAGE = 50;
 /** A long call that is opened comes in over several frames. */
 const NEW_ROWS_A_FRAME = 100;
 const NEAR_END_PX = 40;
+/** Tools that open, and times that a recording is played from. */
+const CONTROLS = "summary, .at";
 /** Who has scrolled by hand is left alone for so long. */
 const READS_MS = 5000;
 const BY_HAND = ["wheel", "touchmove", "pointerdown", "keydown"];
@@ -54,6 +57,8 @@ export class TranscriptView {
   #scrolledAt = -Infinity;
   /** @type {Kept | null} */
   #kept = null;
+  /** What lines are pressed by, for the keyboard one stop: Tab leads to the newest, arrows to the others. */
+  #stop;
   /** Something has changed, or time goes on: draw it with the next frame. */
   update = eachFrame(() => this.#draw());
 
@@ -67,6 +72,7 @@ export class TranscriptView {
     this.#scroller.setAttribute("role", "group");
     this.#log.setAttribute("role", "log");
     this.#log.ariaLive = "off";
+    this.#stop = new TabStop(this.#log, CONTROLS, { arrows: ["ArrowUp", "ArrowDown"] });
     this.#scroller.ariaLabel = this.#log.ariaLabel = "Transcript";
     this.#scroller.append(this.#log);
     this.#jump.hidden = true;
@@ -166,6 +172,7 @@ export class TranscriptView {
       const row = rows.get(key);
       if (row) this.#fill(row, nowS);
     }
+    if (news && !this.#log.contains(document.activeElement)) this.#stop.settle(this.#stop.all.at(-1));
     if (this.#kept) this.#goBack(this.#kept);
     this.#kept = null;
     if (this.#isAtEnd) this.toEnd();
@@ -243,6 +250,7 @@ export class TranscriptView {
     const control = made("button", "at", lengthOf(atS));
     control.type = "button";
     control.title = "Play from here";
+    control.tabIndex = -1;
     time.append(control);
     return time;
   }
