@@ -44,6 +44,8 @@ export class LiveRow {
       holding("c-strip", this.strip),
       holding("c-meta", this.#tagline, this.#space),
     );
+    // What is read out of the row is its label.
+    for (const cell of node.children) cell.setAttribute("aria-hidden", "true");
   }
 
   /**
