@@ -35,11 +35,11 @@ HELD = Held(live=0, tasks=1, timers=0, sockets=4, files=9, threads=1, objects=10
 async def test_interruptions_are_timed_with_the_bridge_and_without() -> None:
     async with running_bridge(config_id="interrupted") as (url, port):
         other = OtherBridge("other", "twilio", url)
-        results = await barge_in.measure(2, seconds=1.1, warm_up_s=0.2, also=[other], evi_port=port)
+        results = await barge_in.measure(2, seconds=2.1, warm_up_s=0.2, also=[other], evi_port=port)
 
     assert [result.program for result in results] == [NO_BRIDGE, BRIDGE, "other"]
     for result in results:
-        assert len(result.silenced_after_ms) == 2
+        assert len(result.silenced_after_ms) >= 2
         assert result.unanswered == 0
         assert result.after_ms(0.5) > 0
     without, *bridges = results
