@@ -6,6 +6,7 @@ from functools import partial
 
 import orjson
 
+from evibridge.agent.call_tap import LAG_S
 from evibridge.bus import EventBus, Told
 from evibridge.event_wire import utc_text
 from evibridge.operators.event_reader import EventReader
@@ -24,7 +25,8 @@ class _Watched:
 class Levels:
     """Offers the levels of each call to its readers, encoded once for all of them.
 
-    A call that still rings has none: each of its events is taken as a sign that it may have begun.
+    They are told a little late, and `at` is when it was so loud. A call that still rings has none:
+    each of its events is taken as a sign that it may have begun.
 
     Args:
         bus: tells what happens in calls
@@ -81,7 +83,7 @@ class Levels:
             {
                 "type": "levels",
                 "call_id": call_id,
-                "at": utc_text(self._clock()),
+                "at": utc_text(self._clock() - LAG_S),
                 "caller": round(caller, 3),
                 "agent": round(agent, 3),
             }

@@ -370,7 +370,7 @@ async def test_levels_are_read_once_for_all_who_want_them(
         assert await watcher.next() == {
             "type": "levels",
             "call_id": "CA1",
-            "at": NOON,
+            "at": "2026-11-28T11:59:59.750Z",
             "caller": 0.123,
             "agent": 1.0,
         }
