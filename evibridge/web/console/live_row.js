@@ -25,6 +25,7 @@ export class LiveRow {
   #expression = made("ul");
   #shownExpression = "";
   #response = made("span", "c-lat");
+  #label = made("span", "sr");
   #told = "";
 
   /** @param {string} callId */
@@ -44,8 +45,9 @@ export class LiveRow {
       holding("c-strip", this.strip),
       holding("c-meta", this.#tagline, this.#space),
     );
-    // What is read out of the row is its label.
+    // What is read out of the row are the words of its label.
     for (const cell of node.children) cell.setAttribute("aria-hidden", "true");
+    node.append(this.#label);
   }
 
   /**
@@ -111,8 +113,7 @@ export class LiveRow {
     if (this.#told === key && this.node === document.activeElement) return;
     this.#told = key;
     const words = this.#words.textContent ? `. ${this.#whoName.textContent}${this.#words.textContent}` : "";
-    const label = `${key}, ${this.#length.textContent}${words}`;
-    if (this.node.getAttribute("aria-label") !== label) this.node.setAttribute("aria-label", label);
+    put(this.#label, `${key}, ${this.#length.textContent}${words}`);
   }
 
   /** @param {string} tone */
