@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { headWords, partiesOf } from "../../evibridge/web/console/call_header.js";
 import { recordFileName, silenceWords } from "../../evibridge/web/console/call_end.js";
-import { composerFor } from "../../evibridge/web/console/composer.js";
+import { composerFor, voiceWords } from "../../evibridge/web/console/composer.js";
 import { nextOf } from "../../evibridge/web/console/one_tab_stop.js";
 import { controlsFor, toggleOf } from "../../evibridge/web/console/toolbar.js";
 
@@ -194,4 +194,13 @@ test("while the microphone is on nothing is said in the agent's voice, and one c
   assert.match(composerFor(mine, SAM, true, "say", true).whyNot, /^The caller hears you\. Stop speaking/);
   assert.equal(composerFor(mine, SAM, true, "whisper", true).whyNot, "");
   assert.equal(composerFor(mine, SAM, true, "speak", true).whyNot, "");
+});
+
+test("who speaks by microphone reads whether the caller hears him", () => {
+  const free = { held_by: null };
+  assert.equal(voiceWords(free, "on", ""), "The caller hears you");
+  assert.equal(voiceWords({ held_by: "sam" }, "on", ""), "On hold: the caller does not hear you");
+  assert.equal(voiceWords(free, "connecting", "no"), "Connecting your microphone");
+  assert.equal(voiceWords(free, "off", "The call is on hold."), "The call is on hold.");
+  assert.equal(voiceWords(free, "failed", ""), "Your microphone is off");
 });

@@ -57,6 +57,18 @@ function silence({ held_by: heldBy, paused_by: pausedBy, taken_over_by: taker },
   return "";
 }
 
+/**
+ * What becomes of the operator's own voice. Pure.
+ *
+ * @param {Summary} summary
+ * @param {keyof typeof SPOKEN_WORDS} speaking
+ * @param {string} whyNot
+ */
+export function voiceWords({ held_by: heldBy }, speaking, whyNot) {
+  if (speaking === "on") return heldBy ? "On hold: the caller does not hear you" : SPOKEN_WORDS.on;
+  return speaking === "connecting" ? SPOKEN_WORDS.connecting : whyNot || SPOKEN_WORDS[speaking];
+}
+
 export class Composer {
   element = made("form", "compose");
   #modes = made("div", "seg");
@@ -168,7 +180,8 @@ export class Composer {
     this.#turnTo(mode);
     const isSpeech = mode === "speak";
     const isSending = this.#sending.has(this.#key());
-    const drawn = JSON.stringify([now, speaking, isSending]);
+    const words = voiceWords(summary, speaking, whyNot);
+    const drawn = JSON.stringify([now, words, isOn, isSending]);
     if (drawn === this.#drawn) return;
     this.#drawn = drawn;
     this.#whyNot = whyNot;
@@ -180,7 +193,7 @@ export class Composer {
       choice.setAttribute("aria-checked", String(name === mode));
     }
     settleTabStop(this.#modes, this.#buttons.get(mode));
-    this.#drawVoice(speaking, isOn, whyNot);
+    this.#drawVoice(words, isOn, whyNot);
     if (!isSpeech) this.#drawField(hint, most, isSending);
     this.#meter(speaking === "on");
     const focused = document.activeElement;
@@ -202,9 +215,9 @@ export class Composer {
     drawIcon(this.#send, "send", isSending);
   }
 
-  /** @param {keyof typeof SPOKEN_WORDS} speaking @param {boolean} isOn @param {string} whyNot */
-  #drawVoice(speaking, isOn, whyNot) {
-    put(this.#voiceWords, isOn ? SPOKEN_WORDS[speaking] : whyNot || SPOKEN_WORDS[speaking]);
+  /** @param {string} words @param {boolean} isOn @param {string} whyNot */
+  #drawVoice(words, isOn, whyNot) {
+    put(this.#voiceWords, words);
     put(this.#toggle.lastElementChild, isOn ? "Stop speaking" : "Start speaking");
     this.#toggle.setAttribute("aria-pressed", String(isOn));
     this.#toggle.setAttribute("aria-disabled", String(!isOn && Boolean(whyNot)));
