@@ -121,12 +121,11 @@ async def test_a_caller_hears_typed_words_in_the_agents_voice_and_spoken_ones_by
 
         await operator.presses("Stop speaking")
         await operator.sees("Your microphone is off")
+        spoken_so_far = len(phone.heard)
         await operator.presses_control("Hand back")
         await operator.sees_line("You handed back.", "The agent goes on.")
-        handed_back = len(phone.heard)
-        phone.speaks(spoken("Where is order 1042?", RATE_HZ, voice=VOICE))
-        await phone.hears("friday", ears=ears, since=handed_back)
-        await operator.sees_line("Agent", "Friday")
+        await phone.hears("welcome", ears=ears, since=spoken_so_far)
+        await operator.sees_line("Agent", "welcome")
     finally:
         await phone.hangs_up()
 
