@@ -11,6 +11,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 VOICE = b"\x10" * 160
 LIMIT = 64 * 1024
+BROKEN = (1009, 1006)
+"""What a peer reads whose message is too long: a reset may overtake the close frame."""
 GARBAGE: list[Any] = [
     None,
     [],
@@ -118,7 +120,7 @@ class TestGarbage:
         else:
             await talk.twilio.socket.send_bytes(bytes(LIMIT + 1))
 
-        assert await talk.twilio.closed() == 1009
+        assert await talk.twilio.closed() in BROKEN
         await talk.chat.expect("pause_assistant_message")
         await talk.comes_back()
         await talk.chat.expect("resume_assistant_message")
@@ -132,7 +134,7 @@ class TestGarbage:
 
         await twilio.send_raw("x" * (LIMIT + 1))
 
-        assert await twilio.closed() == 1009
+        assert await twilio.closed() in BROKEN
         second = twilio.again()
         scene.carriers.append(second)
         await second.connect()
