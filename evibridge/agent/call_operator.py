@@ -73,6 +73,7 @@ class CallOperator:
         self._turns = asyncio.Lock()
         """Who takes the call over waits until it is handed back."""
         self._is_finishing = False
+        self._was_unreadable = False
         self._voice = OperatorVoice(self, server, audio, voice_id, spawn)
 
     # From the call
@@ -152,7 +153,9 @@ class CallOperator:
         try:
             duration_ms = self._leg().play(wav)
         except BadAudio as error:
-            log.warning("operator_speech_unreadable", call_id=self.call_id, error=str(error))
+            if not self._was_unreadable:  # one line a call: there are many chunks
+                self._was_unreadable = True
+                log.warning("operator_speech_unreadable", call_id=self.call_id, error=str(error))
             return
         self._perform(self._taking_over.writing_sent(duration_ms, self._loop.time()))
 

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from evibridge import events
 from evibridge.agent import evi_messages as evi
@@ -112,6 +113,25 @@ class TestWriting:
             await asyncio.sleep(1)
 
         assert [end - begin for begin, end in play(scene).phone.sounds] == [pytest.approx(0.5)]
+
+    def test_audio_that_cannot_be_read_is_logged_once(self) -> None:
+        async def scene(stage: Stage) -> None:
+            await ask(stage, Say("Good morning."))
+            chat = stage.evi.chats[-1]
+            chat.speak("said", "Good morning.", 0)
+            message = {"role": "assistant", "content": "Good morning."}
+            chat.say(type="assistant_message", id="bad", message=message)
+            await ask(stage, Say("Good morning."))
+            chat.say(type="assistant_message", id="bad", message=message)
+            for index in range(3):
+                chat.say(type="audio_output", id="bad", index=index, data="QUJD")
+            await asyncio.sleep(1)
+
+        with capture_logs() as logs:
+            stage = play(scene)
+
+        assert sum(end - begin for begin, end in stage.phone.sounds) == 0
+        assert [each["event"] for each in logs].count("operator_speech_unreadable") == 1
 
     def test_without_a_chat_he_is_told_that_nobody_heard_it(self) -> None:
         async def scene(stage: Stage) -> None:
